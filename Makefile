@@ -1,0 +1,33 @@
+# make repro · make test · make smoke PROFILE=sample DOMAIN=biomed · make table
+# pip's own settings (index, proxy, constraints) are honoured; docs/install.md tells how to get another build of torch.
+PYTHON ?= python3
+PROFILE ?= sample
+DOMAIN ?= biomed
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test smoke table clean-env
+
+repro: .venv/ready
+	dvc repro
+	@echo; dapt compare --print; echo; echo "Report: $(CURDIR)/reports/index.html"
+
+table: .venv/ready
+	@dapt compare --print
+
+test: .venv/ready-dev
+	python -m pytest -q
+
+# The seed's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
+smoke: .venv/ready
+	dvc exp run --temp --name smoke-$(PROFILE)-$(DOMAIN) --force-name -S profile=$(PROFILE) train@$(DOMAIN)
+
+.venv/ready: requirements.txt requirements-dvc.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -q -r requirements.txt -r requirements-dvc.txt
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps -e .
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	$(BIN)/pip install --disable-pip-version-check -q -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Domain-adaptive pre-training of BERT-like encoders, versioned with DVC."""

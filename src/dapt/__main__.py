@@ -1,0 +1,3 @@
+from dapt.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,198 @@
+"""Documents → windows → batches and their masks: pure functions of the tokens, the seed and the step.
+
+Short documents share a window: packed best-fit-decreasing (Johnson 1974), each with its own [CLS] and [SEP], position
+ids that restart and a segment number that attention stays within. A document longer than a window is cut into pieces;
+no token is lost.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from dapt.tokenize import Special, Tokens
+
+IGNORED = -100  # a label that counts for nothing, as in torch's cross_entropy
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Pieces of documents in the order of the windows they share.
+
+    starts, lengths: int64 [pieces], where each lies in the ids; documents: int64 [pieces], whose piece it is;
+    bounds: int64 [windows + 1], the pieces of window w are bounds[w]:bounds[w + 1]; size: tokens a window.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    documents: np.ndarray
+    bounds: np.ndarray
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """ids, segments (0: padding), positions: int64 [rows, size]; picks: the columns predicted, int64 [rows, K];
+    labels: the tokens there, int64 [rows, K], IGNORED where a row predicts fewer than K."""
+
+    ids: np.ndarray
+    segments: np.ndarray
+    positions: np.ndarray
+    picks: np.ndarray
+    labels: np.ndarray
+
+    def rows(self, start: int, stop: int) -> "Batch":
+        return Batch(*(getattr(self, name)[start:stop] for name in self.__dataclass_fields__))
+
+
+def pack(sizes: np.ndarray, capacity: int) -> np.ndarray:
+    """The window of each item: the largest first, each into the open window with the least room that it fits.
+
+    >>> pack(np.array([3, 5, 4, 2]), 7).tolist()
+    [1, 0, 1, 0]
+    """
+    window_of = np.empty(len(sizes), np.int64)
+    open_windows: list[list[int]] = [[] for _ in range(capacity + 1)]
+    rooms, windows = 0, 0  # bit r of rooms: a window with r free slots is open
+    for item in np.argsort(-sizes, kind="stable").tolist():
+        size = int(sizes[item])
+        fitting = rooms >> size
+        if fitting:
+            room = size + (fitting & -fitting).bit_length() - 1
+            window = open_windows[room].pop()
+            if not open_windows[room]:
+                rooms &= ~(1 << room)
+        else:
+            room, window, windows = capacity, windows, windows + 1
+        window_of[item] = window
+        if left := room - size:
+            open_windows[left].append(window)
+            rooms |= 1 << left
+    return window_of
+
+
+def windows(tokens: Tokens, size: int) -> Windows:
+    """All documents in windows of `size` tokens, [CLS] and [SEP] of each piece included."""
+    longest = size - 2
+    lengths = np.diff(tokens.offsets)
+    pieces = -(-lengths // longest)
+    documents = np.repeat(np.arange(len(lengths)), pieces)
+    number = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    starts = tokens.offsets[documents] + number * longest
+    piece_lengths = np.minimum(lengths[documents] - number * longest, longest)
+    window_of = pack(piece_lengths + 2, size)
+    order = np.argsort(window_of, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(window_of))]) if len(order) else np.zeros(1, np.int64)
+    return Windows(starts[order], piece_lengths[order], documents[order], bounds, size)
+
+
+def fill(chosen: Windows, rows: np.ndarray, ids: np.ndarray, special: Special):
+    """The windows `rows` as arrays [rows, size]: ids, segments, positions, and source, the place of each token in
+    `ids`, -1 at [CLS], [SEP] and padding."""
+    counts = chosen.bounds[rows + 1] - chosen.bounds[rows]
+    pieces = np.repeat(chosen.bounds[rows] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    taken = chosen.lengths[pieces] + 2
+    row = np.repeat(np.arange(len(rows)), counts)
+    before = np.cumsum(taken) - taken  # slots before this piece, over all rows
+    first_of_row = before[np.cumsum(counts) - counts]
+    begin = row * chosen.size + before - first_of_row[row]
+    within = np.arange(taken.sum()) - np.repeat(before, taken)  # 0 at [CLS]
+    slots = np.repeat(begin, taken) + within
+    shape = len(rows) * chosen.size
+    segments, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    source, filled = np.full(shape, -1, np.int64), np.full(shape, special.pad, np.int64)
+    segments[slots] = np.repeat(np.arange(len(pieces)) - (np.cumsum(counts) - counts)[row] + 1, taken)
+    positions[slots] = within
+    text = (within > 0) & (within <= np.repeat(taken - 2, taken))
+    source[slots[text]] = (np.repeat(chosen.starts[pieces], taken) + within - 1)[text]
+    filled[begin] = special.cls
+    filled[begin + taken - 1] = special.sep
+    at = source >= 0
+    filled[at] = ids[source[at]]
+    return tuple(array.reshape(len(rows), chosen.size) for array in (filled, segments, positions, source))
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
+
+
+def windows_of_step(count: int, batch: int, seed: int, step: int) -> np.ndarray:
+    """The `batch` windows of a step: each epoch is a permutation of all `count` windows, read on without a gap."""
+    places = np.arange(step * batch, (step + 1) * batch)
+    return np.array([_order(count, seed, place // count)[place % count] for place in places.tolist()])
+
+
+def mask_rows(ids: np.ndarray, text: np.ndarray, rate: float, special: Special, rng: np.random.Generator):
+    """BERT's masking (Devlin et al. 2019): of each row's text tokens a share `rate` is predicted; of these 80 % are
+    replaced by [MASK], 10 % by a random token, 10 % stay.
+
+    The count in a row is rate × tokens, rounded up or down at random so that it is right on average; its upper bound K
+    is the same for every batch, which keeps shapes static. Returns ids, picks and labels as in Batch.
+    """
+    rows, size = ids.shape
+    most = int((size - 2) * rate) + 1
+    count = np.minimum((text.sum(1) * rate + rng.random(rows)).astype(np.int64), most)
+    lottery = np.where(text, rng.random(ids.shape), 2.0)
+    picks = np.argsort(lottery, axis=1, kind="stable")[:, :most]
+    labels = np.take_along_axis(ids, picks, axis=1)
+    fate, other = rng.random(picks.shape), rng.integers(0, special.vocabulary, picks.shape)
+    shown = np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, labels))
+    used = np.arange(most) < count[:, None]
+    masked = ids.copy()
+    np.put_along_axis(masked, picks, np.where(used, shown, labels), axis=1)
+    return masked, picks, np.where(used, labels, IGNORED)
+
+
+def training_batch(tokens: Tokens, chosen: Windows, special: Special, batch: int, rate: float, seed: int,
+                   step: int) -> Batch:
+    """The whole batch of a step, for all processes; each takes its rows."""
+    rows = windows_of_step(len(chosen), batch, seed, step)
+    ids, segments, positions, source = fill(chosen, rows, tokens.ids, special)
+    rng = np.random.Generator(np.random.Philox(key=[seed + (1 << 32), step]))
+    masked, picks, labels = mask_rows(ids, source >= 0, rate, special, rng)
+    return Batch(masked, segments, positions, picks, labels)
+
+
+def fixed_masks(tokens: Tokens, keys: np.ndarray, rate: float, special: Special, seed: int):
+    """Masks for evaluation, a function of (seed, a document's key): the same whatever else is in the set and however
+    it is batched. Returns the masked ids and which are predicted, both over all tokens of the set."""
+    shown, predicted = np.array(tokens.ids, np.int64), np.zeros(len(tokens.ids), bool)
+    for document, key in enumerate(keys.tolist()):
+        start, stop = int(tokens.offsets[document]), int(tokens.offsets[document + 1])
+        rng = np.random.Generator(np.random.Philox(key=[seed, key]))
+        count = int((stop - start) * rate + rng.random())
+        places = start + rng.permutation(stop - start)[:count]
+        fate, other = rng.random(count), rng.integers(0, special.vocabulary, count)
+        shown[places] = np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, shown[places]))
+        predicted[places] = True
+    return shown, predicted
+
+
+def fixed_batches(tokens: Tokens, chosen: Windows, which: np.ndarray, shown: np.ndarray, predicted: np.ndarray,
+                  special: Special, batch: int):
+    """The windows `which`, `batch` at a time, with the document of each prediction, int64 [rows, K] (-1 where
+    IGNORED)."""
+    document_of = np.repeat(np.arange(len(tokens)), np.diff(tokens.offsets))
+    for start in range(0, len(which), batch):
+        rows = which[start:start + batch]
+        ids, segments, positions, source = fill(chosen, rows, shown, special)
+        asked = (source >= 0) & predicted[source]
+        most = max(1, int(asked.sum(1).max()))
+        picks = np.argsort(~asked, axis=1, kind="stable")[:, :most]
+        used = np.take_along_axis(asked, picks, axis=1)
+        places = np.where(used, np.take_along_axis(source, picks, axis=1), 0)
+        labels = np.where(used, np.asarray(tokens.ids)[places].astype(np.int64), IGNORED)
+        yield Batch(ids, segments, positions, picks, labels), np.where(used, document_of[places], -1)
+
+
+def valid_batches(tokens: Tokens, special: Special, size: int, batch: int, most: int, rate: float) -> list[Batch]:
+    """At most `most` windows of a validation set, spread evenly over it (packing sorts by length), under fixed masks:
+    the same at every look of every run."""
+    shown, predicted = fixed_masks(tokens, np.arange(len(tokens)), rate, special, seed=0)
+    chosen = windows(tokens, size)
+    which = np.unique(np.linspace(0, len(chosen) - 1, min(most, len(chosen))).round().astype(int))
+    return [filled for filled, _ in fixed_batches(tokens, chosen, which, shown, predicted, special, batch)]

@@ -1,0 +1,31 @@
+"""`dapt check`: refuse params.yaml before any stage runs, in one line, or write the constant that fetch depends on."""
+
+import inspect
+
+from dapt import config
+from dapt.cleaners import cleaner, names
+from dapt.config import Params
+from dapt.errors import UserError
+from dapt.files import whole_file
+from dapt.paths import CHECKED
+
+
+def check(params: Params) -> None:
+    """What the types of config.py cannot know: that each source's cleaner exists and takes its options."""
+    for profile, settings in params.profiles.items():
+        for corpus, sources in settings.corpora.items():
+            for number, source in enumerate(sources):
+                at = f"params.yaml: profiles.{profile}.corpora.{corpus}.{number}"
+                if source.cleaner not in names():
+                    raise UserError(f"{at}.cleaner: unknown cleaner {source.cleaner!r}; known: {', '.join(names())}")
+                takes = list(inspect.signature(cleaner(source.cleaner).read).parameters)[1:]
+                for option in source.options:
+                    if option not in takes:
+                        raise UserError(f"{at}.options: the cleaner {source.cleaner} takes no option {option!r}; "
+                                        f"it takes: {', '.join(takes) or 'none'}")
+
+
+def run() -> None:
+    check(config.load())
+    with whole_file(CHECKED) as file:
+        file.write("params.yaml is right\n")

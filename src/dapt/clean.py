@@ -1,0 +1,97 @@
+"""`dapt clean X`: data/raw/X → data/processed/X.jsonl and metrics/clean/X.json, every row accounted for.
+
+`dapt clean --cleaner NAME --raw FILE --out FILE.jsonl --report FILE.json` does the same for any one raw file.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dapt import config
+from dapt.cleaners import cleaner
+from dapt.errors import UserError
+from dapt.files import json_line, made_from, whole_file, write_json
+from dapt.paths import METRICS, PROCESSED, RAW
+from dapt.records import Record, text_id
+from dapt.repair import repair
+
+MINIMUM = 30  # characters, the seed's rule for most of its corpora
+
+
+class Report:
+    """Counts of one corpus: rows in = rows kept + rows dropped by reason."""
+
+    def __init__(self):
+        self.rows_in, self.kept = 0, 0
+        self.dropped, self.repaired = Counter(), Counter()
+
+    def as_dict(self) -> dict:
+        return {"rows_in": self.rows_in, "kept": self.kept, "dropped": dict(sorted(self.dropped.items())),
+                "repaired": dict(sorted(self.repaired.items()))}
+
+
+def rows(records: Iterable[Record], corpus: str, minimum: int, seen: set[bytes], report: Report) -> Iterator[dict]:
+    """The rows worth keeping, repaired; `seen` holds 8 bytes for each text that the corpus already has."""
+    for record in records:
+        report.rows_in += 1
+        kinds = Counter(record.repaired)
+        text = repair(record.text, kinds)
+        row_id = text_id(text)
+        reason = record.drop or ("empty" if not text else "too short" if len(text) <= minimum else
+                                 "duplicate" if bytes.fromhex(row_id) in seen else None)
+        if reason:
+            report.dropped[reason] += 1
+            continue
+        seen.add(bytes.fromhex(row_id))
+        report.kept += 1
+        report.repaired.update(kinds)
+        row = {"id": row_id, "group": record.group, "text": text, "corpus": corpus}
+        if record.split:
+            row["split"] = record.split
+        if record.label is not None:
+            row["label"] = repair(record.label, Counter())
+        yield row | {name: _repaired(value) for name, value in record.fields.items()}
+
+
+def _repaired(value):
+    if isinstance(value, str):
+        return repair(value, Counter())
+    return [_repaired(item) for item in value] if isinstance(value, list) else value
+
+
+def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path) -> Report:
+    """Clean `sources` (cleaner, files, options) into one file; labelled sources first, so that their rows stay."""
+    report, seen = Report(), set()
+    ordered = sorted(sources, key=lambda source: not getattr(cleaner(source[0]), "LABELLED", False))
+    with whole_file(out) as file:
+        for name, files, options in ordered:
+            module = cleaner(name)
+            for row in rows(module.read(files, **options), corpus, getattr(module, "MINIMUM", MINIMUM), seen, report):
+                file.write(json_line(row))
+        if not report.kept:
+            raise UserError(f"no row of {corpus} is worth keeping ({report.rows_in} rows in, dropped: "
+                            f"{dict(report.dropped)}); look at the raw files")
+    return report
+
+
+def run(corpus: str) -> None:
+    params = config.load()
+    sources = params.active.corpora[corpus]
+    out = PROCESSED / f"{corpus}.jsonl"
+    if params.corpora[corpus].enabled:
+        inputs = [(source.cleaner, [RAW / corpus / source.name / Path(file).name for file in source.files],
+                   source.options) for source in sources]
+        report = clean(corpus, inputs, out)
+    else:
+        report = Report()
+        with whole_file(out):
+            pass
+    write_json(METRICS / "clean" / f"{corpus}.json", report.as_dict() | {"made_from": made_from(RAW / corpus)})
+    print(f"{corpus}: {report.rows_in} rows in, {report.kept} kept, dropped {dict(report.dropped)}, "
+          f"repaired {dict(report.repaired)}")
+
+
+def run_file(name: str, raw: Path, out: Path, report_path: Path) -> None:
+    report = clean(raw.stem, [(name, [raw], {})], out)
+    write_json(report_path, report.as_dict())
+    print(f"{raw}: {report.rows_in} rows in, {report.kept} kept")

@@ -1,0 +1,17 @@
+"""One module a cleaner: the name in params.yaml is the module's.
+
+A cleaner has `read(files, **options)`, which yields a Record for each row of the raw files, and may set
+`MINIMUM` (characters, default 30) and `LABELLED` (its rows carry labels: of two equal texts of a corpus they stay).
+"""
+
+import pkgutil
+from importlib import import_module
+from types import ModuleType
+
+
+def names() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def cleaner(name: str) -> ModuleType:
+    return import_module(f"{__name__}.{name}")

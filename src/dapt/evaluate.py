@@ -1,0 +1,138 @@
+"""`dapt evaluate X`: models/X on every held-out set → metrics/eval/X.json, and data/eval/X.jsonl, a line a group.
+
+Masks are fixed: a function of the seed, the draw and the document (batches.fixed_masks), at `evaluate.mask` whatever
+the training rate was. Loss is the mean over masked tokens, in fp32; perplexity its exponential. Intervals resample
+groups, since texts of one source record are not independent.
+
+`dapt evaluate --model DIR --text FILE.jsonl --json` does the same for any model and any file with a field text.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from dapt import batches, config, model
+from dapt.config import Evaluate
+from dapt.errors import UserError
+from dapt.files import made_from, read_lines, write_json, write_lines
+from dapt.memory import keep_freed_memory
+from dapt.model import MaskedLM, tensors
+from dapt.paths import LOSSES, METRICS, MODELS, SPLIT
+from dapt.records import text_id
+from dapt.stats import interval, ratio, resampled
+from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
+
+INTERVAL_RESAMPLES = 2000
+
+
+@dataclass
+class Group:
+    """Sums over the masked tokens of one source record."""
+
+    loss: float = 0.0
+    correct: int = 0
+    masked: int = 0
+
+
+def key(row: dict) -> int:
+    """63 bits that name a document's text, for its masks."""
+    return int(row.get("id") or text_id(row["text"]), 16) >> 1
+
+
+def predictions(masked_lm: MaskedLM, tokens: Tokens, keys: np.ndarray, special: Special, settings: Evaluate,
+                draw: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For each batch, over its predicted tokens: the document, the loss, and whether the best guess is right."""
+    shown, predicted = batches.fixed_masks(tokens, keys, settings.mask, special, settings.seed + draw)
+    chosen = batches.windows(tokens, settings.window)
+    device = next(masked_lm.parameters()).device
+    for batch, documents in batches.fixed_batches(tokens, chosen, np.arange(len(chosen)), shown, predicted, special,
+                                                  settings.batch):
+        losses, logits = masked_lm(*tensors(batch, device))
+        right = logits.argmax(-1).cpu().numpy() == batch.labels.flatten()
+        used = documents.flatten() >= 0
+        yield documents.flatten()[used], losses.double().cpu().numpy()[used], right[used]
+
+
+def by_group(masked_lm: MaskedLM, tokens: Tokens, rows: list[dict], special: Special, settings: Evaluate) -> dict[str, Group]:
+    """Sums over every draw of masks, by group, in the order in which groups first appear."""
+    groups: dict[str, Group] = defaultdict(Group)
+    for row in rows:
+        groups[row["group"]]
+    keys = np.array([key(row) for row in rows], np.uint64)
+    size = len(rows)
+    for draw in range(settings.draws):
+        loss, right, count = np.zeros(size), np.zeros(size, np.int64), np.zeros(size, np.int64)
+        for documents, losses, correct in predictions(masked_lm, tokens, keys, special, settings, draw):
+            np.add.at(loss, documents, losses)
+            np.add.at(right, documents, correct)
+            np.add.at(count, documents, 1)
+        for number, row in enumerate(rows):
+            group = groups[row["group"]]
+            group.loss += loss[number]
+            group.correct += int(right[number])
+            group.masked += int(count[number])
+    return groups
+
+
+def figures(groups: dict[str, Group], seed: int) -> dict:
+    """Loss, perplexity, accuracy and the interval of the loss over a set."""
+    losses = np.array([group.loss for group in groups.values()])
+    masked = np.array([group.masked for group in groups.values()], float)
+    loss = ratio(losses, masked)
+    return {"loss": round(loss, 4), "perplexity": round(float(np.exp(loss)), 2),
+            "accuracy": round(sum(group.correct for group in groups.values()) / masked.sum(), 4),
+            "masked_tokens": int(masked.sum()),
+            "loss_ci95": interval(resampled(losses[None], masked, INTERVAL_RESAMPLES, seed)[0])}
+
+
+def loaded(folder: Path, settings: Evaluate) -> tuple[MaskedLM, Tokenizer, Special]:
+    """A model ready to be judged, with its own tokenizer; one without a head is refused."""
+    keep_freed_memory()
+    torch.set_num_threads(settings.threads)
+    tokenizer, special = load_tokenizer(folder)
+    network, audit = model.load(folder)
+    if audit.head_missing:
+        raise UserError(f"{folder} has no masked-LM head ({', '.join(audit.missing[:2])}, …): its loss would be that of "
+                        "random weights; repair it first (dapt base)")
+    model.check_fits(network, special, settings.window)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return MaskedLM(network).to(device).eval(), tokenizer, special
+
+
+@torch.no_grad()
+def run(name: str) -> None:
+    params = config.load()
+    settings = params.active.evaluate
+    masked_lm, tokenizer, special = loaded(MODELS / name, settings)
+    result, lines = {}, []
+    for held_out in params.heldout:
+        rows = list(read_lines(SPLIT / held_out / "heldout.jsonl"))
+        tokens = encode_tokens(tokenizer, special, (row["text"] for row in rows))
+        groups = by_group(masked_lm, tokens, rows, special, settings)
+        result[held_out] = figures(groups, settings.seed)
+        lines += [{"set": held_out, "group": group, "loss": round(sums.loss, 5), "masked": sums.masked,
+                   "correct": sums.correct} for group, sums in groups.items()]
+        print(f"{name} on {held_out}: loss {result[held_out]['loss']}, perplexity {result[held_out]['perplexity']}, "
+              f"{result[held_out]['masked_tokens']} masked tokens in {len(groups)} groups")
+    write_lines(LOSSES / f"{name}.jsonl", lines)
+    write_json(METRICS / "eval" / f"{name}.json", result | {
+        "made_from": made_from(MODELS / name / "model.safetensors", SPLIT)})
+
+
+@torch.no_grad()
+def run_file(folder: Path, text: Path, as_json: bool) -> None:
+    """Any model on any text, without params.yaml: the masks of seed 1, draw 0."""
+    settings = Evaluate(mask=0.15, draws=1, window=128, batch=32, threads=torch.get_num_threads(), seed=1)
+    masked_lm, tokenizer, special = loaded(folder, settings)
+    rows = [row | {"group": row.get("group", str(number))} for number, row in enumerate(read_lines(text))]
+    if not rows or not all(isinstance(row.get("text"), str) for row in rows):
+        raise UserError(f"{text} must hold JSON lines, each with a text in the field text")
+    tokens = encode_tokens(tokenizer, special, (row["text"] for row in rows))
+    result = figures(by_group(masked_lm, tokens, rows, special, settings), settings.seed)
+    print(json.dumps(result) if as_json else "\n".join(f"{name}: {value}" for name, value in result.items()))

@@ -1,0 +1,112 @@
+"""Files that are whole or not there, and the two formats of the project: JSON and JSON lines."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dapt.errors import UserError
+
+
+@contextmanager
+def whole_file(path: Path, mode: str = "w") -> Iterator[IO]:
+    """Open a temporary file beside `path` that takes its name only when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with open(temporary, mode, **text) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise UserError(f"cannot write {path}: {error.strerror}; free space or rights there and run again "
+                        "(what was there before is unchanged)") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its name, in place of an older one, when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise UserError(f"cannot write {path}: {error.strerror}; free space or rights there and run again") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Indented, keys in the order given, so that two runs write the same bytes."""
+    with whole_file(path) as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+
+
+def read_json(path: Path) -> dict:
+    """One JSON file; a damaged one is refused with its name."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); make it anew with dvc repro") from error
+
+
+def json_line(row: dict) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def write_lines(path: Path, rows: Iterable[dict]) -> int:
+    """Write rows as JSON lines and return how many there were."""
+    count = 0
+    with whole_file(path) as file:
+        for row in rows:
+            file.write(json_line(row))
+            count += 1
+    return count
+
+
+def read_lines(path: Path) -> Iterator[dict]:
+    """Rows of a JSON-lines file, in order; a line that is no JSON object is refused with its number."""
+    with open(path, encoding="utf-8", errors="strict") as file:
+        number = 0
+        try:
+            for number, line in enumerate(file, 1):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("not an object")
+                yield row
+        except ValueError as error:
+            raise UserError(f"{path} line {number or 1}: {error}; each line must be one JSON object") from error
+
+
+def made_from(*inputs: Path) -> list[str]:
+    """What a metrics file says of its inputs, as sha256sum prints it: a list, which `dvc metrics` leaves out."""
+    return [f"{sha256(path)}  {path.as_posix()}" for path in inputs]
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, or of a folder's file names and bytes in the order of the names."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Where a training runs: here (local.py). Nothing in dvc.yaml knows."""

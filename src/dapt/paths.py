@@ -1,0 +1,22 @@
+"""Where everything lies, relative to the repository's root: the one place that says so."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+CHECKED = Path("data/checked")
+RAW = Path("data/raw")
+RAW_MODEL = RAW / "model"
+PROCESSED = Path("data/processed")
+SPLIT = Path("data/split")
+TOKENS = Path("data/tokens")
+MODELS = Path("models")
+CURVES = Path("data/curves")
+LOSSES = Path("data/eval")
+METRICS = Path("metrics")
+REPORTS = Path("reports")
+
+
+def repository(start: Path) -> Path | None:
+    """The nearest folder upwards from `start` that holds a dvc.yaml."""
+    start = start.resolve()
+    return next((folder for folder in (start, *start.parents) if (folder / "dvc.yaml").is_file()), None)

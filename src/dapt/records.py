@@ -1,0 +1,42 @@
+"""What every cleaner yields, and what every row of data/processed holds."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from dapt.errors import UserError
+
+
+@dataclass(slots=True)
+class Record:
+    """One row of a source, before repair.
+
+    `group` names the source record that it comes from: all rows of a group lie on one side of every split.
+    `split` (train, valid, test) is the source's own, where it has one. `drop` is the reason why the cleaner leaves
+    the row out; such a row is counted, not written. `repaired` names the kinds of repair that the cleaner itself did.
+    """
+
+    text: str
+    group: str
+    label: str | None = None
+    split: str | None = None
+    fields: dict = field(default_factory=dict)
+    drop: str | None = None
+    repaired: tuple[str, ...] = ()
+
+
+def normal(text: str) -> str:
+    """The form in which two texts count as equal: case-folded, white space collapsed."""
+    return " ".join(text.casefold().split())
+
+
+def text_id(text: str) -> str:
+    """64 bits of the SHA-256 of the normalised text, in hexadecimal."""
+    return hashlib.sha256(normal(text).encode()).hexdigest()[:16]
+
+
+def decoded(data: bytes, name: str) -> str:
+    """UTF-8 with or without a byte-order mark; anything else is refused with the place."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not UTF-8 (byte {error.start}); fetch it again or convert it with iconv") from error

@@ -1,0 +1,232 @@
+"""`dapt report`: reports/, made from metrics/ alone: a page (index.html), its Markdown twin (report.md), the pictures
+as SVG and PNG, and a card for each model.
+
+The page is the twin rendered by markdown-it, with the pictures inside: one text, and nothing to fetch.
+"""
+
+import csv
+import html
+import re
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+from dapt import config
+from dapt.compare import table
+from dapt.config import Params
+from dapt.files import read_json, whole_file, whole_folder
+from dapt.paths import METRICS, REPORTS
+from dapt.plots import write_figure
+
+STYLE = """body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
+table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; }
+th, td { border: 1px solid #ccc; padding: .3em .6em; text-align: left; }
+th { background: #f4f4f4; } svg { max-width: 100%; height: auto; } code { background: #f4f4f4; }"""
+PICTURE = re.compile(r'<img src="([\w/]+)\.svg" alt="([^"]*)" ?/?>')
+
+
+def rows(lines: list[list], header: list[str]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |"
+                     for line in [header, ["---"] * len(header), *lines])
+
+
+def signed(cell: dict | None) -> str:
+    if cell is None:
+        return "–"
+    sure = cell["ci95"][1] < 0 or cell["ci95"][0] > 0
+    return f"{cell['diff']:+.3f} [{cell['ci95'][0]:+.3f}, {cell['ci95'][1]:+.3f}]" + ("" if sure else " (noise)")
+
+
+def numbers(path: Path) -> dict[str, dict]:
+    return {file.stem: read_json(file) for file in sorted(path.glob("*.json"))}
+
+
+def differences(comparison: dict, key: str) -> str:
+    matrix = comparison["matrix"]
+    sets = list(next(iter(matrix.values())))
+    lines = [[name, *(signed(cells[held_out].get(key)) for held_out in sets)]
+             for name, cells in matrix.items() if any(key in cell for cell in cells.values())]
+    return rows(lines, ["model", *sets])
+
+
+def specialists(params: Params, comparison: dict) -> str:
+    """Each domain on its own text against every other model: what a domain brings, pair by pair."""
+    lines = []
+    for domain in params.domains:
+        if domain == params.control or domain not in params.heldout:
+            continue
+        cell = comparison["matrix"][domain][domain]
+        pairs = {"base": cell["vs_base"], params.control: cell["vs_control"], **cell["vs"]}
+        lines += [[domain, domain, other, signed(pair)] for other, pair in pairs.items()]
+    return rows(lines, ["model", "held-out text", "against", "difference of the loss"])
+
+
+def markdown(params: Params, metrics: Path) -> str:
+    """The report's text."""
+    comparison, split, base = (read_json(metrics / f"{name}.json") for name in ("comparison", "split", "base"))
+    cleaned, trained, evaluated = (numbers(metrics / part) for part in ("clean", "train", "eval"))
+    settings, choice = params.active, comparison["choice"]
+    corpora = [[name, ", ".join(source.name for source in settings.corpora[name]) if corpus.enabled else "not enabled",
+                cleaned[name]["rows_in"], cleaned[name]["kept"],
+                ", ".join(f"{count} {reason}" for reason, count in cleaned[name]["dropped"].items()) or "–",
+                ", ".join(f"{count} {kind}" for kind, count in cleaned[name]["repaired"].items()) or "–"]
+               for name, corpus in params.corpora.items()]
+    after = [[name, counts["rows"], counts["kept"],
+              ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items()) or "–"]
+             for name, counts in split["corpora"].items()]
+    held = [[name, *(f"{sides[side]['documents']:,} / {sides[side]['groups']:,}" for side in sides)]
+            for name, sides in split["sets"].items()]
+    trainings = [[name, figures["steps"], f"{figures['tokens_seen']:,}", figures["epochs"], figures["first_loss"],
+                  figures["last_loss"], figures["valid_loss"], figures["precision"], f"{figures['parameters']:,}",
+                  f"{figures['model_bytes'] / 1e6:.1f} MB"] for name, figures in trained.items()]
+    sizes = ", ".join(f"{name}: {evaluated['base'][name]['masked_tokens']:,} masked tokens in "
+                      f"{split['sets'][name]['heldout']['groups']:,} groups" for name in params.heldout)
+    licences = sorted({(source.name, source.licence) for sources in settings.corpora.values() for source in sources} |
+                      {(name, params.bases[name].licence) for _, name in settings.model if name})
+    return f"""# Domain-adaptive pre-training: profile {params.profile}
+
+**Use {choice['model']}** ({choice['rule']}): {choice['why']}.
+
+## Loss on held-out text
+
+Masked-LM loss a masked token, with its 95 % interval (bootstrap over groups, {settings.compare.resamples:,} resamples).
+No document of these sets, nor a near duplicate of one, is in any training set. {sizes}.
+
+{table(comparison)}
+
+![Loss of each model on each held-out set](matrix.svg)
+
+### Against the base
+
+Paired differences; negative is better. The base has a trained head (below), so this is what adaptation brings.
+
+{differences(comparison, 'vs_base')}
+
+### Against the control
+
+`{params.control}` was trained as long on text of no domain: this is what the *domain* brings, beyond more steps.
+
+{differences(comparison, 'vs_control')}
+
+### Each domain on its own text
+
+{specialists(params, comparison)}
+
+## Training
+
+![Loss during training](curves.svg)
+
+{rows(trainings, ['model', 'steps', 'tokens seen', 'epochs', 'first loss', 'last loss', 'loss on valid', 'precision',
+                  'parameters', 'size'])}
+
+First and last loss are means of 10 steps on training text of the model's own domain: they can't be compared across
+models; the matrix can. One seed each.
+
+## The base
+
+{base['parameters']:,} parameters. Its masked-LM loss on general validation text was {base['loss_before']} as it came;
+token frequencies alone reach {base['unigram_loss']}. Repair of the head: {base['repair']}
+({base['steps']} steps, body frozen, general text), after which it is {base['loss_after']}. Pooler: {base['pooler']}.
+
+## Corpora
+
+{rows(corpora, ['corpus', 'sources', 'rows in', 'kept', 'dropped', 'repaired'])}
+
+De-duplicated within and across corpora, and cleared of what is held out or tested on:
+
+{rows(after, ['corpus', 'rows', 'kept', 'dropped'])}
+
+Documents / groups a set:
+
+{rows(held, ['domain', 'train', 'valid', 'held-out'])}
+
+## Licences
+
+{rows([list(licence) for licence in licences], ['source', 'licence'])}
+
+## Reproduce
+
+`dvc repro` makes each figure again; `dvc pull` fetches the models. Inputs, by SHA-256:
+{chr(10).join(f"- models/{name}: `{figures['model_sha256']}`" for name, figures in {'base': base, **trained}.items())}
+"""
+
+
+def card(params: Params, name: str, comparison: dict, trained: dict, base: dict) -> str:
+    """A model card in the hub's format: metadata, then what a reader must know."""
+    settings = params.active
+    corpora = params.domains.get(name, [])
+    licences = sorted({f"{source.name}: {source.licence}" for corpus in corpora for source in settings.corpora[corpus]} |
+                      {f"{settings.model.base}: {params.bases[settings.model.base].licence}"})
+    cells = comparison["matrix"][name]
+    told = (f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
+            f"{', '.join(corpora)}, starting from the repaired base." if corpora else
+            f"The base itself; repair of its head: {base['repair']}.")
+    lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], signed(cell.get("vs_base")),
+              signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
+    return f"""---
+library_name: transformers
+pipeline_tag: fill-mask
+language: en
+tags: [domain-adaptive-pretraining, masked-lm, {name}]
+---
+
+# {name} ({params.profile})
+
+{told}
+
+## Held-out loss
+
+{rows(lines, ['held-out text', 'loss', 'perplexity', 'against the base', 'against the control'])}
+
+## Use and limits
+
+Fill-mask, or a start for fine-tuning on text of this domain. English. It says what its training text says, errors
+included; nothing here makes it fit for medical or financial advice.
+
+## Licences of what it was made from
+
+{chr(10).join(f'- {licence}' for licence in licences)}
+
+Where no licence is shown, ask before you publish the model.
+"""
+
+
+def page(text: str, pictures: Path) -> str:
+    """The Markdown as one self-contained HTML page."""
+    body = MarkdownIt("commonmark").enable("table").render(text)
+
+    def inside(match: re.Match) -> str:
+        return f'<figure aria-label="{match[2]}">{(pictures / f"{match[1]}.svg").read_text(encoding="utf-8")}</figure>'
+
+    title = html.escape(text.split("\n")[0].lstrip("# "))
+    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+            f"<style>{STYLE}</style>\n</head>\n<body>\n{PICTURE.sub(inside, body)}</body>\n</html>\n")
+
+
+def read_csv(path: Path) -> list[dict]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def run() -> None:
+    params = config.load()
+    text = markdown(params, METRICS)
+    comparison, base = read_json(METRICS / "comparison.json"), read_json(METRICS / "base.json")
+    trained = numbers(METRICS / "train")
+    with whole_folder(REPORTS) as folder:
+        write_figure("matrix", read_csv(METRICS / "crossdomain.csv"), folder)
+        write_figure("curves", read_csv(METRICS / "curves.csv"), folder)
+        for name, content in {"report.md": text, "index.html": page(text, folder),
+                              **{f"cards/{name}.md": card(params, name, comparison, trained, base)
+                                 for name in params.models}}.items():
+            with whole_file(folder / name) as file:
+                file.write(content)
+    print(f"report: {(REPORTS / 'index.html').resolve()}")

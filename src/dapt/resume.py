@@ -1,0 +1,93 @@
+"""The state of a run on disk, outside DVC's outputs, so that a killed run goes on where it was.
+
+A state folder belongs to one run: its key is a hash of all that decides the run's bits, so changed data, parameters or
+code begin anew. A checkpoint is a folder step-N of safetensors and JSON, written under another name, flushed, and then
+renamed; the newest two are kept, and one whose hashes are wrong is passed over for the one before.
+"""
+
+import fcntl
+import getpass
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dapt.errors import UserError
+from dapt.files import sha256, whole_folder, write_json
+
+KEPT = 2
+
+
+def root() -> Path:
+    """DAPT_STATE, or a folder beside the DVC cache of the main repository, a user each: also from a temporary
+    experiment, whose own .dvc is thrown away."""
+    if "DAPT_STATE" in os.environ:
+        return Path(os.environ["DAPT_STATE"])
+    dvc = shutil.which("dvc")
+    found = subprocess.run([dvc, "cache", "dir"], capture_output=True, text=True) if dvc else None
+    cache = Path(found.stdout.strip()) if found and found.returncode == 0 else Path(".dvc/cache")
+    return cache.parent / "tmp" / "dapt-state" / getpass.getuser()
+
+
+def folder_of(*parts: object) -> Path:
+    """The folder of the run that all these decide."""
+    return root() / hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"another process trains on {folder}; wait for it, or end it") from error
+        yield
+
+
+def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict) -> None:
+    """Write checkpoint `step` and drop all but the newest KEPT."""
+    with whole_folder(folder / f"step-{step}") as temporary:
+        path = temporary / "state.safetensors"
+        try:
+            save_file(tensors, path)
+        except SafetensorError as error:
+            raise UserError(f"cannot write a checkpoint to {folder}: {error}; free space there and run again") from error
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+        write_json(temporary / "state.json", {"step": step, "sha256": sha256(path), "facts": facts})
+    for old in _checkpoints(folder)[KEPT:]:
+        shutil.rmtree(old)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Newest first."""
+    found = [path for path in folder.glob("step-*") if path.name[5:].isdigit()]
+    return sorted(found, key=lambda path: -int(path.name[5:]))
+
+
+def latest(folder: Path) -> tuple[dict[str, torch.Tensor], dict, int] | None:
+    """Tensors, facts and step of the newest checkpoint that is whole, or None."""
+    for path in _checkpoints(folder):
+        try:
+            state = json.loads((path / "state.json").read_text())
+            if state["sha256"] == sha256(path / "state.safetensors"):
+                return load_file(path / "state.safetensors"), state["facts"], state["step"]
+        except (OSError, ValueError, KeyError, SafetensorError):
+            pass
+        print(f"checkpoint {path.name} is damaged: passed over", flush=True)
+    return None
+
+
+def forget(folder: Path) -> None:
+    """The run has ended well: its state is of no more use."""
+    shutil.rmtree(folder)

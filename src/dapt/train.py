@@ -1,0 +1,126 @@
+"""The module that `dapt train X` starts under `accelerate launch`: models/base + data/tokens/X → models/X.
+
+    accelerate launch -m dapt.train biomed                     # one process
+    accelerate launch --num_processes 4 -m dapt.train biomed   # four GPUs, the same global batches
+
+A killed run goes on from its newest checkpoint when it is started again (resume.py).
+"""
+
+import shutil
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+import dapt
+from dapt import batches, config, model, resume
+from dapt.config import Params
+from dapt.errors import UserError, guarded
+from dapt.files import made_from, sha256, whole_file, whole_folder, write_json
+from dapt.fit import Course, Schedule, accelerator_for, fit, mean_loss, optimizer_tensors
+from dapt.model import MaskedLM
+from dapt.paths import CURVES, METRICS, MODELS, TOKENS
+from dapt.tokenize import load_tokenizer, read_tokens
+
+ENDS = 10  # steps whose mean is the first, and the last, training loss
+EVERY = 10  # steps whose mean is one point of the curve
+
+
+def mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None
+
+
+def write_curve(path: Path, domain: str, course: Course) -> None:
+    """The loss curve: training loss as the mean of EVERY steps, and the loss on valid."""
+    with whole_file(path) as file:
+        file.write("step,loss,model,set\n")
+        for stop in range(EVERY, len(course.train) + 1, EVERY):
+            file.write(f"{stop},{mean(course.train[stop - EVERY:stop])},{domain},train\n")
+        for step, value in course.valid:
+            file.write(f"{step},{value:.4f},{domain},valid\n")
+
+
+def train(params: Params, domain: str) -> None:
+    """Write models/DOMAIN, its loss curve and metrics/train/DOMAIN.json."""
+    settings = params.active.train
+    accelerator = accelerator_for(settings.precision, settings.threads)
+    main, world = accelerator.is_main_process, accelerator.num_processes
+    if settings.batch % world:
+        raise UserError(f"train.batch {settings.batch} cannot be shared by {world} processes; make it a multiple")
+    base = MODELS / "base"
+    _, special = load_tokenizer(base)
+    text, valid_text = (read_tokens(TOKENS / domain, name, special) for name in ("train", "valid"))
+    windows = batches.windows(text, settings.window)
+    valid = batches.valid_batches(valid_text, special, settings.window, settings.batch, settings.valid_windows,
+                                  settings.mask)
+    loaded, audit = model.load(base, settings.seed)
+    model.check_fits(loaded, special, settings.window)
+    masked_lm = MaskedLM(loaded, settings.dropout)
+    precision = accelerator.mixed_precision.replace("no", "fp32")
+    inputs = made_from(TOKENS / domain, base)
+    state = resume.folder_of(domain, settings.model_dump(), inputs, precision, torch.__version__,
+                             sha256(Path(dapt.__file__).parent / "fit.py"))
+    if main:
+        print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
+              f"{settings.steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
+
+    def batch_of(step: int) -> batches.Batch:
+        return batches.training_batch(text, windows, special, settings.batch, settings.mask, settings.seed, step)
+
+    def look(step: int, course: Course) -> None:
+        course.valid.append((step, mean_loss(accelerator, masked_lm, valid)))
+        if main:
+            print(f"{domain}: step {step}, loss on valid {course.valid[-1][1]:.4f}", flush=True)
+
+    def pause(step: int) -> bool:
+        return step % settings.valid_every == 0 or step % settings.save_every == 0 or step in settings.keep
+
+    def visit(step: int, optim: torch.optim.Optimizer, course: Course) -> bool:
+        if step % settings.valid_every == 0 or step == settings.steps:
+            look(step, course)
+        if main and step in settings.keep:
+            with whole_folder(state / f"checkpoint-{step}") as folder:
+                model.save(loaded, model.pooler(base), base, folder)
+        if main and step % settings.save_every == 0 and step < settings.steps:
+            resume.save(state, step, model.state(masked_lm) | optimizer_tensors(optim), vars(course))
+        return False
+
+    with resume.locked(state) if main else nullcontext():
+        begin = None
+        if found := resume.latest(state):
+            tensors, facts, step = found
+            model.restore(masked_lm, tensors)
+            begin = tensors, Course(**facts), step
+            if main:
+                print(f"resumed at step {step}", flush=True)
+        masked_lm.to(accelerator.device)
+        if not begin:
+            begin = {}, Course(), 0
+            look(0, begin[1])
+        schedule = Schedule(settings.steps, settings.lr, settings.warmup, settings.weight_decay, settings.clip)
+        course = fit(accelerator, masked_lm, batch_of, schedule, domain, pause, visit, begin)
+        if not main:
+            return
+        with whole_folder(MODELS / domain) as folder:
+            model.save(loaded.cpu(), model.pooler(base), base, folder)
+            for step in settings.keep:
+                shutil.copytree(state / f"checkpoint-{step}", folder / f"checkpoint-{step}")
+        write_curve(CURVES / f"{domain}.csv", domain, course)
+        write_json(METRICS / "train" / f"{domain}.json", {
+            "domain": domain, "steps": settings.steps, "precision": precision, "parameters": audit.parameters,
+            "documents": len(text), "tokens": int(text.offsets[-1]), "tokens_seen": course.tokens,
+            "tokens_predicted": course.predicted, "epochs": round(settings.steps * settings.batch / len(windows), 3),
+            "first_loss": mean(course.train[:ENDS]), "last_loss": mean(course.train[-ENDS:]),
+            "valid_loss_before": round(course.valid[0][1], 4), "valid_loss": round(course.valid[-1][1], 4),
+            "model_bytes": (MODELS / domain / "model.safetensors").stat().st_size,
+            "model_sha256": sha256(MODELS / domain / "model.safetensors"), "made_from": inputs})
+        resume.forget(state)
+
+
+def run(domain: str) -> None:
+    train(config.load(), domain)
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(f"dapt train {sys.argv[1]}", lambda: run(sys.argv[1])))
