@@ -1,4 +1,4 @@
-# make repro · make test · make smoke PROFILE=sample DOMAIN=biomed · make table
+# make repro · make test · make table · make smoke PROFILE=sample DOMAIN=biomed
 # pip's own settings (index, proxy, constraints) are honoured; docs/install.md tells how to get another build of torch.
 PYTHON ?= python3
 PROFILE ?= sample
@@ -6,7 +6,7 @@ DOMAIN ?= biomed
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test smoke table clean-env
+.PHONY: repro test smoke table 
 
 repro: .venv/ready
 	dvc repro
@@ -20,7 +20,8 @@ test: .venv/ready-dev
 
 # The seed's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
 smoke: .venv/ready
-	dvc exp run --temp --name smoke-$(PROFILE)-$(DOMAIN) --force-name -S profile=$(PROFILE) train@$(DOMAIN)
+	dvc exp run --temp -S profile=$(PROFILE) $(foreach s,steps=10 warmup=2 valid_every=5 keep=[],-S 'profiles.$(PROFILE).train.$s') \
+	  train@$(DOMAIN)
 
 .venv/ready: requirements.txt requirements-dvc.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -45,7 +45,7 @@ def make_base(params: Params) -> dict:
     accelerator = accelerator_for(train.precision, train.threads)
     tokenizer_folder = RAW_MODEL / "base"
     _, special = load_tokenizer(tokenizer_folder)
-    loaded, audit = model.load(tokenizer_folder, train.seed)
+    loaded, audit = model.load(tokenizer_folder, settings.repair.seed)
     model.check_fits(loaded, special, max(train.window, settings.evaluate.window))
     masked_lm = MaskedLM(loaded)
     text = read_tokens(TOKENS / params.control, "train", special)
@@ -60,7 +60,7 @@ def make_base(params: Params) -> dict:
         "loss_before": round(mean_loss(accelerator, masked_lm, valid), 4), "repair": "none", "steps": 0}
     trained = not audit.head_missing and figures["loss_before"] < figures["unigram_loss"]
     if not trained and settings.model.donor:
-        donor, donor_audit = model.load(RAW_MODEL / "donor", train.seed)
+        donor, donor_audit = model.load(RAW_MODEL / "donor")
         model.transplant(masked_lm, donor)
         figures["repair"] = "transplant"
         trained = mean_loss(accelerator, masked_lm, valid) < figures["unigram_loss"]
@@ -68,7 +68,7 @@ def make_base(params: Params) -> dict:
         windows = batches.windows(text, train.window)
 
         def batch_of(step: int) -> batches.Batch:
-            return batches.training_batch(text, windows, special, train.batch, train.mask, train.seed, step)
+            return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed, step)
 
         course = repair_head(masked_lm, settings, batch_of, valid, accelerator)
         figures["repair"] = "transplant, then head alone" if settings.model.donor else "head alone"

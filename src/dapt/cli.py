@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--text", type=Path, help="JSON lines with a field text")
     evaluate.add_argument("--json", action="store_true")
     sub["compare"].add_argument("--print", action="store_true", help="print the table that compare last wrote")
-    commands.add_parser("plots-page", help="write the offline page that `dvc plots show` fills")
+    plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
+    plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
+    plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
     return top
 
 
@@ -62,9 +64,12 @@ def dispatch(args: argparse.Namespace) -> None:
     root = repository(Path.cwd())
     if root is None:
         raise UserError(f"no dvc.yaml in {Path.cwd()} or above; go to the repository")
+    if name == "plots":
+        args.folder = args.folder.resolve()
     os.chdir(root)
-    if name == "plots-page":
-        return import_module("dapt.plots").write_page()
+    if name == "plots":
+        plots = import_module("dapt.plots")
+        return plots.write_page() if args.page else plots.run(args.folder)
     if name == "compare" and args.print:
         return import_module("dapt.compare").print_table()
     if name == "train":

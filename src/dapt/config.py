@@ -87,6 +87,7 @@ class Repair(Settings):
     patience: Count  # looks without an improvement of `least` after which it stops
     least: Annotated[float, Field(ge=0)]
     lr: Annotated[float, Field(gt=0)]
+    seed: Annotated[int, Field(ge=0)]
 
 
 class Train(Settings):

@@ -1,12 +1,19 @@
-"""Pictures, from the same Vega-Lite templates that `dvc plots show` fills (figures/), rendered without a browser."""
+"""Pictures, from the same Vega-Lite templates that `dvc plots show` fills (figures/), rendered without a browser.
 
+`dapt plots DIR` writes those of the last comparison as SVG and PNG. The report carries the SVGs alone: the pixels of a
+PNG depend on the fonts that a machine has, so it is in nothing that DVC tracks.
+"""
+
+import csv
 import json
 from pathlib import Path
 
 import vl_convert
 
 from dapt.files import whole_file
+from dapt.paths import METRICS
 
+TABLES = {"matrix": "crossdomain", "curves": "curves"}  # picture → the table in metrics/ that it shows
 FIGURES = Path(__file__).parent / "figures"
 PAGE = Path(".dvc/plots/page.html")  # .dvc/config names it as plots.html_template
 FRAME = """<!DOCTYPE html>
@@ -31,13 +38,35 @@ def figure(name: str, rows: list[dict]) -> dict:
     return spec
 
 
-def write_figure(name: str, rows: list[dict], folder: Path) -> None:
-    """NAME.svg and NAME.png (at twice the size) in `folder`."""
-    spec = json.dumps(figure(name, rows))
-    with whole_file(folder / f"{name}.svg") as file:
-        file.write(vl_convert.vegalite_to_svg(spec))
-    with whole_file(folder / f"{name}.png", "wb") as file:
-        file.write(vl_convert.vegalite_to_png(spec, scale=2))
+def figures() -> dict[str, dict]:
+    """The pictures of the last comparison, by name."""
+    return {name: figure(name, read_csv(METRICS / f"{table}.csv")) for name, table in TABLES.items()}
+
+
+def svg(spec: dict) -> str:
+    return vl_convert.vegalite_to_svg(json.dumps(spec))
+
+
+def read_csv(path: Path) -> list[dict]:
+    """Rows with numbers where the text is one."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def run(folder: Path) -> None:
+    for name, spec in figures().items():
+        with whole_file(folder / f"{name}.svg") as file:
+            file.write(svg(spec))
+        with whole_file(folder / f"{name}.png", "wb") as file:
+            file.write(vl_convert.vegalite_to_png(json.dumps(spec), scale=2))
+        print(folder / f"{name}.svg", folder / f"{name}.png")
 
 
 def write_page() -> None:

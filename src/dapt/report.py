@@ -1,10 +1,9 @@
 """`dapt report`: reports/, made from metrics/ alone: a page (index.html), its Markdown twin (report.md), the pictures
-as SVG and PNG, and a card for each model.
+as SVG, and a card for each model.
 
 The page is the twin rendered by markdown-it, with the pictures inside: one text, and nothing to fetch.
 """
 
-import csv
 import html
 import re
 from pathlib import Path
@@ -16,7 +15,7 @@ from dapt.compare import table
 from dapt.config import Params
 from dapt.files import read_json, whole_file, whole_folder
 from dapt.paths import METRICS, REPORTS
-from dapt.plots import write_figure
+from dapt.plots import figures, svg
 
 STYLE = """body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
 table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; }
@@ -192,28 +191,16 @@ Where no licence is shown, ask before you publish the model.
 """
 
 
-def page(text: str, pictures: Path) -> str:
+def page(text: str, pictures: dict[str, str]) -> str:
     """The Markdown as one self-contained HTML page."""
     body = MarkdownIt("commonmark").enable("table").render(text)
 
     def inside(match: re.Match) -> str:
-        return f'<figure aria-label="{match[2]}">{(pictures / f"{match[1]}.svg").read_text(encoding="utf-8")}</figure>'
+        return f'<figure aria-label="{match[2]}">{pictures[match[1]]}</figure>'
 
     title = html.escape(text.split("\n")[0].lstrip("# "))
     return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
             f"<style>{STYLE}</style>\n</head>\n<body>\n{PICTURE.sub(inside, body)}</body>\n</html>\n")
-
-
-def read_csv(path: Path) -> list[dict]:
-    with open(path, encoding="utf-8", newline="") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def run() -> None:
@@ -222,9 +209,8 @@ def run() -> None:
     comparison, base = read_json(METRICS / "comparison.json"), read_json(METRICS / "base.json")
     trained = numbers(METRICS / "train")
     with whole_folder(REPORTS) as folder:
-        write_figure("matrix", read_csv(METRICS / "crossdomain.csv"), folder)
-        write_figure("curves", read_csv(METRICS / "curves.csv"), folder)
-        for name, content in {"report.md": text, "index.html": page(text, folder),
+        pictures = {name: svg(spec) for name, spec in figures().items()}
+        for name, content in {**{f"{name}.svg": picture for name, picture in pictures.items()}, "report.md": text, "index.html": page(text, pictures),
                               **{f"cards/{name}.md": card(params, name, comparison, trained, base)
                                  for name in params.models}}.items():
             with whole_file(folder / name) as file:

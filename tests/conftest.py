@@ -1,0 +1,71 @@
+"""Small real things for the tests: a WordPiece tokenizer and a BERT with random weights that belongs to it."""
+
+import random
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+WORDS = ("the patient has fever and the bank raised its rate after a long meeting of shareholders in london while "
+         "doctors saw clinical signs of infection profits rose by ten percent").split()
+
+
+def sentences(count: int, seed: int = 0, longest: int = 40) -> list[str]:
+    chance = random.Random(seed)
+    return [" ".join(chance.choices(WORDS, k=chance.randint(1, longest))) for _ in range(count)]
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory) -> Path:
+    """A folder with a trained WordPiece tokenizer in the two files that transformers reads."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(sentences(200), trainers.WordPieceTrainer(vocab_size=120, special_tokens=specials))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    folder = tmp_path_factory.mktemp("tokenizer")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
+                            sep_token="[SEP]", mask_token="[MASK]").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory, tokenizer_folder) -> Path:
+    """A BertForMaskedLM of 2 layers of 32 with that tokenizer, and a pooler beside it, as a parent would carry one."""
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import BertConfig, BertForMaskedLM
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("model")
+    config = BertConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+                        max_position_embeddings=64, initializer_range=0.5)
+    BertForMaskedLM(config).save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    weights |= {"bert.pooler.dense.weight": torch.randn(32, 32), "bert.pooler.dense.bias": torch.randn(32)}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for file in tokenizer_folder.iterdir():
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def special(model_folder):
+    from dapt.tokenize import load_tokenizer
+
+    return load_tokenizer(model_folder)[1]
+
+
+@pytest.fixture(scope="session")
+def tokens(model_folder):
+    """120 short and long documents."""
+    from dapt.tokenize import encode_tokens, load_tokenizer
+
+    tokenizer, special = load_tokenizer(model_folder)
+    return encode_tokens(tokenizer, special, sentences(100) + sentences(20, seed=1, longest=200))

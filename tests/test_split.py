@@ -1,0 +1,158 @@
+import random
+from itertools import combinations
+
+import pytest
+from datasketch import MinHash, MinHashLSH
+
+from dapt.config import Split, Task
+from dapt.records import text_id
+from dapt.split import Seen, held_by, pairs, runs, side, split_documents, task_rows, words
+
+SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)
+VOCABULARY = [f"word{number}" for number in range(3000)]
+
+
+def documents(count: int, corpus: str, seed: int = 0, length: int = 30) -> list[dict]:
+    chance = random.Random(f"{corpus}{seed}")
+    texts = [" ".join(chance.choices(VOCABULARY, k=length)) for _ in range(count)]
+    return [{"id": text_id(text), "group": f"{corpus}:{number // 3}", "text": text, "corpus": corpus}
+            for number, text in enumerate(texts)]
+
+
+def jaccard(one: str, other: str) -> float:
+    a, b = set(pairs(words(one))), set(pairs(words(other)))
+    return len(a & b) / len(a | b)
+
+
+def kept_texts(kept: dict, side_name: str) -> list[str]:
+    return [row["text"] for sides in kept.values() for row in sides[side_name]]
+
+
+def test_shares_are_about_right_and_a_group_lies_on_one_side():
+    sides = [side(f"x:{number}", SPLIT) for number in range(20000)]
+    assert sides.count("heldout") / 20000 == pytest.approx(0.2, abs=0.01)
+    assert sides.count("valid") / 20000 == pytest.approx(0.1, abs=0.01)
+    kept, _ = split_documents({"a": documents(900, "a")}, [], SPLIT)
+    groups = [{row["group"] for row in rows} for rows in kept["a"].values()]
+    assert all(groups) and not any(one & other for one, other in combinations(groups, 2))
+
+
+def test_adding_a_corpus_moves_no_document():
+    one = {"a": documents(300, "a")}
+    before, _ = split_documents(one, [], SPLIT)
+    after, _ = split_documents(one | {"b": documents(300, "b")}, [], SPLIT)
+    assert before["a"] == after["a"]
+
+
+def test_a_larger_share_only_adds_to_the_held_out():
+    larger = SPLIT.model_copy(update={"heldout": 0.3})
+    groups = [f"x:{number}" for number in range(1000)]
+    assert {g for g in groups if side(g, SPLIT) == "heldout"} < {g for g in groups if side(g, larger) == "heldout"}
+
+
+def with_twins(rows: list[dict], corpus: str, change: float) -> list[dict]:
+    """Copies of rows as another source has them: of other groups, with a share of words changed."""
+    chance = random.Random(7)
+    found = []
+    for number, row in enumerate(rows):
+        text = " ".join(chance.choice(VOCABULARY) if chance.random() < change else word for word in row["text"].split())
+        found.append({"id": text_id(text), "group": f"{corpus}:{number}", "text": text, "corpus": corpus})
+    return found
+
+
+@pytest.mark.parametrize("change", [0.0, 0.03])
+def test_no_training_text_is_equal_or_nearly_equal_to_a_held_out_one(change):
+    """Against every pair, computed exactly."""
+    rows = documents(200, "a")
+    kept, dropped = split_documents({"a": rows, "b": with_twins(rows, "b", change)}, [], SPLIT)
+    held = kept_texts(kept, "heldout")
+    for current in ("train", "valid"):
+        for text in kept_texts(kept, current):
+            worst = max(jaccard(text, other) for other in held)
+            assert worst < SPLIT.similar + 0.12  # MinHash estimates it; its deviation at 128 permutations is 0.04
+    assert sum(dropped["b"].values()) > 100
+
+
+def test_near_duplicates_are_those_that_another_minhash_finds():
+    rows = documents(150, "a")
+    texts = [row["text"] for row in rows + with_twins(rows[:75], "b", 0.02)]
+    exact = [any(jaccard(text, other) >= 0.7 for other in texts[:number]) for number, text in enumerate(texts)]
+    seen = Seen(SPLIT)
+    ours = [seen.admit(text, guarded=True) is not None for text in texts]
+    reference = MinHashLSH(threshold=0.7, num_perm=128)
+    theirs = []
+    for number, text in enumerate(texts):
+        sketch = MinHash(num_perm=128, seed=3)
+        sketch.update_batch([pair.encode() for pair in pairs(words(text))])
+        theirs.append(any(True for _ in reference.query(sketch)))
+        if not theirs[-1]:
+            reference.insert(str(number), sketch)
+    agree = sum(one == other for one, other in zip(ours, exact)) / len(exact)
+    assert agree >= sum(one == other for one, other in zip(theirs, exact)) / len(exact) - 0.02
+    assert agree > 0.95
+
+
+def test_a_shared_run_of_words_drops_a_training_document_but_a_shorter_one_does_not():
+    held = documents(1, "h")[0]["text"].split()
+    other = documents(1, "o", length=60)[0]["text"].split()
+    seen = Seen(SPLIT)
+    assert seen.admit(" ".join(held), guarded=True) is None
+    assert seen.admit(" ".join(other[:30] + held[5:17] + other[30:]), guarded=False) is None
+    other = documents(1, "p", length=60)[0]["text"].split()
+    assert seen.admit(" ".join(other[:30] + held[5:18] + other[30:]), guarded=False) == "shares words with held-out text"
+
+
+def test_runs_are_all_windows_of_words():
+    tokens = "a b c d".split()
+    assert list(runs(tokens, 3)) == [hash(("a", "b", "c")), hash(("b", "c", "d"))]
+    assert list(runs(tokens, 5)) == []
+
+
+def test_the_twin_of_a_test_row_goes_and_the_test_row_stays():
+    rows = documents(60, "news")
+    tests = [row | {"label": "x", "corpus": "task"} for row in rows[:10]]
+    kept, dropped = split_documents({"news": rows}, tests, SPLIT)
+    trained = set(kept_texts(kept, "train") + kept_texts(kept, "valid"))
+    assert not trained & {row["text"] for row in tests}
+    assert len(tests) == 10 and sum(dropped["news"].values()) >= 5
+
+
+def test_a_row_that_its_source_marks_test_is_in_no_pre_training_set():
+    rows = documents(60, "r")
+    marked = [row | {"split": "test"} for row in rows[:20]]
+    kept, dropped = split_documents({"r": marked + rows[20:]}, [], SPLIT)
+    everywhere = {row["id"] for sides in kept["r"].values() for row in sides}
+    assert not everywhere & {row["id"] for row in marked} and dropped["r"]["test row of a task"] == 20
+
+
+def test_counts_add_up():
+    rows = documents(200, "a")
+    corpora = {"a": rows, "b": with_twins(rows, "b", 0.02)}
+    kept, dropped = split_documents(corpora, [], SPLIT)
+    for name, all_rows in corpora.items():
+        assert len(all_rows) == sum(map(len, kept[name].values())) + sum(dropped[name].values())
+
+
+def test_the_sources_own_split_wins_and_without_one_held_out_groups_are_the_test():
+    rows = [row | {"label": str(number % 3)} for number, row in enumerate(documents(300, "a"))]
+    task = Task(corpus="a", fields=["label"])
+    by_hash = task_rows(rows, task, SPLIT)
+    assert all(side(row["group"], SPLIT) == "heldout" for row in by_hash["test"]) and by_hash["test"]
+    official = [row | {"split": "test"} if number < 50 else row for number, row in enumerate(rows)]
+    sides = task_rows(official, task, SPLIT)
+    assert [row["id"] for row in sides["test"]] == [row["id"] for row in official[:50]]
+    assert all(side(row["group"], SPLIT) == "valid" for row in sides["valid"])
+    assert sum(map(len, sides.values())) == 300
+
+
+def test_a_task_takes_rows_with_its_fields_and_labels():
+    rows = [{"group": "g:1", "text": text, "label": label, **more}
+            for text, label, more in [("a", "x", {"question": "q"}), ("b", "y", {"question": "q"}), ("c", "x", {})]]
+    sides = task_rows(rows, Task(corpus="a", fields=["label", "question"], labels=["x"]), SPLIT)
+    assert [row["text"] for rows in sides.values() for row in rows] == ["a"]
+
+
+def test_one_corpus_inside_another_shows():
+    assert held_by({"one": {"a", "b"}, "two": {"a", "b", "c"}}) == {"one": {"two": 2}, "two": {"one": 2}}
+
+

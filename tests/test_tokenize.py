@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from conftest import sentences
+
+from dapt.errors import UserError
+from dapt.tokenize import encode, encode_tokens, load_tokenizer, read_tokens, write_tokens
+
+
+def test_ids_are_those_of_transformers(model_folder):
+    from transformers import AutoTokenizer
+
+    texts = sentences(50) + ["", "  Fever, and RATE!  "]
+    tokenizer, special = load_tokenizer(model_folder)
+    reference = AutoTokenizer.from_pretrained(model_folder)
+    assert list(encode(tokenizer, texts)) == reference(texts, add_special_tokens=False)["input_ids"]
+    assert (special.cls, special.sep, special.mask, special.pad) == (
+        reference.cls_token_id, reference.sep_token_id, reference.mask_token_id, reference.pad_token_id)
+    assert special.vocabulary == len(reference)
+
+
+def test_nothing_is_cut_and_the_disk_holds_what_memory_holds(model_folder, tmp_path):
+    texts = sentences(30, longest=900)
+    tokenizer, special = load_tokenizer(model_folder)
+    on_disk = write_tokens(tmp_path, "train", encode(tokenizer, texts), special)
+    in_memory = encode_tokens(tokenizer, special, texts)
+    assert np.array_equal(on_disk.ids, in_memory.ids) and np.array_equal(on_disk.offsets, in_memory.offsets)
+    assert max(np.diff(on_disk.offsets)) > 512
+    assert isinstance(on_disk.ids, np.memmap)
+
+
+def test_a_cut_off_file_is_refused(model_folder, tmp_path):
+    tokenizer, special = load_tokenizer(model_folder)
+    write_tokens(tmp_path, "train", encode(tokenizer, sentences(5)), special)
+    whole = (tmp_path / "train.bin").read_bytes()
+    (tmp_path / "train.bin").write_bytes(whole[:-4])
+    with pytest.raises(UserError, match="train.bin"):
+        read_tokens(tmp_path, "train", special)
+
+
+def test_a_folder_without_or_with_a_damaged_tokenizer_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no tokenizer.json"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        load_tokenizer(tmp_path)
