@@ -45,7 +45,7 @@ def model_folder(tmp_path_factory, tokenizer_folder) -> Path:
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("model")
     config = BertConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-                        max_position_embeddings=64, initializer_range=0.5)
+                        max_position_embeddings=160, initializer_range=0.5)
     BertForMaskedLM(config).save_pretrained(folder)
     weights = load_file(folder / "model.safetensors")
     weights |= {"bert.pooler.dense.weight": torch.randn(32, 32), "bert.pooler.dense.bias": torch.randn(32)}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dapt import config
-from dapt.check import check
+from dapt.check import check, unpinned
 from dapt.errors import UserError
 
 TEXT = (Path(__file__).parents[1] / "params.yaml").read_text()
@@ -20,3 +20,15 @@ def test_committed_params_pass():
 def test_a_cleaner_or_option_that_is_not_there_is_refused(old, new, message):
     with pytest.raises(UserError, match=message):
         check(config.parse(TEXT.replace(old, new, 1)))
+
+
+def test_the_full_profile_trains_with_the_seeds_values():
+    train = config.parse(TEXT).profiles["full"].train
+    assert (train.steps, train.lr, train.mask, train.warmup, train.weight_decay) == (2000, 5e-5, 0.15, 100, 0.01)
+    assert (train.batch, train.window, train.save_every, train.keep) == (8, 128, 500, [1500, 2000])
+
+
+def test_what_may_change_under_its_name_is_told():
+    params = config.parse(TEXT.replace("profile: sample", "profile: full", 1))
+    assert unpinned(params) == ["Hmehdi515/biomedical_en-de"]
+    assert unpinned(config.parse(TEXT)) == []

@@ -95,9 +95,9 @@ def test_a_donor_of_another_width_is_refused(model_folder, tmp_path):
 
 def test_what_does_not_belong_together_is_refused(model_folder, special, tmp_path):
     network, _ = load(model_folder)
-    check_fits(network, special, 64)
-    with pytest.raises(UserError, match="64 positions"):
-        check_fits(network, special, 65)
+    check_fits(network, special, 160)
+    with pytest.raises(UserError, match="160 positions"):
+        check_fits(network, special, 161)
     with pytest.raises(UserError, match="embeddings for 128"):
         check_fits(network, type(special)(500, 2, 3, 4, 0), 32)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))

@@ -3,6 +3,7 @@
 `dapt clean --cleaner NAME --raw FILE --out FILE.jsonl --report FILE.json` does the same for any one raw file.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,21 +20,30 @@ MINIMUM = 30  # characters, the seed's rule for most of its corpora
 
 
 class Report:
-    """Counts of one corpus: rows in = rows kept + rows dropped by reason."""
+    """Counts of one corpus: rows in = rows kept + rows dropped by reason; beside it the different texts that the
+    seed's own rule would keep, 8 bytes of a hash remembered for each.
+    """
 
     def __init__(self):
         self.rows_in, self.kept = 0, 0
         self.dropped, self.repaired = Counter(), Counter()
+        self.seed_texts: set[bytes] = set()
+
+    def count_seed(self, text: str) -> None:
+        self.seed_texts.add(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
     def as_dict(self) -> dict:
         return {"rows_in": self.rows_in, "kept": self.kept, "dropped": dict(sorted(self.dropped.items())),
-                "repaired": dict(sorted(self.repaired.items()))}
+                "repaired": dict(sorted(self.repaired.items())),
+                "seed_rule": {"kept": len(self.seed_texts), "expected": None}}
 
 
 def rows(records: Iterable[Record], corpus: str, minimum: int, seen: set[bytes], report: Report) -> Iterator[dict]:
     """The rows worth keeping, repaired; `seen` holds 8 bytes for each text that the corpus already has."""
     for record in records:
         report.rows_in += 1
+        if record.seed is not None:
+            report.count_seed(record.seed)
         kinds = Counter(record.repaired)
         text = repair(record.text, kinds)
         row_id = text_id(text)

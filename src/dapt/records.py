@@ -13,6 +13,7 @@ class Record:
     `group` names the source record that it comes from: all rows of a group lie on one side of every split.
     `split` (train, valid, test) is the source's own, where it has one. `drop` is the reason why the cleaner leaves
     the row out; such a row is counted, not written. `repaired` names the kinds of repair that the cleaner itself did.
+    `seed` is the text that the seed's own rule would keep of this row, whatever becomes of the row here.
     """
 
     text: str
@@ -22,6 +23,7 @@ class Record:
     fields: dict = field(default_factory=dict)
     drop: str | None = None
     repaired: tuple[str, ...] = ()
+    seed: str | None = None
 
 
 def normal(text: str) -> str:
@@ -32,6 +34,16 @@ def normal(text: str) -> str:
 def text_id(text: str) -> str:
     """64 bits of the SHA-256 of the normalised text, in hexadecimal."""
     return hashlib.sha256(normal(text).encode()).hexdigest()[:16]
+
+
+def seed_text(text: str, least: int) -> str | None:
+    """What the seed kept of a text: white space collapsed, where `least` characters are left; else None.
+
+    >>> seed_text(" two\\n words ", 9), seed_text("two words", 10)
+    ('two words', None)
+    """
+    text = " ".join(text.split())
+    return text if len(text) >= least else None
 
 
 def decoded(data: bytes, name: str) -> str:

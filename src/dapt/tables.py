@@ -1,15 +1,232 @@
-"""Rows out of raw table files; a damaged file or a missing column is refused with its name."""
+"""Rows out of raw files, one at a time: CSV, TSV, JSON lists, JSON lines and Parquet, plain or packed as .gz or .zst.
+
+A file that is damaged, in another encoding, or without a column that must be there is refused in one line. A row that
+is none (a number where an object belongs, more cells than the header has) comes as an empty one, so that it is counted.
+"""
 
 import csv
 import io
+import json
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import IO, TextIO
 
 from dapt.errors import UserError
 from dapt.records import decoded
 
 csv.field_size_limit(1 << 30)
+FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+PACKED = {".gz": "gzip", ".zst": "zstd"}
+WHITE = re.compile(r"[ \t\r\n]*")
+SURROGATE = re.compile("[\ud800-\udfff]")
+CHUNK = 1 << 20  # characters of a JSON list read at a time
+
+
+def file_format(path: Path) -> str:
+    """The ending that tells the format.
+
+    >>> file_format(Path("train.JSONL.gz"))
+    '.jsonl'
+    """
+    return Path(path.stem if path.suffix.lower() in PACKED else path.name).suffix.lower()
+
+
+def named(path: Path, *words: str) -> str | None:
+    """The first of `words` that stands in a file's name.
+
+    >>> named(Path("data/test-00000-of-00001.parquet"), "train", "test"), named(Path("latest.json"), "test")
+    ('test', None)
+    """
+    parts = re.split(r"[^a-z]+", path.name.lower())
+    return next((word for word in words if word in parts), None)
+
+
+def rows(path: Path, text: tuple[str, ...], others: tuple[str, ...] = (),
+         optional: tuple[str, ...] = ()) -> Iterator[dict]:
+    """The rows of a table. It must have the columns `text`, for text, and `others`, for anything; those in `optional`
+    are read where there are any. What a single value is, the cleaner looks at.
+    """
+    match file_format(path):
+        case ".parquet":
+            yield from _parquet_rows(path, text, others, optional)
+        case ".json" | ".jsonl":
+            yield from _json_rows(path, {*text, *others})
+        case ".csv" | ".tsv" as form:
+            with text_file(path) as file:
+                for row in _csv_rows(file, path.name, (*text, *others), restval=None, strict=True,
+                                     delimiter="\t" if form == ".tsv" else ","):
+                    yield {} if None in row else row
+        case form:
+            raise UserError(f"{path.name}: the ending {form or '(none)'} is none of {', '.join(FORMATS)} (for the "
+                            "cleaner text also .txt), plain or with .gz or .zst; rename or convert the file")
+
+
+def document(path: Path) -> object:
+    """The one value of a JSON file."""
+    with text_file(path) as file:
+        return _json_value(file.read(), path.name)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file, unpacked."""
+    with _unpacked(path) as file:
+        return file.read()
+
+
+@contextmanager
+def text_file(path: Path) -> Iterator[TextIO]:
+    """A file in UTF-8, with or without a byte-order mark, unpacked; its ends of line are left as they are."""
+    with _unpacked(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
+        try:
+            yield file
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path.name} is not UTF-8 ({error.reason}); fetch it again or convert it with "
+                            "iconv") from error
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[IO[bytes]]:
+    with open(path, "rb") as file:
+        packing = PACKED.get(path.suffix.lower())
+        if packing is None:
+            yield file
+            return
+        import pyarrow as pa  # here: what needs none of it starts faster
+
+        try:
+            with pa.input_stream(file, compression=packing) as stream:
+                yield stream
+        except OSError as error:
+            if error.errno is not None:  # the disk's, not the decoder's
+                raise
+            raise UserError(f"{path.name} is no whole {packing} file ({error}); fetch it again") from error
+
+
+def _absent(name: str, missing: Iterable[str], there: Iterable) -> UserError:
+    return UserError(f"{name} has no column {', '.join(sorted(missing))}; "
+                     f"it has: {', '.join(str(column) for column in there) or 'none'}")
+
+
+def _json_rows(path: Path, needed: set[str]) -> Iterator[dict]:
+    """A column is missing where no row has it: writers may leave nulls out."""
+    missing, known = needed, None
+    for row in _json_values(path):
+        row = row if isinstance(row, dict) else {}
+        if missing:
+            missing, known = missing - row.keys(), known or row
+        yield row
+    if missing and known is not None:
+        raise _absent(path.name, missing, known)
+
+
+def _json_values(path: Path) -> Iterator[object]:
+    """The elements of a JSON list, or the values of JSON lines: the first character tells, since names do not."""
+    with text_file(path) as file:
+        first = file.read(1)
+        while first and first.isspace():
+            first = file.read(1)
+        if not first:
+            raise UserError(f"{path.name} is empty; fetch it again")
+        if first == "[":
+            yield from _elements(file, path.name)
+        else:
+            for number, line in enumerate(chain([first + file.readline()], file), 1):
+                if line.strip():
+                    yield _json_value(line, f"{path.name} line {number}")
+
+
+def _json_value(text: str, where: str) -> object:
+    try:
+        return sound(json.loads(text), text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not JSON ({error}); fetch the file again or mend it there") from error
+
+
+def _elements(file: TextIO, name: str) -> Iterator[object]:
+    """The elements of a JSON list whose bracket has been read, each as soon as it is whole."""
+    decode = json.JSONDecoder().raw_decode
+    text, at, count = "", 0, 0
+    while True:
+        start = WHITE.match(text, at).end()
+        if not count and text[start:start + 1] == "]":
+            text = text[start + 1:]
+            break
+        try:
+            value, end = decode(text, start)
+            mark = WHITE.match(text, end).end()
+            if mark == len(text):
+                raise ValueError("its list does not end")
+            if text[mark] not in ",]":
+                raise ValueError("no comma between two of its elements")
+        except (ValueError, RecursionError) as error:
+            more = file.read(max(CHUNK, len(text) - start))  # at least as much again: a long element costs twice
+            if not more:
+                raise UserError(f"{name} is no whole JSON list ({error}, in or behind element {count + 1}); "
+                                "fetch it again or mend it there") from error
+            text, at = text[at:] + more, 0
+            continue
+        count += 1
+        yield sound(value, text[start:end])
+        at = mark + 1
+        if text[mark] == "]":
+            text = text[at:]
+            break
+    if (text + file.read()).strip():
+        raise UserError(f"{name}: there is something behind its JSON list; fetch it again or mend it there")
+
+
+def sound(value, source: str):
+    r"""A value read from `source`, with U+FFFD for each lone surrogate, which no file can hold.
+
+    >>> sound(["\ud83d", 1], r'["\ud83d", 1]')
+    ['�', 1]
+    """
+    if "\\ud" not in source and "\\uD" not in source:
+        return value
+    if isinstance(value, str):
+        return SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [sound(item, source) for item in value]
+    if isinstance(value, dict):
+        return {sound(key, source): sound(item, source) for key, item in value.items()}
+    return value
+
+
+def _parquet_rows(path: Path, text: tuple, others: tuple, optional: tuple) -> Iterator[dict]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        whole = pa.BufferReader(content(path)) if path.suffix.lower() in PACKED else open(path, "rb")
+        with whole as file, pq.ParquetFile(file) as table:
+            schema = table.schema_arrow
+            if missing := {*text, *others} - set(schema.names):
+                raise _absent(path.name, missing, schema.names)
+            for name in text:
+                _holds_text(path.name, name, schema)
+            columns = [name for name in (*text, *others, *optional) if name in schema.names]
+            for batch in table.iter_batches(batch_size=1000, columns=columns, use_threads=False):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path.name} is no whole Parquet file ({reason}); fetch it again") from error
+
+
+def _holds_text(file: str, name: str, schema) -> None:
+    from pyarrow import types
+
+    if schema.names.count(name) > 1:
+        raise UserError(f"{file} has the column {name} twice; keep one of them")
+    kind = schema.field(name).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)):
+        raise UserError(f"{file}: its column {name} holds {kind} where text belongs; take another column or convert it")
 
 
 def zipped_csv(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
@@ -26,11 +243,18 @@ def zipped_csv(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]
 
 
 def csv_rows(text: str, name: str, columns: tuple[str, ...], **form) -> Iterator[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restval="", **form)
-    missing = [column for column in columns if column not in (reader.fieldnames or [])]
-    if missing:
-        raise UserError(f"{name} has no column {', '.join(missing)}; it has: {', '.join(reader.fieldnames or ['none'])}")
+    """Rows of a CSV text, with at least `columns`; cells that a row lacks are empty."""
+    yield from _csv_rows(io.StringIO(text, newline=""), name, columns, restval="", **form)
+
+
+def _csv_rows(lines: Iterable[str], name: str, columns: tuple[str, ...], **form) -> Iterator[dict]:
+    reader = csv.DictReader(lines, **form)
     try:
+        header = reader.fieldnames or []
+        if missing := set(columns) - set(header):
+            raise _absent(name, missing, header)
+        if twice := [column for column in columns if header.count(column) > 1]:
+            raise UserError(f"{name} has the column {twice[0]} twice; keep one of them")
         yield from reader
     except csv.Error as error:
-        raise UserError(f"{name} line {reader.line_num}: {error}; fetch it again") from error
+        raise UserError(f"{name} line {reader.reader.line_num}: {error}; fetch it again or mend it there") from error

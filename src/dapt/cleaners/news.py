@@ -30,7 +30,7 @@ DENSITY = 0.03
 # In these files a curly quote or a dash, with the space behind it, was read as `"?`, and bytes that were no UTF-8 as
 # U+FFFD. What stood there is told by its neighbours.
 AFTER_STOP = re.compile(r'(?<=[.,!?;:)\]])"\?(?=\S)')
-IN_TEXT = re.compile(r'(\s?)"\?(?=[\s\w(])')
+IN_TEXT = re.compile(r'\s"\?\s*|(?<=\S)"\?(?=[\w(])')
 APOSTROPHE = re.compile(r'(?<=[A-Za-z])"(?=(?:t|s|d|m|re|ve|ll)\b)')
 OPENING = re.compile('(?<!\\w)"?\ufffd+(?=[A-Za-z\\[])')
 
@@ -44,7 +44,7 @@ def unbroken(text: str) -> str:
 
     def told_by_neighbours(match: re.Match) -> str:
         before = text[max(0, match.start() - 100):match.start()]
-        if match[1]:
+        if match[0][0].isspace():
             return " - "
         opened = before.rfind('"')
         if opened >= 0 and not before[opened - 1:opened].isalnum() and before[opened + 1:opened + 2].isalnum():

@@ -1,0 +1,67 @@
+"""BioASQ, in the two layouts that it goes round in; a file that needs registration, so the user brings it.
+
+The SQuAD layout (`BioASQ-train-factoid-6b-full-annotated.json`, what the seed had): `data[].paragraphs[].context` is
+the abstract of a PubMed article, a row. The challenge's own layout: `questions[]`, each with snippets of abstracts, a
+row each, and an ideal answer, a list or in some old files a string. Snippets of one abstract share its group; several
+questions may quote the same one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dapt.errors import UserError
+from dapt.records import Record, seed_text, text_id
+from dapt.tables import document
+
+SEED_LEAST = 31  # the seed's rule: more than 30 characters
+
+
+def read(files: list[Path], answers: bool = False) -> Iterator[Record]:
+    """`answers`: each ideal answer of the challenge's layout is a further row."""
+    for path in files:
+        value = document(path)
+        names = value.keys() if isinstance(value, dict) else ()
+        if "questions" in names:
+            for question in _parts(value, "questions"):
+                yield from _snippets(question)
+                if answers:
+                    yield from _answers(question)
+        elif "data" in names:
+            for article in _parts(value, "data"):
+                yield from map(_abstract, _parts(article, "paragraphs"))
+        else:
+            raise UserError(f"{path.name} is in neither of BioASQ's layouts: it has no list `data` (SQuAD) and no list "
+                            "`questions` (the challenge's); take the training file as it was downloaded")
+
+
+def _parts(value: object, name: str) -> list:
+    """The list `name` of an object. Where there is none, one part that is nothing, so that a row tells of it."""
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else [None]
+
+
+def _string(value: object, name: str) -> str | None:
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _record(text: str | None, source: str | None, **more) -> Record:
+    if text is None:
+        return Record("", "bioasq:", drop="not text")
+    return Record(text, f"bioasq:{source or text_id(text)}", **more)
+
+
+def _abstract(paragraph: object) -> Record:
+    text = _string(paragraph, "context")
+    return _record(text, None, seed=seed_text(text or "", SEED_LEAST))
+
+
+def _snippets(question: object) -> Iterator[Record]:
+    for snippet in _parts(question, "snippets"):
+        yield _record(_string(snippet, "text"), _string(snippet, "document"))
+
+
+def _answers(question: object) -> Iterator[Record]:
+    single = _string(question, "ideal_answer")
+    for answer in _parts(question, "ideal_answer") if single is None else [single]:
+        yield _record(answer if isinstance(answer, str) else None, _string(question, "id"))

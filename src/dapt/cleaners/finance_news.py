@@ -1,0 +1,26 @@
+"""English financial news (lukecarlate/english_finance_news): the column `newscontents`.
+
+One row in six holds UTF-8 that was read as cp949; see dapt.mojibake. What the column `label` means is not said
+anywhere, so nothing is made of it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dapt.mojibake import mended
+from dapt.records import Record, seed_text, text_id
+from dapt.tables import rows
+
+MINIMUM = 30
+
+
+def read(files: list[Path]) -> Iterator[Record]:
+    for path in files:
+        for row in rows(path, ("newscontents",)):
+            raw = row.get("newscontents")
+            if not isinstance(raw, str):
+                yield Record("", "finance_news:", drop="not text")
+                continue
+            text = mended(raw)
+            yield Record(text or "", f"finance_news:{text_id(text or raw)}", seed=seed_text(raw, 31),
+                         drop="mojibake" if text is None else None, repaired=() if text == raw else ("cp949",))

@@ -1,0 +1,46 @@
+"""Financial PhraseBank (Malo et al. 2014): sentences with a sentiment, as the hub has them and in the original form.
+
+The original zip's `Sentences_*Agree.txt` are Latin-1, a line `sentence@label`; Sentences_AllAgree.txt has a stray line
+`1`. Two sentences stand there twice with different labels: the first one stays.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dapt.records import Record, seed_text, text_id
+from dapt.tables import content, file_format, rows
+
+LABELLED = True
+NAMES = ("negative", "neutral", "positive")  # the hub's 0, 1, 2
+LABELS = {name: name for name in NAMES} | {str(number): name for number, name in enumerate(NAMES)}
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Sentence and label of each line; a file that someone converted to UTF-8 is read as such."""
+    data = content(path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    for line in text.removesuffix("\n").split("\n"):  # not splitlines: Latin-1 has its own ends of line
+        sentence, _, label = line.rpartition("@")
+        yield (sentence, label) if sentence else (line, "")
+
+
+def _pairs(path: Path) -> Iterator[tuple[object, object]]:
+    if file_format(path) == ".txt":
+        yield from _lines(path)
+    else:
+        for row in rows(path, ("sentence",), ("label",)):
+            yield row.get("sentence"), row.get("label")
+
+
+def read(files: list[Path]) -> Iterator[Record]:
+    for path in files:
+        for sentence, label in _pairs(path):
+            if not isinstance(sentence, str):
+                yield Record("", "phrasebank:", drop="not text")
+                continue
+            name = LABELS.get(str(label).strip())
+            yield Record(sentence, f"phrasebank:{text_id(sentence)}", label=name, seed=name and seed_text(sentence, 31),
+                         drop=None if name else "no label")

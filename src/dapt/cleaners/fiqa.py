@@ -1,0 +1,35 @@
+"""Questions and answers on finance (llamafactory/fiqa, in the form of instructions): a question is a row.
+
+The seed's label is the beginning of the answer, 100 characters; the whole answer stays beside it. In files named train
+or test that is the row's split; test rows come first, so that of a question in both the test row stays.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dapt.records import Record, seed_text, text_id
+from dapt.tables import named, rows
+
+LABELLED = True
+MINIMUM = 29  # the seed's rule: 30 characters or more
+LABEL, LEAST = 100, 10  # characters of a label
+
+
+def read(files: list[Path]) -> Iterator[Record]:
+    splits = [(path, named(path, "test", "train")) for path in files]
+    for path, split in sorted(splits, key=lambda pair: pair[1] != "test"):
+        for row in rows(path, ("instruction", "input", "output")):
+            yield _record(row, split)
+
+
+def _record(row: dict, split: str | None) -> Record:
+    instruction, question, answer = (row.get(name) for name in ("instruction", "input", "output"))
+    question = "" if question is None else question
+    if not all(isinstance(value, str) for value in (instruction, question, answer)):
+        return Record("", "fiqa:", drop="not text")
+    text = f"{instruction} {question}".strip()
+    question = question if question.strip() else instruction
+    label = answer.strip()[:LABEL]
+    short = len(label) < LEAST
+    return Record(text, f"fiqa:{text_id(question)}", label=label, split=split, drop="short answer" if short else None,
+                  fields={"question": question, "answer": answer}, seed=None if short else seed_text(text, 30))

@@ -1,0 +1,44 @@
+"""The pages in a real browser that can reach nothing but the file."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from repositories import ROOT, environment
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+
+
+def dom(page: Path, profile: Path) -> str:
+    """The document as it stands after its scripts ran, with no name resolved and so no host reached."""
+    done = subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                           "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                           "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}", "--virtual-time-budget=10000",
+                           "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    return done.stdout
+
+
+def test_dvc_plots_show_draws_both_pictures_offline(tmp_path):
+    done = subprocess.run(["dvc", "plots", "show", "-o", str(tmp_path / "plots")], cwd=ROOT, text=True,
+                          env=environment(tmp_path), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "plots/index.html"
+    assert not re.search(r"<(script|link)[^>]+(src|href)=", page.read_text())
+    drawn = dom(page, tmp_path / "profile")
+    assert len(re.findall(r'<div id="[^"]*" class="vega-embed', drawn)) == 2, drawn[-3000:]
+    assert len(re.findall(r"<canvas[^>]*marks|<svg[^>]*marks", drawn)) == 2
+
+
+def test_the_report_opens_with_its_pictures(tmp_path, monkeypatch):
+    from dapt import config, plots
+    from dapt.paths import METRICS
+    from dapt.report import markdown, page
+
+    monkeypatch.chdir(ROOT)
+    pictures = {name: plots.svg(spec) for name, spec in plots.figures().items()}
+    (tmp_path / "index.html").write_text(page(markdown(config.load(), METRICS), pictures))
+    drawn = dom(tmp_path / "index.html", tmp_path / "profile")
+    assert drawn.count("<svg") == 2 and drawn.count("<table>") >= 8 and "<h1>" in drawn

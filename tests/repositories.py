@@ -1,0 +1,59 @@
+"""Temporary repositories for the tests: real git, real DVC, the pipeline shortened by params.yaml alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+SHORT = {"train.steps": 6, "train.warmup": 2, "train.valid_every": 3, "train.valid_windows": 8, "repair.max_steps": 4,
+         "repair.every": 2, "split.heldout": 0.02, "compare.resamples": 200}
+
+
+def environment(home: Path) -> dict[str, str]:
+    """This interpreter's commands first; no settings, caches or state of DVC but those of the test."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                         "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"), "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
+                         "DVC_SITE_CACHE_DIR": str(home / "dvc-site"), "DVC_NO_ANALYTICS": "1",
+                         "GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost",
+                         "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@localhost"}
+
+
+def run(folder: Path, *command: str, code: int | None = 0, env: dict[str, str] | None = None) -> str:
+    """Standard output and error of a command; `code` None allows any exit status."""
+    done = subprocess.run(command, cwd=folder, env=env or environment(folder.parent), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    assert code is None or done.returncode == code, f"{' '.join(command)} gave {done.returncode}:\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+def change(params: Path, settings: dict[str, object], profile: str = "sample") -> None:
+    yaml = YAML()
+    yaml.width = 1000
+    values = yaml.load(params.read_text())
+    for place, value in settings.items():
+        *above, last = place.split(".")
+        at = values["profiles"][profile]
+        for name in above:
+            at = at[name]
+        at[last] = value
+    with open(params, "w") as file:
+        yaml.dump(values, file)
+
+
+def copy_of_tree(folder: Path) -> Path:
+    """What git tracks or would track here, committed anew in `folder` with the shortened settings and without lock."""
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, check=True,
+                           capture_output=True).stdout.splitlines()
+    for name in files:
+        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("metrics/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    change(folder / "params.yaml", SHORT)
+    run(folder, "git", "init", "-q", "-b", "main")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "start")
+    return folder

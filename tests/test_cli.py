@@ -1,0 +1,71 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dapt.cli import STAGES, parser
+
+ROOT = Path(__file__).parents[1]
+
+
+def dapt(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = Path(sys.executable).parent / "dapt"
+    return subprocess.run([command, *arguments], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture()
+def repository(tmp_path) -> Path:
+    """A workspace of its own, as a clone or a temporary experiment is."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def test_a_command_for_each_stage_of_dvc_yaml():
+    from ruamel.yaml import YAML
+
+    stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert {stage.get("do", stage)["cmd"].split()[1] for stage in stages.values()} == set(STAGES)
+    assert all((ROOT / f"src/dapt/{name}.py").is_file() for name in STAGES)
+
+
+def test_a_workspace_runs_its_own_code(repository):
+    (repository / "src/dapt/check.py").write_text("def run():\n    print('of the workspace')\n")
+    (repository / "deep/er").mkdir(parents=True)
+    done = dapt(repository / "deep/er", "check")
+    assert (done.returncode, done.stdout) == (0, "of the workspace\n")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["fetch", "biomed_mml"], "dapt fetch: params.yaml knows no corpus 'biomed_mml'; it has: biomed_mlm,"),
+    (["train", "law"], "dapt train: params.yaml knows no domain 'law'; it has: biomed,"),
+    (["evaluate", "law"], "dapt evaluate: params.yaml knows no model 'law'; it has: base,"),
+    (["clean"], "dapt clean: needs the name of a corpus"),
+    (["clean", "--cleaner", "hpo"], "dapt clean: --cleaner goes with"),
+    (["evaluate", "--model", "x"], "dapt evaluate: --model goes with"),
+    (["clean", "biomed_mlm"], "dapt clean: No such file or directory: data/raw/biomed_mlm/hpo/hp.obo"),
+    (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere has no tokenizer.json"),
+])
+def test_a_users_mistake_is_one_line_and_code_2(repository, arguments, message):
+    done = dapt(repository, *arguments)
+    assert done.returncode == 2 and done.stderr.startswith(message), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_outside_a_repository_it_says_so(tmp_path):
+    done = dapt(tmp_path, "split")
+    assert done.returncode == 2 and "no dvc.yaml" in done.stderr
+
+
+def test_a_bug_is_a_traceback_and_code_1(repository):
+    (repository / "src/dapt/check.py").write_text("def run():\n    raise KeyError('x')\n")
+    done = dapt(repository, "check")
+    assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+def test_help_names_every_command():
+    assert all(f"    {name} " in parser().format_help() for name in STAGES)

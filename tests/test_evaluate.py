@@ -1,0 +1,102 @@
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import sentences
+
+from dapt import batches, evaluate
+from dapt.config import Evaluate
+from dapt.errors import UserError
+from dapt.files import write_lines
+from dapt.records import text_id
+from dapt.tokenize import encode_tokens
+
+SETTINGS = Evaluate(mask=0.15, draws=2, window=32, batch=8, threads=1, seed=1)
+
+
+def rows_of(texts: list[str]) -> list[dict]:
+    return [{"id": text_id(text), "group": f"g:{number // 2}", "text": text} for number, text in enumerate(texts)]
+
+
+def plain_loop(folder, rows: list[dict], settings: Evaluate) -> dict[str, tuple[float, int, int]]:
+    """transformers alone: each piece of each document by itself, unpadded, logits everywhere, the same masks."""
+    from transformers import AutoModelForMaskedLM
+
+    network = AutoModelForMaskedLM.from_pretrained(folder).eval()
+    _, tokenizer, special = evaluate.loaded(folder, settings)
+    tokens = encode_tokens(tokenizer, special, [row["text"] for row in rows])
+    keys = np.array([evaluate.key(row) for row in rows], np.uint64)
+    found: dict[str, list] = {}
+    for draw in range(settings.draws):
+        shown, predicted = batches.fixed_masks(tokens, keys, settings.mask, special, settings.seed + draw)
+        for number, row in enumerate(rows):
+            sums = found.setdefault(row["group"], [0.0, 0, 0])
+            for start in range(tokens.offsets[number], tokens.offsets[number + 1], settings.window - 2):
+                stop = min(start + settings.window - 2, tokens.offsets[number + 1])
+                ids = torch.tensor([[special.cls, *shown[start:stop], special.sep]])
+                with torch.no_grad():
+                    logits = network(input_ids=ids).logits[0, 1:-1][predicted[start:stop]]
+                truth = torch.tensor(tokens.ids[start:stop].astype(int)[predicted[start:stop]], dtype=torch.long)
+                sums[0] += F.cross_entropy(logits, truth, reduction="sum").item()
+                sums[1] += int((logits.argmax(-1) == truth).sum())
+                sums[2] += len(truth)
+    return {group: tuple(sums) for group, sums in found.items()}
+
+
+@torch.no_grad()
+def test_agrees_with_a_plain_transformers_loop(model_folder):
+    rows = rows_of(sentences(30) + sentences(6, seed=2, longest=150))
+    masked_lm, tokenizer, special = evaluate.loaded(model_folder, SETTINGS)
+    tokens = encode_tokens(tokenizer, special, [row["text"] for row in rows])
+    groups = evaluate.by_group(masked_lm, tokens, rows, special, SETTINGS)
+    reference = plain_loop(model_folder, rows, SETTINGS)
+    assert list(groups) == list(reference)
+    for name, (loss, correct, masked) in reference.items():
+        assert groups[name].loss == pytest.approx(loss, abs=1e-4, rel=1e-5)
+        assert (groups[name].correct, groups[name].masked) == (correct, masked)
+    result = evaluate.figures(groups, SETTINGS.seed)
+    masked = sum(sums[2] for sums in reference.values())
+    assert result["loss"] == pytest.approx(sum(sums[0] for sums in reference.values()) / masked, abs=1e-4)
+    assert result["perplexity"] == pytest.approx(math.exp(result["loss"]), rel=1e-3)
+    assert result["masked_tokens"] == masked
+    assert result["loss_ci95"][0] < result["loss"] < result["loss_ci95"][1]
+
+
+@torch.no_grad()
+def test_order_and_company_of_documents_change_nothing(model_folder):
+    rows = rows_of(sentences(40))
+    masked_lm, tokenizer, special = evaluate.loaded(model_folder, SETTINGS)
+
+    def losses(chosen):
+        tokens = encode_tokens(tokenizer, special, [row["text"] for row in chosen])
+        return {name: group.loss for name, group in evaluate.by_group(masked_lm, tokens, chosen, special, SETTINGS).items()}
+
+    shuffled = random.Random(1).sample(rows, len(rows))
+    assert losses(shuffled) == pytest.approx(losses(rows), abs=1e-4)
+    whole = losses(rows)
+    assert losses(rows[:10]) == pytest.approx({name: whole[name] for name in losses(rows[:10])}, abs=1e-4)
+
+
+def test_any_model_on_any_text(model_folder, tmp_path, capsys):
+    write_lines(tmp_path / "text.jsonl", ({"text": text} for text in sentences(60)))
+    evaluate.run_file(model_folder, tmp_path / "text.jsonl", as_json=True)
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == {"loss", "perplexity", "accuracy", "masked_tokens", "loss_ci95"}
+    assert result["masked_tokens"] > 100
+
+
+def test_a_model_without_a_head_and_a_file_without_texts_are_refused(model_folder, tmp_path):
+    from transformers import AutoModel
+
+    AutoModel.from_pretrained(model_folder).save_pretrained(tmp_path / "headless")
+    (tmp_path / "headless" / "tokenizer.json").write_bytes((model_folder / "tokenizer.json").read_bytes())
+    write_lines(tmp_path / "text.jsonl", [{"text": "fever"}])
+    with pytest.raises(UserError, match="no masked-LM head"):
+        evaluate.run_file(tmp_path / "headless", tmp_path / "text.jsonl", True)
+    write_lines(tmp_path / "empty.jsonl", [{"body": "fever"}])
+    with pytest.raises(UserError, match="empty.jsonl"):
+        evaluate.run_file(model_folder, tmp_path / "empty.jsonl", True)

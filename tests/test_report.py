@@ -1,0 +1,92 @@
+"""The page, its twin and the pictures, from the committed metrics."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from dapt import config, plots
+from dapt.report import card, markdown, numbers, page, signed
+
+ROOT = Path(__file__).parents[1]
+PARAMS = config.parse((ROOT / "params.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def twin() -> str:
+    return markdown(PARAMS, ROOT / "metrics")
+
+
+@pytest.fixture()
+def pictures(monkeypatch) -> dict[str, str]:
+    monkeypatch.chdir(ROOT)
+    return {name: plots.svg(spec) for name, spec in plots.figures().items()}
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.links, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href") and value and not value.startswith("#")]
+
+    def handle_data(self, data):
+        self.words += data.split()
+
+
+def test_the_page_holds_all_that_it_shows(twin, pictures):
+    found = Page(page(twin, pictures))
+    assert not found.links and "script" not in found.tags and "img" not in found.tags
+    assert found.tags.count("svg") == 2
+    assert found.tags.count("table") == len(re.findall(r"\n\|[ -]*---", twin))
+
+
+def test_every_figure_of_the_matrix_stands_on_the_page(twin, pictures):
+    comparison = json.loads((ROOT / "metrics/comparison.json").read_text())
+    words = " ".join(Page(page(twin, pictures)).words)
+    for cells in comparison["matrix"].values():
+        for cell in cells.values():
+            assert f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]" in words
+    assert f"Use {comparison['choice']['model']}" in words
+
+
+def test_pictures_are_svg_with_the_figures_of_the_tables(pictures):
+    rows = plots.read_csv(ROOT / "metrics/crossdomain.csv")
+    shown = {node.text for node in ElementTree.fromstring(pictures["matrix"]).iter() if node.text}
+    assert {f"{row['loss']:.2f}" for row in rows} <= shown and {row["model"] for row in rows} <= shown
+    curves = {node.text for node in ElementTree.fromstring(pictures["curves"]).iter() if node.text}
+    assert set(PARAMS.domains) <= curves
+
+
+def test_pictures_go_out_as_svg_and_png(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plots.run(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "curves.svg", "matrix.png", "matrix.svg"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.glob("*.png"))
+
+
+def test_the_offline_page_is_the_one_that_the_library_gives(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plots.write_page()
+    assert (tmp_path / plots.PAGE).read_bytes() == (ROOT / plots.PAGE).read_bytes()
+
+
+def test_a_card_names_what_the_model_was_made_from():
+    comparison, base = (json.loads((ROOT / f"metrics/{name}.json").read_text()) for name in ("comparison", "base"))
+    for name in PARAMS.models:
+        text = card(PARAMS, name, comparison, numbers(ROOT / "metrics/train"), base)
+        assert text.startswith("---\nlibrary_name: transformers\n")
+        for corpus in PARAMS.domains.get(name, []):
+            assert corpus in text and all(source.licence in text for source in PARAMS.active.corpora[corpus])
+
+
+def test_a_difference_that_may_be_nothing_is_called_noise():
+    assert signed({"diff": -0.2, "ci95": [-0.3, -0.1]}) == "-0.200 [-0.300, -0.100]"
+    assert signed({"diff": 0.2, "ci95": [-0.1, 0.5]}).endswith("(noise)")
+    assert signed(None) == "–"

@@ -1,0 +1,18 @@
+import pytest
+
+from dapt.summary import pooled, summary
+
+EVALUATED = {"biomed": {"loss": 4.0, "masked_tokens": 300}, "finance": {"loss": 6.0, "masked_tokens": 100}}
+TRAINED = {"first_loss": 7.0, "last_loss": 4.0, "steps": 10, "tokens_seen": 99}
+
+
+def test_sets_are_pooled_by_masked_token():
+    assert pooled(EVALUATED, ["biomed", "finance"]) == pytest.approx((4 * 300 + 6 * 100) / 400)
+    assert pooled(EVALUATED, ["finance"]) == 6.0
+
+
+def test_keys_are_the_same_for_each_domain():
+    one = summary("biomed", ["biomed"], EVALUATED, EVALUATED, TRAINED)
+    both = summary("biomed_finance", ["biomed", "finance"], EVALUATED, EVALUATED, TRAINED)
+    assert list(one) == list(both)
+    assert both["perplexity"] == pytest.approx(90.02, abs=0.01) and both["gain"] == 0.0 and both["masked_tokens"] == 400

@@ -1,0 +1,111 @@
+"""`dapt train` as a process, on a small repository made of the fixtures: killed, stopped and started again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from repositories import ROOT, change
+
+from dapt.files import sha256
+from dapt.tokenize import write_tokens
+
+STEPS = 60
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory, model_folder, tokens, special) -> Path:
+    """models/base and data/tokens/biomed, ready to train."""
+    folder = tmp_path_factory.mktemp("ground")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
+    change(folder / "params.yaml", {"train.steps": STEPS, "train.batch": 8, "train.window": 32, "train.warmup": 5,
+                                    "train.valid_every": 20, "train.save_every": 3, "train.threads": 1, "train.keep": [10, 40],
+                                    "train.precision": "fp32"})
+    shutil.copytree(model_folder, folder / "models/base")
+    documents = [tokens.ids[tokens.offsets[i]:tokens.offsets[i + 1]] for i in range(len(tokens))]
+    (folder / "data/tokens/biomed").mkdir(parents=True)
+    write_tokens(folder / "data/tokens/biomed", "train", documents[:100], special)
+    write_tokens(folder / "data/tokens/biomed", "valid", documents[100:], special)
+    return folder
+
+
+def copy(ground: Path, folder: Path) -> Path:
+    shutil.copytree(ground, folder)
+    return folder
+
+
+def start(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen([Path(sys.executable).parent / "dapt", "train", "biomed"], cwd=folder, text=True,
+                            env=os.environ | {"DAPT_STATE": str(folder / "state")}, start_new_session=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(ground, tmp_path_factory) -> Path:
+    folder = copy(ground, tmp_path_factory.mktemp("whole") / "run")
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return folder
+
+
+def test_a_run_writes_its_model_kept_checkpoints_curve_and_figures(uninterrupted):
+    figures = json.loads((uninterrupted / "metrics/train/biomed.json").read_text())
+    assert figures["steps"] == STEPS and figures["model_sha256"] == sha256(uninterrupted / "models/biomed/model.safetensors")
+    assert figures["last_loss"] < figures["first_loss"] and figures["valid_loss"] < figures["valid_loss_before"]
+    weights = [sha256(uninterrupted / f"models/biomed/{place}model.safetensors") for place in ("checkpoint-10/", "checkpoint-40/", "")]
+    assert len(set(weights)) == 3
+    lines = (uninterrupted / "data/curves/biomed.csv").read_text().splitlines()
+    assert lines[0] == "step,loss,model,set"
+    assert [line.split(",")[0] for line in lines if line.endswith("valid")] == ["0", "20", "40", "60"]
+    assert sum(line.endswith("train") for line in lines) == STEPS // 10
+    assert not any((uninterrupted / "state").iterdir())
+
+
+def wait_for_checkpoint(folder: Path, step: int) -> None:
+    deadline = time.monotonic() + 60
+    while not any(int(path.name[5:]) >= step for path in folder.glob("state/*/step-*")):
+        assert time.monotonic() < deadline, "no checkpoint in a minute"
+        time.sleep(0.01)
+
+
+def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupted, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    for step in (3, 21, 42):
+        process = start(folder)
+        wait_for_checkpoint(folder, step)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0 and "resumed at step" in output, output
+    for name in ("models/biomed/model.safetensors", "models/biomed/checkpoint-10/model.safetensors", "metrics/train/biomed.json",
+                 "data/curves/biomed.csv"):
+        assert (folder / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+def test_no_steps_give_the_base(ground, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.steps": 0, "train.keep": []})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    from safetensors.torch import load_file
+
+    base, model = (load_file(folder / f"models/{name}/model.safetensors") for name in ("base", "biomed"))
+    assert base.keys() == model.keys() and all((value == model[name]).all() for name, value in base.items())
+
+
+def test_what_cannot_be_trained_is_refused_in_one_line_and_code_2(ground, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.window": 161})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 2 and "dapt train biomed: windows of 161 tokens" in output and "Traceback" not in output
