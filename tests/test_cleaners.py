@@ -4,6 +4,7 @@ DAPT_FUZZ sets how many mutated files the fuzz test cleans (300 without it).
 """
 
 import doctest
+import gzip
 import json
 import os
 import random
@@ -85,10 +86,8 @@ def test_phrasebank_in_all_its_forms(tmp_path):
              written(tmp_path / "x.csv", rows)]
     for path in forms:
         report, found = cleaned(tmp_path, "financial_phrasebank", path)
-        assert [(row["text"], row["label"]) for row in found] == [
-            (f"{LONG}1 @user Nokia" if "@user" in row["text"] else row["text"], row["label"]) for row in found]
-        assert [row["label"] for row in found] == ["positive", "negative", "neutral"]
-        assert "Jyväskylä" in found[1]["text"] and report["rows_in"] == 5
+        assert [(row["text"], row["label"]) for row in found] == [(text, names[label]) for text, label in sentences[:3]]
+        assert report["rows_in"] == 5
         assert report["dropped"] == {"duplicate": 1, "no label": 1} and report["seed_rule"]["kept"] == 3
 
 
@@ -286,7 +285,7 @@ def test_a_users_own_text_in_any_format(tmp_path, name, packing):
     path = tmp_path / (name + packing)
     if name == "law.txt":
         data = "\r\n".join(TEXTS).encode("utf-8-sig")
-        path.write_bytes({".gz": lambda: __import__("gzip").compress(data),
+        path.write_bytes({".gz": lambda: gzip.compress(data),
                           ".zst": lambda: pa.compress(data, codec="zstd", asbytes=True)}.get(packing, lambda: data)())
         options = {}
     else:
@@ -330,6 +329,29 @@ def test_a_line_of_fifty_megabytes(tmp_path):
     lines(tmp_path / "x.jsonl", [{"text": TEXTS[1]}, {"text": line}])
     found = cleaned(tmp_path, "text", tmp_path / "x.txt", tmp_path / "x.jsonl")[1]
     assert [len(row["text"]) for row in found] == [len(line.strip()), len(TEXTS[0]), len(TEXTS[1])]
+
+
+# The seed's rule
+
+def of_length(length: int) -> str:
+    return ("abc def " * 20)[:length - 1] + "."
+
+
+@pytest.mark.parametrize("name, least, row", [
+    ("biomed_en_de", 50, lambda length: {"text": {"en": of_length(length)}}),
+    ("finance_news", 31, lambda length: {"newscontents": of_length(length)}),
+    ("financial_phrasebank", 31, lambda length: {"sentence": of_length(length), "label": 0}),
+    ("fiqa", 30, lambda length: {"instruction": "Say.", "input": of_length(length - 5), "output": "A long answer."}),
+    ("medmcqa", 50, lambda length: medmcqa(1, question=of_length(length - 8), exp="As is.\n")),
+    ("bioasq", 31, of_length)])
+def test_texts_are_kept_from_the_length_on_that_the_seed_asks(tmp_path, name, least, row):
+    """One character less, just enough, the same with other white space, and in capitals: the seed told case apart."""
+    values = [row(least - 1), row(least), row(least), json.loads(json.dumps(row(least)).replace("abc", "ABC"))]
+    path = lines(tmp_path / "train.json", [squad(*values)] if name == "bioasq" else values)
+    path.write_text(path.read_text().replace("def abc", "def  abc", 40))
+    report, found = cleaned(tmp_path, name, path)
+    assert (report["rows_in"], report["kept"], report["seed_rule"]["kept"]) == (4, 1, 2)
+    assert len(found[0]["text"]) == least and report["dropped"] == {"too short": 1, "duplicate": 2}
 
 
 # Any input

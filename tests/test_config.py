@@ -44,6 +44,16 @@ def test_numbers_are_read_as_dvc_reads_them():
     assert config.parse(TEXT.replace("lr: 1.0e-3 ", "lr: 1e-3 ")).active.train.lr == 0.001
 
 
+def test_a_corpus_must_have_sources_in_the_active_profile_alone():
+    more = TEXT.replace("  general: {enabled", "  law: {enabled: true, labelled: false}\n  general: {enabled", 1)
+    with pytest.raises(UserError, match="profiles.sample.corpora says nothing of law"):
+        config.parse(more)
+    source = "      law:\n        - {name: law, cleaner: text, files: [a], local: {folder: data/local}, licence: mine}\n"
+    config.parse(more.replace("    tasks:\n      finance_topic", source + "    tasks:\n      finance_topic", 1))
+    with pytest.raises(UserError, match="profiles.sample.corpora: unknown name 'law'"):
+        config.parse(TEXT.replace("    tasks:\n      finance_topic", source + "    tasks:\n      finance_topic", 1))
+
+
 def test_a_missing_setting_is_named():
     with pytest.raises(UserError, match="profiles.sample.train.steps: missing"):
         config.parse(TEXT.replace("      steps: 300", "", 1))

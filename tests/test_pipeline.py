@@ -247,6 +247,32 @@ def test_a_sweep_runs_from_the_queue(finished, tmp_path):
     assert rules == {"mean", "target"}
 
 
+def test_a_domain_of_ones_own_needs_a_file_and_a_few_lines_of_params(finished, tmp_path):
+    clone = tmp_path / "clone"
+    run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
+    run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
+    run(clone, "dvc", "checkout")
+    (clone / "data/local").mkdir(parents=True)
+    articles = texts(clone / "data/split/general/train.jsonl")  # stands for text that a user brings
+    (clone / "data/local/law.txt").write_text("".join(
+        f"Section {number}. {' '.join(reversed(row['text'].split()[:60]))}\n" for number, row in enumerate(articles)))
+    params = clone / "params.yaml"
+    text = params.read_text()
+    for old, new in [("  general: {enabled", "  law_text: {enabled: true, labelled: false}\n  general: {enabled"),
+                     ("  general: [general]", "  general: [general]\n  law: [law_text]"),
+                     ("heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
+                     ("biomed_finance, general]\n\nbases", "biomed_finance, general, law]\n\nbases"),
+                     ("    tasks:\n      finance_topic", "      law_text:\n        - {name: law, cleaner: text, files: [law.txt], "
+                      "local: {folder: data/local}, licence: mine}\n    tasks:\n      finance_topic")]:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    params.write_text(text)
+    ran = stages_run(run(clone, "dvc", "repro", "evaluate@law"))
+    assert {"fetch@law_text", "clean@law_text", "split", "tokenize@law", "train@law", "evaluate@law"} <= ran
+    assert not {name for name in ran if name.startswith(("fetch@biomed", "clean@biomed", "train@")) and name != "train@law"}
+    assert json.loads((clone / "metrics/eval/law.json").read_text())["law"]["loss"] > 0
+
+
 @pytest.mark.parametrize("override, message", [
     ("domain=law", "domain: unknown name 'law'"),
     ("profile=ful", "profile: unknown name 'ful'"),

@@ -46,7 +46,7 @@ class Local(Settings):
 
     folder: str
     sha256: list[str] = []
-    ask: str  # where to get them
+    ask: str = "its owner"  # where to get them
 
 
 class Origin(Settings):
@@ -192,15 +192,18 @@ class Params(Settings):
             raise ValueError(f"models must be base and the domains, in their order: [{', '.join(['base', *self.domains])}]")
         for name, profile in self.profiles.items():
             at = f"profiles.{name}"
-            if set(profile.corpora) != set(self.corpora):
-                odd = sorted(set(profile.corpora) ^ set(self.corpora))
-                raise ValueError(f"{at}.corpora and corpora differ in: {', '.join(odd)}")
+            for corpus in profile.corpora:
+                _known(f"{at}.corpora", corpus, self.corpora)
             for task, settings in profile.tasks.items():
                 _known(f"{at}.tasks.{task}.corpus", settings.corpus, self.corpora)
             for role, base in profile.model:
                 if base is not None:
                     _known(f"{at}.model.{role}", base, self.bases)
             _known(f"{at}.compare.target", profile.compare.target, self.heldout)
+        for corpus in self.corpora:
+            if corpus not in self.active.corpora:
+                raise ValueError(f"profiles.{self.profile}.corpora says nothing of {corpus}, which corpora names; add its "
+                                 "sources there")
         return self
 
     @property
