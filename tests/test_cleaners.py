@@ -103,7 +103,8 @@ def test_medmcqa_as_it_was_published(tmp_path):
     right = {row["question"]: row[("opa", "opb", "opc", "opd")[row["cop"] - 1]] for row in raw}
     same = [row for row in found if right.get(row["question"]) in row["options"]]
     assert len(same) > 3000 and all(row["options"][row["answer"]] == right[row["question"]] for row in same)
-    assert {row["split"] for row in found} == {"test"} and {row["label"] for row in found} <= {r["subject_name"] for r in raw}
+    assert {row["split"] for row in found} == {"test"}
+    assert {row["label"] for row in found} <= {row["subject_name"] for row in raw}
 
 
 def medmcqa(number: int, **values) -> dict:
@@ -123,7 +124,8 @@ def test_medmcqa_options_are_numbered_by_the_file(tmp_path, name, numbers, answe
 
 def test_medmcqa_sides_and_fields(tmp_path):
     test = [{key: value for key, value in medmcqa(3).items() if key not in ("cop", "exp")}]
-    files = [lines(tmp_path / "train.json", [medmcqa(1, cop=4, exp="Since <b>it</b> is.", topic_name="Heart"), medmcqa(2)]),
+    first = medmcqa(1, cop=4, exp="Since <b>it</b> is.", topic_name="Heart")
+    files = [lines(tmp_path / "train.json", [first, medmcqa(2)]),
              lines(tmp_path / "dev.json", [medmcqa(2, cop=4, subject_name=None, opd=None)]),
              lines(tmp_path / "test.json", test)]
     report, found = cleaned(tmp_path, "medmcqa", *files)
@@ -162,7 +164,8 @@ def test_fiqa(tmp_path):
         report, found = cleaned(tmp_path, "fiqa", written(tmp_path / name, usable))
         assert [row["text"] for row in found] == ["Give your opinion. Should I buy a house?", raw[1]["instruction"]]
         assert found[0]["question"] == "Should I buy a house?" and found[0]["answer"] == ("It depends. " * 20).strip()
-        assert found[0]["label"] == ("It depends. " * 20)[:100].strip() and found[1]["question"] == raw[1]["instruction"]
+        assert found[0]["label"] == ("It depends. " * 20)[:100].strip()
+        assert found[1]["question"] == raw[1]["instruction"]
         assert {row["split"] for row in found} == {"train"} and report["seed_rule"]["kept"] == 2
         assert report["dropped"]["short answer"] == 1 and report["dropped"].get("not text", 0) == len(usable) - 4
     test = written(tmp_path / "test.json", raw[:1])
@@ -179,7 +182,8 @@ def test_news_has_its_broken_quotes_mended_or_goes(tmp_path):
     for name in ("x.csv", "x.parquet", "x.csv.gz"):
         report, found = cleaned(tmp_path, "finance_news", written(tmp_path / name, rows))
         assert [row["text"] for row in found] == [good[0].strip(), raw[1]]
-        assert report["dropped"] == {"duplicate": 1, "mojibake": 1, "too short": 1} and report["repaired"] == {"cp949": 1}
+        assert report["dropped"] == {"duplicate": 1, "mojibake": 1, "too short": 1}
+        assert report["repaired"] == {"cp949": 1}
         assert report["seed_rule"]["kept"] == 4 and "label" not in found[0]
 
 
@@ -201,7 +205,8 @@ def test_the_english_side(tmp_path):
 def test_german_is_told_from_clinical_english(tmp_path):
     """Of whole sentences at most one German one in a hundred stays, and no English one goes."""
     pairs = json.loads(real("en_de/biomqm_en2de_reference.json").read_text())
-    english, german = ([{"text": pair[side]} for pair in pairs if len(pair[side]) >= 60] for side in ("source", "target"))
+    english, german = ([{"text": pair[side]} for pair in pairs if len(pair[side]) >= 60]
+                       for side in ("source", "target"))
     report, _ = cleaned(tmp_path, "biomed_en_de", lines(tmp_path / "en.jsonl", english))
     assert len(english) > 450 and "not English" not in report["dropped"]
     report, found = cleaned(tmp_path, "biomed_en_de", lines(tmp_path / "de.jsonl", german))
@@ -231,7 +236,8 @@ def test_bioasq_in_the_layout_that_the_seed_had(tmp_path):
 
 def test_bioasq_in_the_challenges_layout(tmp_path):
     snippets = [{"text": f"{LONG}{number}", "document": f"http://pubmed/{number // 2}"} for number in range(3)]
-    questions = [{"id": "q1", "body": "?", "type": "yesno", "snippets": snippets[:2], "ideal_answer": [f"{LONG}yes", f"{LONG}no"]},
+    questions = [{"id": "q1", "body": "?", "type": "yesno", "snippets": snippets[:2],
+                  "ideal_answer": [f"{LONG}yes", f"{LONG}no"]},
                  {"id": "q2", "_body": "?", "snippets": snippets[2:], "ideal_answer": f"{LONG}plain"}]
     path = lines(tmp_path / "x.json", [{"questions": questions}])
     report, found = cleaned(tmp_path, "bioasq", path)
@@ -261,9 +267,11 @@ def test_bioasq_in_neither_layout_is_refused(tmp_path, value):
 # WikiText
 
 def test_wikitext(tmp_path):
-    raw = ["", " = Valkyria Chronicles III = \n", "", " The game , sold as 1 @,@ 500 hand @-@ made copies , is a role playing one . \n",
-           " = = Plot = = \n", " It is set in a war , and the player 's squad ( 12 men ) took \" Europa \" in 2 @.@ 5 days . \n",
-           " = Tower Building of the Little Rock Arsenal = \n", " Also known as U.S. Arsenal Building , it is in MacArthur Park . \n"]
+    raw = ["", " = Valkyria Chronicles III = \n", "",
+           " The game , sold as 1 @,@ 500 hand @-@ made copies , is a role playing one . \n", " = = Plot = = \n",
+           " It is set in a war , and the player 's squad ( 12 men ) took \" Europa \" in 2 @.@ 5 days . \n",
+           " = Tower Building of the Little Rock Arsenal = \n",
+           " Also known as U.S. Arsenal Building , it is in MacArthur Park . \n"]
     report, found = cleaned(tmp_path, "wikitext", written(tmp_path / "x.parquet", [{"text": line} for line in raw]))
     assert report["rows_in"] == 8 and report["dropped"] == {"empty": 2, "heading": 3}
     assert [row["text"] for row in found] == [
@@ -297,7 +305,8 @@ def test_a_users_own_text_in_any_format(tmp_path, name, packing):
 
 
 def test_a_users_own_text_may_name_its_groups_and_its_documents(tmp_path):
-    path = written(tmp_path / "x.jsonl", [{"text": text, "case": case} for text, case in zip(TEXTS, ["a", 7, None, ""])])
+    cases = ["a", 7, None, ""]
+    path = written(tmp_path / "x.jsonl", [{"text": text, "case": case} for text, case in zip(TEXTS, cases)])
     found = cleaned(tmp_path, "text", path, group="case")[1]
     assert [row["group"] for row in found] == ["text:a", "text:7", "text:x.jsonl:3", "text:x.jsonl:4"]
     (tmp_path / "x.txt").write_text("\n".join(TEXTS))
@@ -325,10 +334,9 @@ def test_a_users_own_folder(tmp_path):
 
 def test_a_line_of_fifty_megabytes(tmp_path):
     line = LONG * (50_000_000 // len(LONG))
-    (tmp_path / "x.txt").write_text(f"{line}\n{TEXTS[0]}\n")
-    lines(tmp_path / "x.jsonl", [{"text": TEXTS[1]}, {"text": line}])
-    found = cleaned(tmp_path, "text", tmp_path / "x.txt", tmp_path / "x.jsonl")[1]
-    assert [len(row["text"]) for row in found] == [len(line.strip()), len(TEXTS[0]), len(TEXTS[1])]
+    lines(tmp_path / "x.jsonl", [{"text": TEXTS[0]}, {"text": line}, {"text": TEXTS[1]}])
+    found = cleaned(tmp_path, "text", tmp_path / "x.jsonl")[1]
+    assert [len(row["text"]) for row in found] == [len(TEXTS[0]), len(line.strip()), len(TEXTS[1])]
 
 
 # The seed's rule
@@ -342,13 +350,13 @@ def of_length(length: int) -> str:
     ("finance_news", 31, lambda length: {"newscontents": of_length(length)}),
     ("financial_phrasebank", 31, lambda length: {"sentence": of_length(length), "label": 0}),
     ("fiqa", 30, lambda length: {"instruction": "Say.", "input": of_length(length - 5), "output": "A long answer."}),
-    ("medmcqa", 50, lambda length: medmcqa(1, question=of_length(length - 8), exp="As is.\n")),
+    ("medmcqa", 50, lambda length: medmcqa(1, question=of_length(length - 7), exp="As is.\n")),
     ("bioasq", 31, of_length)])
 def test_texts_are_kept_from_the_length_on_that_the_seed_asks(tmp_path, name, least, row):
     """One character less, just enough, the same with other white space, and in capitals: the seed told case apart."""
-    values = [row(least - 1), row(least), row(least), json.loads(json.dumps(row(least)).replace("abc", "ABC"))]
+    same = json.dumps(row(least))
+    values = [row(least - 1), *map(json.loads, (same, same.replace("c d", "c \\n d"), same.replace("abc", "ABC")))]
     path = lines(tmp_path / "train.json", [squad(*values)] if name == "bioasq" else values)
-    path.write_text(path.read_text().replace("def abc", "def  abc", 40))
     report, found = cleaned(tmp_path, name, path)
     assert (report["rows_in"], report["kept"], report["seed_rule"]["kept"]) == (4, 1, 2)
     assert len(found[0]["text"]) == least and report["dropped"] == {"too short": 1, "duplicate": 2}
@@ -365,8 +373,8 @@ TABLES = {  # cleaner → a good row, a file name
     "text": ({"text": LONG}, "x"),
     "wikitext": ({"text": LONG}, "x"),
 }
-JUNK = [None, True, -1, 0, 4, 1e308, float("nan"), 10**30, "", " ", "x", LONG, "\ud800", "\0\x1b\ufeff", [], [[[]]], {}, {"en": {}},
-        {"en": LONG}, {"text": [1]}, '{"en": ', "한국", "??", "?쏾", " = = ", "= =", "@-@", "@neutral", "&#xD800;"]
+JUNK = [None, True, -1, 0, 4, 1e308, float("nan"), 10**30, "", " ", "x", LONG, "\ud800", "\0\x1b\ufeff", [], [[[]]], {},
+        {"en": {}}, {"en": LONG}, {"text": [1]}, '{"en": ', "한국", "??", "?쏾", " = = ", "= =", "@-@", "@neutral", "&#xD800;"]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -417,13 +425,14 @@ def bases(tmp_path_factory) -> list[tuple[str, str, bytes, dict]]:
     kinds = {"biomed_en_de": ["jsonl", "parquet", "csv"], "finance_news": ["csv", "parquet"], "fiqa": ["json", "jsonl"],
              "financial_phrasebank": ["parquet", "csv"], "medmcqa": ["parquet", "jsonl"], "wikitext": ["parquet"],
              "text": ["csv", "tsv", "json", "jsonl", "parquet", "jsonl.gz", "csv.zst", "parquet.gz"]}
-    sentences = [f"{LONG}{number}, {word}" for number, word in enumerate(["a – b", "Łódź", "“q”", "<b>", "a@b.de", "£5", "😊"] * 3)]
+    words = ["a – b", "Łódź", "“q”", "<b>", "a@b.de", "£5", "😊"] * 3
+    sentences = [f"{LONG}{number}, {word}" for number, word in enumerate(words)]
     papers = DATA / "pubmedqa/ori_pqal.json"
     if papers.exists():
         sentences = [paper["CONTEXTS"][0] for paper in list(json.loads(papers.read_text()).values())[:25]]
     for name, formats in kinds.items():
         good, stem = TABLES[name]
-        rows = [{key: sentence if value == LONG else {"en": sentence, "de": GERMAN} if isinstance(value, dict) else value
+        rows = [{key: sentence if value == LONG else value | {"en": sentence} if isinstance(value, dict) else value
                  for key, value in good.items()} for sentence in sentences]
         for form in formats:
             usable = [{key: json.dumps(v) if isinstance(v, dict) else damaged(v) if isinstance(v, str) else v
@@ -433,35 +442,38 @@ def bases(tmp_path_factory) -> list[tuple[str, str, bytes, dict]]:
     found.append(("text", "x.txt", "\n".join(sentences).encode(), {}))
     found.append(("text", "x.txt", "\n".join(sentences).encode(), {"whole": True}))
     found.append(("bioasq", "x.json", json.dumps(squad(*sentences)).encode(), {}))
-    questions = [{"id": str(number), "snippets": [{"text": sentence, "document": f"d{number % 4}"}], "ideal_answer": [sentence[::-1]]}
-                 for number, sentence in enumerate(sentences)]
+    questions = [{"id": str(number), "snippets": [{"text": sentence, "document": f"d{number % 4}"}],
+                  "ideal_answer": [sentence[::-1]]} for number, sentence in enumerate(sentences)]
     found.append(("bioasq", "x.json", json.dumps({"questions": questions}, indent=1).encode(), {"answers": True}))
     for name, path in (("medmcqa", "medmcqa/dev.json"), ("financial_phrasebank", "phrasebank/Sentences_50Agree.txt"),
-                       ("financial_phrasebank", "phrasebank/Sentences_AllAgree.txt"), ("text", "pubmed/NCBItrainset_corpus.txt")):
+                       ("financial_phrasebank", "phrasebank/Sentences_AllAgree.txt"),
+                       ("text", "pubmed/NCBItrainset_corpus.txt")):
         if (DATA / path).exists():
             found.append((name, Path(path).name, head(DATA / path, 12_000), {}))
     return found
 
 
-PIECES = [b"null", b"-1", b"1e999", b"true", b'"', b"\\", b'"\\ud800"', b"\\u0000", b"\0", b"[" * 3000, b"]", b"{", b"}", b"{}", b",",
-          b"\n", b"\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"@", b"\t", b"9" * 5000, b'"en": ', b'"text": "x", ',
-          "?셲??".encode(), b"&#xD800;", b"http://[", b" = x = ", b"NaN", b"<" * 50]
+PIECES = [b"null", b"-1", b"1e999", b"true", b'"', b"\\", b'"\\ud800"', b"\\u0000", b"\0", b"[" * 3000, b"]", b"{", b"}",
+          b"{}", b",", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"@", b"\t", b"9" * 5000,
+          b'"en": ', b'"text": "x", ', "?셲??".encode(), b"&#xD800;", b"http://[", b" = x = ", b"NaN", b"<" * 50]
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """Bytes flipped, cut out, cut off, repeated, moved or put in, one to four times."""
+    """Bytes flipped, cut out, cut off, repeated, turned round or put in, one to four times."""
     for _ in range(chance.randint(1, 4)):
         start = chance.randrange(len(data) + 1)
         end = min(len(data), start + chance.choice([1, 1, 2, 8, 100, 2000]))
         match chance.randrange(6):
             case 0:
-                data = data[:start] + bytes(byte ^ 1 << chance.randrange(8) for byte in data[start:min(end, start + 3)]) + data[start + 3:]
+                end = min(end, start + 3)
+                flipped = bytes(byte ^ 1 << chance.randrange(8) for byte in data[start:end])
+                data = data[:start] + flipped + data[end:]
             case 1:
                 data = data[:start] + data[end:]
             case 2:
                 data = data[:start] if chance.random() < 0.3 else data[:start] + data[start:end] * 2 + data[end:]
             case 3:
-                data = data[end:] + data[start:end] if chance.random() < 0.2 else data[:start] + data[start:end][::-1] + data[end:]
+                data = data[:start] + data[start:end][::-1] + data[end:]
             case _:
                 data = data[:start] + chance.choice(PIECES) + data[start if chance.random() < 0.5 else end:]
     return data

@@ -35,7 +35,8 @@ def test_the_damage_is_the_one_that_was_measured_in_the_corpus():
     "the banks’ profits and Barclays’ loss", "Sales rose – not by much – in May", "a mid‑cap—or so they said",
     "wait…and see", "café, naïve, Zürich, Łódź", "£100m, 5½ per cent, 20 °C, ®", "the ‘bad bank’ plan",
     "“Why?” he asked", "‘The ‘inner’ man,’ she wrote", "CBS’ “Face the Nation,” on Sunday", "the €x rate",
-    "They said “we’ll do it", "the “end”", "it ends.”", "“Ours says: ‘We grow by 7 percent,’” Meadows said", "zero\u200bwidth",
+    "They said “we’ll do it", "the “end”", "it ends.”", "“Ours says: ‘We grow by 7 percent,’” Meadows said",
+    "zero\u200bwidth",
 ])
 def test_what_can_be_told_comes_back_as_it_was(text):
     assert damaged(text) != text and mended(damaged(text)) == text
@@ -47,8 +48,8 @@ def test_what_is_lost_for_good_is_said_to_be(text):
     assert mended(damaged(text)) is None
 
 
-@pytest.mark.parametrize("text", ["", "plain text", "Really?? Yes, really?! Why???", 'He asked "what??"', "“Good” – it’s £5…",
-                                  "déjà vu, 5 °C, α and β", "a?b?c", "(what??)"])
+@pytest.mark.parametrize("text", ["", "plain text", "Really?? Yes, really?! Why???", 'He asked "what??"',
+                                  "“Good” – it’s £5…", "déjà vu, 5 °C, α and β", "a?b?c", "(what??)"])
 def test_good_text_stays_as_it_is(text):
     assert mended(text) == text
 

@@ -1,4 +1,4 @@
-"""Raw table files: every format packed and plain gives the same rows, and what is wrong with one is said in one line."""
+"""Raw table files: every format, packed and plain, gives the same rows; what is wrong with one is said in one line."""
 
 import csv
 import doctest
@@ -61,7 +61,8 @@ def test_json_lines_may_be_named_json_and_a_list_jsonl(tmp_path):
 
 
 def test_a_list_is_read_in_pieces_of_any_size(tmp_path, monkeypatch):
-    values = [{"text": "x" * length, "n": [length, {"a": -1.5e3}]} for length in range(60)] + [12, 345, None, "y", [], {}]
+    values = [{"text": "x" * length, "n": [length, {"a": -1.5e3}]} for length in range(60)]
+    values += [12, 345, None, "y", [], {}]
     (tmp_path / "x.json").write_text(json.dumps(values))
     whole = [value if isinstance(value, dict) else {} for value in values]
     for size in (1, 2, 3, 7, 64, 1 << 20):
@@ -85,7 +86,8 @@ def test_what_is_no_row_comes_as_an_empty_one(tmp_path):
 
 
 def test_lone_surrogates_and_nul_bytes_can_be_written_again(tmp_path):
-    (tmp_path / "x.jsonl").write_text(r'{"text": "a\ud800b", "n": ["\uDFFF", {"\udc00": 1}], "o": "\ud83d\ude0a\u0000"}')
+    row = r'{"text": "a\ud800b", "n": ["\uDFFF", {"\udc00": 1}], "o": "\ud83d\ude0a\u0000"}'
+    (tmp_path / "x.jsonl").write_text(row)
     (tmp_path / "x.csv").write_bytes(b"text\na\0b\n")
     found = list(rows(tmp_path / "x.jsonl", ("text",)))
     assert found == [{"text": "a\ufffdb", "n": ["\ufffd", {"\ufffd": 1}], "o": "😊\0"}]
@@ -123,7 +125,8 @@ def test_a_parquet_column_of_another_type_is_refused(tmp_path, values, kind):
     assert [row["text"] for row in rows(tmp_path / "x.parquet", (), ("text",))] == values
 
 
-@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.null()])
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()),
+                                  pa.null()])
 def test_all_that_holds_text_in_parquet_is_read(tmp_path, kind):
     values = [None, None] if kind == pa.null() else ["a", None]
     pq.write_table(pa.table({"text": pa.array(values, kind)}), tmp_path / "x.parquet")
@@ -172,7 +175,8 @@ def test_an_empty_list_has_no_rows(tmp_path):
 
 
 def test_a_parquet_that_holds_the_column_twice_is_refused(tmp_path):
-    pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), tmp_path / "x.parquet")
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "x.parquet")
     with pytest.raises(UserError, match="twice"):
         list(rows(tmp_path / "x.parquet", ("text",)))
 
