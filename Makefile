@@ -6,7 +6,7 @@ DOMAIN ?= biomed
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test smoke table 
+.PHONY: repro test smoke table
 
 repro: .venv/ready
 	dvc repro

@@ -22,9 +22,9 @@ def environment(home: Path) -> dict[str, str]:
                          "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@localhost"}
 
 
-def run(folder: Path, *command: str, code: int | None = 0, env: dict[str, str] | None = None) -> str:
+def run(folder: Path, *command: str, code: int | None = 0) -> str:
     """Standard output and error of a command; `code` None allows any exit status."""
-    done = subprocess.run(command, cwd=folder, env=env or environment(folder.parent), text=True,
+    done = subprocess.run(command, cwd=folder, env=environment(folder.parent), text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     assert code is None or done.returncode == code, f"{' '.join(command)} gave {done.returncode}:\n{done.stdout[-6000:]}"
     return done.stdout

@@ -60,7 +60,7 @@ def make_base(params: Params) -> dict:
         "loss_before": round(mean_loss(accelerator, masked_lm, valid), 4), "repair": "none", "steps": 0}
     trained = not audit.head_missing and figures["loss_before"] < figures["unigram_loss"]
     if not trained and settings.model.donor:
-        donor, donor_audit = model.load(RAW_MODEL / "donor")
+        donor, _ = model.load(RAW_MODEL / "donor")
         model.transplant(masked_lm, donor)
         figures["repair"] = "transplant"
         trained = mean_loss(accelerator, masked_lm, valid) < figures["unigram_loss"]

@@ -112,7 +112,6 @@ class Train(Settings):
     window: Annotated[int, Field(ge=8)]  # tokens, [CLS] and [SEP] included
     lr: Annotated[float, Field(gt=0)]
     warmup: Annotated[int, Field(ge=0)]  # steps
-    decay: Literal["linear"] = "linear"
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     mask: Share  # share of tokens predicted

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-import dapt
 from dapt import batches, config, model, resume
 from dapt.config import Params
 from dapt.errors import UserError, guarded
@@ -23,6 +22,7 @@ from dapt.model import MaskedLM
 from dapt.paths import CURVES, METRICS, MODELS, TOKENS
 from dapt.tokenize import load_tokenizer, read_tokens
 
+DECIDING = ("batches", "fit", "model", "train")  # changed, these begin a run anew
 ENDS = 10  # steps whose mean is the first, and the last, training loss
 EVERY = 10  # steps whose mean is one point of the curve
 
@@ -59,8 +59,8 @@ def train(params: Params, domain: str) -> None:
     masked_lm = MaskedLM(loaded, settings.dropout)
     precision = accelerator.mixed_precision.replace("no", "fp32")
     inputs = made_from(TOKENS / domain, base)
-    state = resume.folder_of(domain, settings.model_dump(), inputs, precision, torch.__version__,
-                             sha256(Path(dapt.__file__).parent / "fit.py"))
+    code = [sha256(Path(__file__).parent / f"{name}.py") for name in DECIDING]
+    state = resume.folder_of(domain, settings.model_dump(), inputs, precision, torch.__version__, code)
     if main:
         print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
               f"{settings.steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
