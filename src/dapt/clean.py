@@ -17,14 +17,19 @@ from dapt.records import Record, text_id
 from dapt.repair import repair
 
 MINIMUM = 30  # characters, the seed's rule for most of its corpora
+SEED = {  # cleaners of a corpus of the seed → the rows of the seed's table, as mended by what its scripts really read
+    ("bioasq",): 2_511, ("biomed_en_de",): 11_145, ("finance_news", "financial_phrasebank"): 20_023,
+    ("finance_news",): 19_912, ("fiqa",): 6_486, ("medmcqa",): 178_743,
+}
 
 
 class Report:
     """Counts of one corpus: rows in = rows kept + rows dropped by reason; beside it the different texts that the
-    seed's own rule would keep, 8 bytes of a hash remembered for each.
+    seed's own rule would keep, 8 bytes of a hash remembered for each, and what the seed's table says, where it does.
     """
 
-    def __init__(self):
+    def __init__(self, expected: int | None = None):
+        self.expected = expected
         self.rows_in, self.kept = 0, 0
         self.dropped, self.repaired = Counter(), Counter()
         self.seed_texts: set[bytes] = set()
@@ -35,7 +40,7 @@ class Report:
     def as_dict(self) -> dict:
         return {"rows_in": self.rows_in, "kept": self.kept, "dropped": dict(sorted(self.dropped.items())),
                 "repaired": dict(sorted(self.repaired.items())),
-                "seed_rule": {"kept": len(self.seed_texts), "expected": None}}
+                "seed_rule": {"kept": len(self.seed_texts), "expected": self.expected}}
 
 
 def rows(records: Iterable[Record], corpus: str, minimum: int, seen: set[bytes], report: Report) -> Iterator[dict]:
@@ -59,19 +64,19 @@ def rows(records: Iterable[Record], corpus: str, minimum: int, seen: set[bytes],
         if record.split:
             row["split"] = record.split
         if record.label is not None:
-            row["label"] = repair(record.label, Counter())
+            row["label"] = repair(record.label)
         yield row | {name: _repaired(value) for name, value in record.fields.items()}
 
 
 def _repaired(value):
     if isinstance(value, str):
-        return repair(value, Counter())
+        return repair(value)
     return [_repaired(item) for item in value] if isinstance(value, list) else value
 
 
-def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path) -> Report:
+def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, expected: int | None = None) -> Report:
     """Clean `sources` (cleaner, files, options) into one file; labelled sources first, so that their rows stay."""
-    report, seen = Report(), set()
+    report, seen = Report(expected), set()
     ordered = sorted(sources, key=lambda source: not getattr(cleaner(source[0]), "LABELLED", False))
     with whole_file(out) as file:
         for name, files, options in ordered:
@@ -91,7 +96,7 @@ def run(corpus: str) -> None:
     if params.corpora[corpus].enabled:
         inputs = [(source.cleaner, [RAW / corpus / source.name / Path(file).name for file in source.files],
                    source.options) for source in sources]
-        report = clean(corpus, inputs, out)
+        report = clean(corpus, inputs, out, SEED.get(tuple(source.cleaner for source in sources)))
     else:
         report = Report()
         with whole_file(out):

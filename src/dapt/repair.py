@@ -2,8 +2,8 @@
 
 Unicode goes through ftfy (mojibake, HTML entities, control characters, NFC). URLs and e-mail addresses are removed,
 since they carry no language; a handle becomes @user, as in TweetEval (Barbieri et al. 2020), so that a sentence keeps
-its subject without a person's name. Text that needs nothing comes back as it was: ftfy is asked only where a row holds
-a character that it could act on.
+its subject without a person's name. Text that needs nothing comes back as it was, and soon: most rows hold no character
+that a step acts on, and ftfy is asked only about the lines that hold one of its own.
 """
 
 import re
@@ -13,16 +13,21 @@ import ftfy
 
 FTFY = ftfy.TextFixerConfig(uncurl_quotes=False, fix_character_width=False, fix_latin_ligatures=True,
                             unescape_html=True, normalization="NFC", explain=False)
-MAYBE_BROKEN = re.compile(r"[^\t\n\r -~]|&#?\w+;")
+ACTED_ON = re.compile(r"[^\t\n\r -%'-;=?A-~]")  # characters that some step acts on, all but those of an address
+MAYBE_BROKEN = re.compile(r"^[\0-\t\x0b-\x1a\x1c-%'-\x7f]*+[^\n].*", re.M)  # a line with more than ASCII, & or an escape
 SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 TAG = re.compile(r"</?(?:a|abbr|b|big|blockquote|br|center|code|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|q|s|small|span|"
                  r"strong|sub|sup|table|tbody|td|th|thead|tr|u|ul)(?:\s+[a-z-]+\s*=[^<>]*)?\s*/?>", re.I)
 MARKER = re.compile(r"<<+|>>+")
-EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w")
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]+\.[\w.-]*\w")  # looked for once in a run of its characters
 URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"]+", re.I)
 HANDLE = re.compile(r"(?<![\w@])@(?!user\b)\w+")
 WHITE = re.compile(r"\s+")
+
+
+def _needs_nothing(text: str) -> bool:
+    return not (ACTED_ON.search(text) or "://" in text or "www." in text.lower())
 
 
 def _substitution(pattern: re.Pattern, by: str, needs: str):
@@ -31,7 +36,7 @@ def _substitution(pattern: re.Pattern, by: str, needs: str):
 
 
 STEPS = {
-    "unicode": lambda text: ftfy.fix_text(text, FTFY) if MAYBE_BROKEN.search(text) else text,
+    "unicode": lambda text: MAYBE_BROKEN.sub(lambda line: ftfy.fix_text(line[0], FTFY), text),
     "spaces": lambda text: text if text.isascii() else SPACES.sub(" ", text),
     "invisible": lambda text: INVISIBLE.sub("", text),
     "tags": _substitution(TAG, " ", "<"),
@@ -42,16 +47,18 @@ STEPS = {
 }
 
 
-def repair(text: str, counts: Counter) -> str:
-    """The repaired text, white space collapsed; `counts` gains 1 for each kind of repair that changed it.
+def repair(text: str, counts: Counter | None = None) -> str:
+    """The repaired text, white space collapsed; `counts`, if given, gains 1 for each kind of repair that changed it.
 
     >>> counts = Counter()
     >>> repair("Fish &amp; chips\\u00a0by @someone: http://x.y/z", counts), dict(counts)
     ('Fish & chips by @user:', {'unicode': 1, 'spaces': 1, 'urls': 1, 'handles': 1})
     """
+    if _needs_nothing(text):
+        return " ".join(text.split())
     for kind, step in STEPS.items():
         fixed = step(text)
-        if fixed != text:
+        if fixed != text and counts is not None:
             counts[kind] += 1
-            text = fixed
+        text = fixed
     return WHITE.sub(" ", text).strip()
