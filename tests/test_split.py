@@ -1,4 +1,5 @@
 import random
+from collections import Counter
 from itertools import combinations
 
 import pytest
@@ -6,7 +7,7 @@ from datasketch import MinHash, MinHashLSH
 
 from dapt.config import Split, Task
 from dapt.records import text_id
-from dapt.split import Seen, held_by, pairs, runs, side, split_documents, task_rows, words
+from dapt.split import SIDES, Seen, decided, held_by, pairs, runs, side, task_rows, words
 
 SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)
 VOCABULARY = [f"word{number}" for number in range(3000)]
@@ -22,6 +23,24 @@ def documents(count: int, corpus: str, seed: int = 0, length: int = 30) -> list[
 def jaccard(one: str, other: str) -> float:
     a, b = set(pairs(words(one))), set(pairs(words(other)))
     return len(a & b) / len(a | b)
+
+
+def split_documents(corpora: dict, tests: list[dict], split: Split, seen: Seen | None = None) -> tuple[dict, dict]:
+    """Of each corpus the rows kept, by side, and how many were dropped why."""
+    kept, dropped = {name: {current: [] for current in SIDES} for name in corpora}, {name: Counter() for name in corpora}
+    for name, current, row, reason in decided(corpora, tests, split, seen or Seen(split)):
+        if reason:
+            dropped[name][reason] += 1
+        else:
+            kept[name][current].append(row)
+    return kept, dropped
+
+
+def by_side(rows: list[dict], task: Task, split: Split) -> dict[str, list[dict]]:
+    found = {"train": [], "valid": [], "test": []}
+    for current, row in task_rows(rows, task, split):
+        found[current].append(row)
+    return found
 
 
 def kept_texts(kept: dict, side_name: str) -> list[str]:
@@ -78,7 +97,7 @@ def test_near_duplicates_are_those_that_another_minhash_finds():
     texts = [row["text"] for row in rows + with_twins(rows[:75], "b", 0.02)]
     exact = [any(jaccard(text, other) >= 0.7 for other in texts[:number]) for number, text in enumerate(texts)]
     seen = Seen(SPLIT)
-    ours = [seen.admit(text, guarded=True) is not None for text in texts]
+    ours = [seen.twin(text, "a") is not None for text in texts]
     reference = MinHashLSH(threshold=0.7, num_perm=128)
     theirs = []
     for number, text in enumerate(texts):
@@ -96,10 +115,10 @@ def test_a_shared_run_of_words_drops_a_training_document_but_a_shorter_one_does_
     held = documents(1, "h")[0]["text"].split()
     other = documents(1, "o", length=60)[0]["text"].split()
     seen = Seen(SPLIT)
-    assert seen.admit(" ".join(held), guarded=True) is None
-    assert seen.admit(" ".join(other[:30] + held[5:17] + other[30:]), guarded=False) is None
+    seen.guard(" ".join(held))
+    assert not seen.shares(" ".join(other[:30] + held[5:17] + other[30:]))
     other = documents(1, "p", length=60)[0]["text"].split()
-    assert seen.admit(" ".join(other[:30] + held[5:18] + other[30:]), guarded=False) == "shares words with held-out text"
+    assert seen.shares(" ".join(other[:30] + held[5:18] + other[30:]))
 
 
 def test_runs_are_all_windows_of_words():
@@ -136,10 +155,10 @@ def test_counts_add_up():
 def test_the_sources_own_split_wins_and_without_one_held_out_groups_are_the_test():
     rows = [row | {"label": str(number % 3)} for number, row in enumerate(documents(300, "a"))]
     task = Task(corpus="a", fields=["label"])
-    by_hash = task_rows(rows, task, SPLIT)
+    by_hash = by_side(rows, task, SPLIT)
     assert all(side(row["group"], SPLIT) == "heldout" for row in by_hash["test"]) and by_hash["test"]
     official = [row | {"split": "test"} if number < 50 else row for number, row in enumerate(rows)]
-    sides = task_rows(official, task, SPLIT)
+    sides = by_side(official, task, SPLIT)
     assert [row["id"] for row in sides["test"]] == [row["id"] for row in official[:50]]
     assert all(side(row["group"], SPLIT) == "valid" for row in sides["valid"])
     assert sum(map(len, sides.values())) == 300
@@ -148,11 +167,43 @@ def test_the_sources_own_split_wins_and_without_one_held_out_groups_are_the_test
 def test_a_task_takes_rows_with_its_fields_and_labels():
     rows = [{"group": "g:1", "text": text, "label": label, **more}
             for text, label, more in [("a", "x", {"question": "q"}), ("b", "y", {"question": "q"}), ("c", "x", {})]]
-    sides = task_rows(rows, Task(corpus="a", fields=["label", "question"], labels=["x"]), SPLIT)
+    sides = by_side(rows, Task(corpus="a", fields=["label", "question"], labels=["x"]), SPLIT)
     assert [row["text"] for rows in sides.values() for row in rows] == ["a"]
 
 
-def test_one_corpus_inside_another_shows():
-    assert held_by({"one": {"a", "b"}, "two": {"a", "b", "c"}}) == {"one": {"two": 2}, "two": {"one": 2}}
+def test_one_corpus_inside_another_shows_also_where_texts_differ_a_little():
+    rows = documents(90, "a")
+    twins, near = with_twins(rows[:40], "b", 0), with_twins(rows[:60], "c", 0.01)
+    seen = Seen(SPLIT)
+    split_documents({"a": rows, "b": twins + documents(30, "b"), "c": near}, [], SPLIT, seen)
+    found = seen.held_by()
+    exact = [sum(any(jaccard(row["text"], other["text"]) >= 0.7 for other in others) for row in rows)
+             for others in (twins, near)]
+    assert exact[0] == 40 and (found["a", "b"], found["b", "a"]) == (40, 40)
+    assert found["a", "c"] == pytest.approx(exact[1], abs=2) and found["c", "b"] == pytest.approx(40, abs=2)
 
 
+def test_texts_that_a_labelled_corpus_holds_are_counted_by_their_hashes():
+    ids = {"one": {b"a", b"b"}, "two": {b"a", b"b", b"c"}, "labelled": {b"c"}}
+    assert held_by(ids, Counter({("two", "one"): 3})) == {
+        "one": {"two": 2, "labelled": 0}, "two": {"one": 3, "labelled": 1}, "labelled": {"one": 0, "two": 1}}
+
+
+def test_what_is_like_a_test_row_goes_though_the_test_row_is_like_held_out_text():
+    """Likeness is not transitive: each test row is looked at for itself."""
+    held = documents(1, "h", length=40)[0]["text"].split()
+    test = held[:36] + "changed at the end".split()
+    training = test[4:] + "other words stand here".split()
+    assert jaccard(" ".join(held), " ".join(training)) < 0.7 <= jaccard(" ".join(test), " ".join(training))
+    seen = Seen(SPLIT.model_copy(update={"overlap": 60}))
+    assert seen.twin(" ".join(held), "h") is None
+    seen.guard(" ".join(test))
+    assert seen.twin(" ".join(training), "t") == "near duplicate"
+
+
+def test_texts_count_as_held_also_where_a_test_row_made_both_of_them_go():
+    rows = documents(60, "a")
+    seen = Seen(SPLIT)
+    kept, _ = split_documents({"a": rows, "b": with_twins(rows, "b", 0)}, rows, SPLIT, seen)
+    assert not kept_texts(kept, "train") and not kept_texts(kept, "valid")
+    assert seen.held_by() == {("a", "b"): 60, ("b", "a"): 60}

@@ -7,12 +7,17 @@
    Broder 1997), and any run of `overlap` words shared with a held-out document or a test row, as in GPT-3's
    decontamination (Brown et al. 2020, appendix C).
 3. Labelled corpora feed tasks only and lose no row; a row marked test by its source is in no pre-training set.
+
+Files are read once for each side, so that no corpus has to fit into memory: what is kept of a document is its hashes.
 """
 
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, permutations
 from pathlib import Path
 
 from rensa import RMinHash, RMinHashLSH
@@ -20,13 +25,23 @@ from rensa import RMinHash, RMinHashLSH
 from dapt import config
 from dapt.config import Params, Split, Task
 from dapt.errors import UserError
-from dapt.files import made_from, read_lines, whole_folder, write_json, write_lines
+from dapt.files import json_line, made_from, read_lines, whole_folder, write_json
 from dapt.paths import METRICS, PROCESSED, SPLIT
 from dapt.records import text_id
 
 SIDES = ("train", "valid", "heldout")
 WORD = re.compile(r"\w+")
 PERMUTATIONS, BANDS = 128, 32  # four hashes a band: pairs at Jaccard 0.7 are found with probability 1 - (1 - .7^4)^32
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The rows of a JSON-lines file, read anew each time."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[dict]:
+        return read_lines(self.path)
 
 
 def side(group: str, split: Split) -> str:
@@ -49,59 +64,81 @@ def runs(words: list[str], length: int) -> Iterator[int]:
     return (hash(tuple(words[start:start + length])) for start in range(len(words) - length + 1))
 
 
+def _hash(text: str) -> bytes:
+    return bytes.fromhex(text_id(text))
+
+
+def _sketch(text: str) -> RMinHash:
+    sketch = RMinHash(PERMUTATIONS, 0)
+    sketch.update(pairs(words(text)))
+    return sketch
+
+
 class Seen:
-    """What has been put on a side already, found again by equality, likeness or a shared run of words."""
+    """What has been met already, found again by equality, likeness or a shared run of words."""
 
     def __init__(self, split: Split):
         self.split = split
-        self.texts: set[str] = set()
+        self.texts: dict[bytes, int] = {}  # 8 bytes of the text's hash → its number
         self.index = RMinHashLSH(split.similar, PERMUTATIONS, BANDS)
         self.sketches: list[RMinHash] = []
         self.runs: set[int] = set()
+        self.corpora: list[str | None] = []  # of each text by its number; a test row is of none
+        self.twins: dict[int, Counter] = {}  # number of a text → corpora of the later ones like it
 
-    def _sketch(self, words: list[str]) -> RMinHash:
-        sketch = RMinHash(PERMUTATIONS, 0)
-        sketch.update(pairs(words))
-        return sketch
-
-    def add(self, text: str, guarded: bool) -> None:
-        """Remember a text; a guarded one (held out, or a test row) shares no run of words with what comes later."""
-        self._insert(text_id(text), words(text), self._sketch(words(text)), guarded)
-
-    def _insert(self, name: str, tokens: list[str], sketch: RMinHash, guarded: bool) -> None:
-        self.texts.add(name)
-        self.index.insert(len(self.sketches), sketch)
-        self.sketches.append(sketch)
-        if guarded:
-            self.runs.update(runs(tokens, self.split.overlap))
-
-    def admit(self, text: str, guarded: bool) -> str | None:
-        """None, and the text is remembered; or the reason why it must go."""
-        name, tokens = text_id(text), words(text)
+    def twin(self, text: str, corpus: str) -> str | None:
+        """How an earlier text is like this one, of `corpus`; or None, and it is remembered."""
+        name, sketch = _hash(text), _sketch(text)
         if name in self.texts:
-            return "equal text"
-        sketch = self._sketch(tokens)
-        if any(sketch.jaccard(self.sketches[key]) >= self.split.similar for key in self.index.query(sketch)):
-            return "near duplicate"
-        if not guarded and not self.runs.isdisjoint(runs(tokens, self.split.overlap)):
-            return "shares words with held-out text"
-        self._insert(name, tokens, sketch, guarded)
+            return self._twin("equal text", self.texts[name], corpus)
+        for number in sorted(self.index.query(sketch)):
+            if sketch.jaccard(self.sketches[number]) >= self.split.similar:
+                return self._twin("near duplicate", number, corpus)
+        self._insert(name, sketch, corpus)
         return None
 
+    def guard(self, text: str) -> None:
+        """No text that comes later may be like this one or share a run of words with it."""
+        self.runs.update(runs(words(text), self.split.overlap))
+        if (name := _hash(text)) not in self.texts:
+            self._insert(name, _sketch(text), None)
 
-def task_rows(rows: Iterable[dict], task: Task, split: Split) -> dict[str, list[dict]]:
-    """A task's rows by side: the source's own split where it has one, else the hash (held-out groups are the test).
+    def shares(self, text: str) -> bool:
+        return not self.runs.isdisjoint(runs(words(text), self.split.overlap))
 
-    Where the source names its test rows, all others are for training and validation.
+    def _insert(self, name: bytes, sketch: RMinHash, corpus: str | None) -> None:
+        self.texts[name] = number = len(self.sketches)
+        self.index.insert(number, sketch)
+        self.sketches.append(sketch)
+        self.corpora.append(corpus)
+
+    def _twin(self, reason: str, number: int, corpus: str) -> str:
+        self.twins.setdefault(number, Counter())[corpus] += 1
+        return reason
+
+    def held_by(self) -> Counter:
+        """(one, other) → how many texts of corpus `one` the corpus `other` holds too, equal or nearly so."""
+        found = Counter()
+        for number, twins in self.twins.items():
+            counts = twins + Counter(filter(None, [self.corpora[number]]))
+            for one, other in permutations(counts, 2):
+                found[one, other] += counts[one]
+        return found
+
+
+def task_rows(rows: Iterable[dict], task: Task, split: Split) -> Iterator[tuple[str, dict]]:
+    """A task's rows, each with its side: the source's own where it has one, else by the hash (held-out groups are the
+    test). Where the source names its test rows, all others are for training and validation.
     """
-    chosen = [row for row in rows
-              if all(field in row for field in task.fields) and (not task.labels or row["label"] in task.labels)]
-    official = any(row.get("split") == "test" for row in chosen)
-    sides: dict[str, list[dict]] = {"train": [], "valid": [], "test": []}
-    for row in chosen:
-        by_hash = {"heldout": "train" if official else "test"}.get(side(row["group"], split), side(row["group"], split))
-        sides[row.get("split") or by_hash].append(row)
-    return sides
+
+    def chosen() -> Iterator[dict]:
+        return (row for row in rows if all(field in row for field in task.fields) and
+                (not task.labels or row["label"] in task.labels))
+
+    official = any(row.get("split") == "test" for row in chosen())
+    for row in chosen():
+        by_hash = side(row["group"], split)
+        yield row.get("split") or (by_hash if by_hash != "heldout" else "train" if official else "test"), row
 
 
 def strings(row: dict) -> str:
@@ -109,71 +146,104 @@ def strings(row: dict) -> str:
     return " ".join(dict.fromkeys(row[name] for name in ("text", "question", "answer") if isinstance(row.get(name), str)))
 
 
-def split_documents(corpora: dict[str, list[dict]], tests: Iterable[dict], split: Split) -> tuple[dict, dict]:
-    """Documents by corpus and side, de-duplicated; and for each corpus what was dropped from which side and why."""
-    kept = {name: {side: [] for side in SIDES} for name in corpora}
-    dropped = {name: Counter() for name in corpora}
-    sides = {name: defaultdict(list) for name in corpora}
-    for name, rows in corpora.items():
-        for row in rows:
-            if row.get("split") == "test":
-                dropped[name]["test row of a task"] += 1
-            else:
-                sides[name][side(row["group"], split)].append(row)
-    seen = Seen(split)
+def decided(corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], split: Split,
+              seen: Seen) -> Iterator[tuple[str, str, dict, str | None]]:
+    """(corpus, side, row, reason) of each row of the unlabelled corpora; the reason why it must go, or None.
+
+    `tests` are the tasks' test rows, of these corpora or of others.
+    """
     for current in ("heldout", "valid", "train"):
         if current == "valid":
             for row in tests:
-                seen.add(strings(row), guarded=True)
-                if strings(row) != row["text"]:
-                    seen.add(row["text"], guarded=True)
-        for name in corpora:
-            for row in sides[name][current]:
-                reason = seen.admit(row["text"], guarded=current == "heldout")
-                if reason:
-                    dropped[name][f"{current}: {reason}"] += 1
-                else:
-                    kept[name][current].append(row)
-    return kept, dropped
+                for text in dict.fromkeys((row["text"], strings(row))):
+                    seen.guard(text)
+        for name, rows in corpora.items():
+            for row in rows:
+                if row.get("split") == "test":
+                    if current == "heldout":
+                        yield name, current, row, "test row of a task"
+                elif side(row["group"], split) == current:
+                    reason = seen.twin(row["text"], name)
+                    if current == "heldout" and not reason:
+                        seen.guard(row["text"])
+                    elif not reason and seen.shares(row["text"]):
+                        reason = "shares words with held-out text"
+                    yield name, current, row, reason and f"{current}: {reason}"
 
 
-def held_by(ids: dict[str, set[str]]) -> dict[str, dict[str, int]]:
-    """For each corpus how many of its texts each other one holds too."""
-    return {one: {other: len(ids[one] & ids[other]) for other in ids if other != one} for one in ids}
+class Writer:
+    """The files of one domain or task, a side each, and what they hold."""
+
+    def __init__(self, folder: Path, sides: Iterable[str], files: ExitStack):
+        folder.mkdir(parents=True)
+        self.files = {side: files.enter_context(open(folder / f"{side}.jsonl", "w", encoding="utf-8", newline="\n"))
+                      for side in sides}
+        self.documents, self.words = Counter(), Counter()
+        self.groups: dict[str, set[str]] = {side: set() for side in sides}
+
+    def write(self, side: str, row: dict) -> None:
+        self.files[side].write(json_line(row))
+        self.documents[side] += 1
+        self.words[side] += len(row["text"].split())
+        self.groups[side].add(row["group"])
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        return {side: {"documents": self.documents[side], "groups": len(self.groups[side]), "words": self.words[side]}
+                for side in self.files}
 
 
-def counted(rows: list[dict]) -> dict[str, int]:
-    return {"documents": len(rows), "groups": len({row["group"] for row in rows}),
-            "words": sum(len(row["text"].split()) for row in rows)}
+def held_by(ids: dict[str, set[bytes]], twins: Counter) -> dict[str, dict[str, int]]:
+    """For each corpus how many of its texts each other one holds too: equal ones, by `ids`, or also the nearly equal
+    ones in `twins`, which were looked for among the unlabelled corpora.
+    """
+    return {one: {other: max(twins[one, other], len(ids[one] & ids[other])) for other in ids if other != one}
+            for one in ids}
+
+
+def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], split: Split, out: Path) -> dict:
+    """Write each task's train, valid and test rows and return how many there are."""
+    with ExitStack() as files:
+        writers = {name: Writer(out / name, ("train", "valid", "test"), files) for name in tasks}
+        for name, task in tasks.items():
+            for current, row in task_rows(corpora[task.corpus], task, split):
+                writers[name].write(current, row)
+    return {name: {side: writer.documents[side] for side in writer.files} for name, writer in writers.items()}
+
+
+def split_domains(params: Params, corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], seen: Seen,
+                  out: Path) -> tuple[dict, dict]:
+    """Write each domain's sets; return what they hold, and what became of each unlabelled corpus."""
+    rows, dropped = Counter(), {name: Counter() for name in corpora}
+    with ExitStack() as files:
+        writers = {name: Writer(out / name, SIDES, files) for name in params.domains}
+        for corpus, current, row, reason in decided(corpora, tests, params.active.split, seen):
+            rows[corpus] += 1
+            if reason:
+                dropped[corpus][reason] += 1
+                continue
+            for domain, names in params.domains.items():
+                if corpus in names:
+                    writers[domain].write(current, row)
+    for domain, writer in writers.items():
+        for current in SIDES:
+            if not writer.documents[current]:
+                raise UserError(f"domain {domain} has no {current} document: give it more text, or a larger share "
+                                "in params.yaml (split)")
+    return ({name: writer.counted() for name, writer in writers.items()},
+            {name: {"rows": rows[name], "kept": rows[name] - dropped[name].total(),
+                    "dropped": dict(sorted(dropped[name].items()))} for name in corpora})
 
 
 def split_all(params: Params, processed: Path, out: Path) -> dict:
     """Write every domain's and task's files below `out` and return the counts."""
-    settings = params.active
-    corpora = {name: list(read_lines(processed / f"{name}.jsonl")) for name in params.corpora}
-    tasks = {name: task_rows(corpora[task.corpus], task, settings.split) for name, task in settings.tasks.items()}
+    settings, seen = params.active, Seen(params.active.split)
+    corpora = {name: Lines(processed / f"{name}.jsonl") for name in params.corpora}
     unlabelled = {name: rows for name, rows in corpora.items() if not params.corpora[name].labelled}
-    tests = list({(row["id"], row["corpus"]): row for rows in tasks.values() for row in rows["test"]}.values())
-    kept, dropped = split_documents(unlabelled, tests, settings.split)
-    report: dict = {"sets": {}, "tasks": {}, "corpora": {}, "held_by": {}}
-    for domain, names in params.domains.items():
-        report["sets"][domain] = {}
-        for current in SIDES:
-            rows = [row for name in names for row in kept[name][current]]
-            if not rows:
-                raise UserError(f"domain {domain} has no {current} document: give it more text, or a larger share "
-                                "in params.yaml (split)")
-            write_lines(out / domain / f"{current}.jsonl", rows)
-            report["sets"][domain][current] = counted(rows)
-    for task, sides in tasks.items():
-        for current, rows in sides.items():
-            write_lines(out / "tasks" / task / f"{current}.jsonl", rows)
-        report["tasks"][task] = {current: len(rows) for current, rows in sides.items()}
-    for name, rows in unlabelled.items():
-        report["corpora"][name] = {"rows": len(rows), "kept": sum(map(len, kept[name].values())),
-                                   "dropped": dict(sorted(dropped[name].items()))}
-    report["held_by"] = held_by({name: {row["id"] for row in rows} for name, rows in corpora.items()})
-    return report
+    tasks = split_tasks(settings.tasks, corpora, settings.split, out / "tasks")
+    tests = chain.from_iterable(Lines(out / "tasks" / name / "test.jsonl") for name in tasks)
+    sets, became = split_domains(params, unlabelled, tests, seen, out)
+    ids = {name: {bytes.fromhex(row["id"]) for row in rows} for name, rows in corpora.items()}
+    return {"sets": sets, "tasks": tasks, "corpora": became, "held_by": held_by(ids, seen.held_by())}
 
 
 def run() -> None:
