@@ -7,7 +7,8 @@ from datasketch import MinHash, MinHashLSH
 
 from dapt.config import Split, Task
 from dapt.records import text_id
-from dapt.split import SIDES, Seen, decided, held_by, pairs, runs, side, task_rows, words
+from dapt.seen import Seen, pairs, runs, words
+from dapt.split import SIDES, decided, held_by, side, task_rows
 
 SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)
 VOCABULARY = [f"word{number}" for number in range(3000)]
@@ -25,10 +26,14 @@ def jaccard(one: str, other: str) -> float:
     return len(a & b) / len(a | b)
 
 
+def new(split: Split = SPLIT) -> Seen:
+    return Seen(split.similar, split.overlap)
+
+
 def split_documents(corpora: dict, tests: list[dict], split: Split, seen: Seen | None = None) -> tuple[dict, dict]:
     """Of each corpus the rows kept, by side, and how many were dropped why."""
     kept, dropped = {name: {current: [] for current in SIDES} for name in corpora}, {name: Counter() for name in corpora}
-    for name, current, row, reason in decided(corpora, tests, split, seen or Seen(split)):
+    for name, current, row, reason in decided(corpora, tests, split, seen or new(split)):
         if reason:
             dropped[name][reason] += 1
         else:
@@ -96,7 +101,7 @@ def test_near_duplicates_are_those_that_another_minhash_finds():
     rows = documents(150, "a")
     texts = [row["text"] for row in rows + with_twins(rows[:75], "b", 0.02)]
     exact = [any(jaccard(text, other) >= 0.7 for other in texts[:number]) for number, text in enumerate(texts)]
-    seen = Seen(SPLIT)
+    seen = new()
     ours = [seen.twin(text, "a") is not None for text in texts]
     reference = MinHashLSH(threshold=0.7, num_perm=128)
     theirs = []
@@ -114,7 +119,7 @@ def test_near_duplicates_are_those_that_another_minhash_finds():
 def test_a_shared_run_of_words_drops_a_training_document_but_a_shorter_one_does_not():
     held = documents(1, "h")[0]["text"].split()
     other = documents(1, "o", length=60)[0]["text"].split()
-    seen = Seen(SPLIT)
+    seen = new()
     seen.guard(" ".join(held))
     assert not seen.shares(" ".join(other[:30] + held[5:17] + other[30:]))
     other = documents(1, "p", length=60)[0]["text"].split()
@@ -174,7 +179,7 @@ def test_a_task_takes_rows_with_its_fields_and_labels():
 def test_one_corpus_inside_another_shows_also_where_texts_differ_a_little():
     rows = documents(90, "a")
     twins, near = with_twins(rows[:40], "b", 0), with_twins(rows[:60], "c", 0.01)
-    seen = Seen(SPLIT)
+    seen = new()
     split_documents({"a": rows, "b": twins + documents(30, "b"), "c": near}, [], SPLIT, seen)
     found = seen.held_by()
     exact = [sum(any(jaccard(row["text"], other["text"]) >= 0.7 for other in others) for row in rows)
@@ -195,7 +200,7 @@ def test_what_is_like_a_test_row_goes_though_the_test_row_is_like_held_out_text(
     test = held[:36] + "changed at the end".split()
     training = test[4:] + "other words stand here".split()
     assert jaccard(" ".join(held), " ".join(training)) < 0.7 <= jaccard(" ".join(test), " ".join(training))
-    seen = Seen(SPLIT.model_copy(update={"overlap": 60}))
+    seen = Seen(SPLIT.similar, overlap=60)
     assert seen.twin(" ".join(held), "h") is None
     seen.guard(" ".join(test))
     assert seen.twin(" ".join(training), "t") == "near duplicate"
@@ -203,7 +208,7 @@ def test_what_is_like_a_test_row_goes_though_the_test_row_is_like_held_out_text(
 
 def test_texts_count_as_held_also_where_a_test_row_made_both_of_them_go():
     rows = documents(60, "a")
-    seen = Seen(SPLIT)
+    seen = new()
     kept, _ = split_documents({"a": rows, "b": with_twins(rows, "b", 0)}, rows, SPLIT, seen)
     assert not kept_texts(kept, "train") and not kept_texts(kept, "valid")
     assert seen.held_by() == {("a", "b"): 60, ("b", "a"): 60}

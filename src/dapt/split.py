@@ -3,35 +3,29 @@
 1. A row's side is decided by the hash of its group: adding a corpus moves no document, and all rows of one source
    record lie on one side.
 2. Held-out documents are de-duplicated among themselves, then validation documents against those and the tasks' test
-   rows, then training documents against all of these: equal texts, near duplicates (MinHash over pairs of words,
-   Broder 1997), and any run of `overlap` words shared with a held-out document or a test row, as in GPT-3's
-   decontamination (Brown et al. 2020, appendix C).
+   rows, then training documents against all of these: equal texts, near duplicates, and any run of `overlap` words
+   shared with a held-out document or a test row (dapt.seen).
 3. Labelled corpora feed tasks only and lose no row; a row marked test by its source is in no pre-training set.
 
 Files are read once for each side, so that no corpus has to fit into memory: what is kept of a document is its hashes.
 """
 
 import hashlib
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain, permutations
+from itertools import chain
 from pathlib import Path
-
-from rensa import RMinHash, RMinHashLSH
 
 from dapt import config
 from dapt.config import Params, Split, Task
 from dapt.errors import UserError
 from dapt.files import json_line, made_from, read_lines, whole_folder, write_json
 from dapt.paths import METRICS, PROCESSED, SPLIT
-from dapt.records import text_id
+from dapt.seen import Seen
 
 SIDES = ("train", "valid", "heldout")
-WORD = re.compile(r"\w+")
-PERMUTATIONS, BANDS = 128, 32  # four hashes a band: pairs at Jaccard 0.7 are found with probability 1 - (1 - .7^4)^32
 
 
 @dataclass(frozen=True)
@@ -48,82 +42,6 @@ def side(group: str, split: Split) -> str:
     """heldout, valid or train, from the first 64 bits of the SHA-256 of the group."""
     place = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
     return "heldout" if place < split.heldout else "valid" if place < split.heldout + split.valid else "train"
-
-
-def words(text: str) -> list[str]:
-    return WORD.findall(text.casefold())
-
-
-def pairs(words: list[str]) -> list[str]:
-    """What near duplicates are measured on: the pairs of neighbouring words, or the word of a one-word text."""
-    return [f"{a} {b}" for a, b in zip(words, words[1:])] or words
-
-
-def runs(words: list[str], length: int) -> Iterator[int]:
-    """A hash of each run of `length` words; equal within one process."""
-    return (hash(tuple(words[start:start + length])) for start in range(len(words) - length + 1))
-
-
-def _hash(text: str) -> bytes:
-    return bytes.fromhex(text_id(text))
-
-
-def _sketch(text: str) -> RMinHash:
-    sketch = RMinHash(PERMUTATIONS, 0)
-    sketch.update(pairs(words(text)))
-    return sketch
-
-
-class Seen:
-    """What has been met already, found again by equality, likeness or a shared run of words."""
-
-    def __init__(self, split: Split):
-        self.split = split
-        self.texts: dict[bytes, int] = {}  # 8 bytes of the text's hash → its number
-        self.index = RMinHashLSH(split.similar, PERMUTATIONS, BANDS)
-        self.sketches: list[RMinHash] = []
-        self.runs: set[int] = set()
-        self.corpora: list[str | None] = []  # of each text by its number; a test row is of none
-        self.twins: dict[int, Counter] = {}  # number of a text → corpora of the later ones like it
-
-    def twin(self, text: str, corpus: str) -> str | None:
-        """How an earlier text is like this one, of `corpus`; or None, and it is remembered."""
-        name, sketch = _hash(text), _sketch(text)
-        if name in self.texts:
-            return self._twin("equal text", self.texts[name], corpus)
-        for number in sorted(self.index.query(sketch)):
-            if sketch.jaccard(self.sketches[number]) >= self.split.similar:
-                return self._twin("near duplicate", number, corpus)
-        self._insert(name, sketch, corpus)
-        return None
-
-    def guard(self, text: str) -> None:
-        """No text that comes later may be like this one or share a run of words with it."""
-        self.runs.update(runs(words(text), self.split.overlap))
-        if (name := _hash(text)) not in self.texts:
-            self._insert(name, _sketch(text), None)
-
-    def shares(self, text: str) -> bool:
-        return not self.runs.isdisjoint(runs(words(text), self.split.overlap))
-
-    def _insert(self, name: bytes, sketch: RMinHash, corpus: str | None) -> None:
-        self.texts[name] = number = len(self.sketches)
-        self.index.insert(number, sketch)
-        self.sketches.append(sketch)
-        self.corpora.append(corpus)
-
-    def _twin(self, reason: str, number: int, corpus: str) -> str:
-        self.twins.setdefault(number, Counter())[corpus] += 1
-        return reason
-
-    def held_by(self) -> Counter:
-        """(one, other) → how many texts of corpus `one` the corpus `other` holds too, equal or nearly so."""
-        found = Counter()
-        for number, twins in self.twins.items():
-            counts = twins + Counter(filter(None, [self.corpora[number]]))
-            for one, other in permutations(counts, 2):
-                found[one, other] += counts[one]
-        return found
 
 
 def task_rows(rows: Iterable[dict], task: Task, split: Split) -> Iterator[tuple[str, dict]]:
@@ -236,7 +154,8 @@ def split_domains(params: Params, corpora: Mapping[str, Iterable[dict]], tests: 
 
 def split_all(params: Params, processed: Path, out: Path) -> dict:
     """Write every domain's and task's files below `out` and return the counts."""
-    settings, seen = params.active, Seen(params.active.split)
+    settings = params.active
+    seen = Seen(settings.split.similar, settings.split.overlap)
     corpora = {name: Lines(processed / f"{name}.jsonl") for name in params.corpora}
     unlabelled = {name: rows for name, rows in corpora.items() if not params.corpora[name].labelled}
     tasks = split_tasks(settings.tasks, corpora, settings.split, out / "tasks")

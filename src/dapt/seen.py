@@ -1,0 +1,92 @@
+"""Texts that have been met, found again by equality, by likeness (MinHash over pairs of words, Broder 1997) or by a shared
+run of words (GPT-3's decontamination, Brown et al. 2020, appendix C).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import permutations
+
+from rensa import RMinHash, RMinHashLSH
+
+from dapt.records import text_id
+
+WORD = re.compile(r"\w+")
+PERMUTATIONS, BANDS = 128, 32  # four hashes a band: pairs at Jaccard 0.7 are found with probability 1 - (1 - .7^4)^32
+
+
+def words(text: str) -> list[str]:
+    return WORD.findall(text.casefold())
+
+
+def pairs(words: list[str]) -> list[str]:
+    """What near duplicates are measured on: the pairs of neighbouring words, or the word of a one-word text."""
+    return [f"{a} {b}" for a, b in zip(words, words[1:])] or words
+
+
+def runs(words: list[str], length: int) -> Iterator[int]:
+    """A hash of each run of `length` words; equal within one process."""
+    return (hash(tuple(words[start:start + length])) for start in range(len(words) - length + 1))
+
+
+def _hash(text: str) -> bytes:
+    return bytes.fromhex(text_id(text))
+
+
+def _sketch(text: str) -> RMinHash:
+    sketch = RMinHash(PERMUTATIONS, 0)
+    sketch.update(pairs(words(text)))
+    return sketch
+
+
+class Seen:
+    """What has been met already, found again by equality, likeness or a shared run of words."""
+
+    def __init__(self, similar: float, overlap: int):
+        """`similar`: Jaccard similarity of two near duplicates; `overlap`: words of a run that tells of a leak."""
+        self.similar, self.overlap = similar, overlap
+        self.texts: dict[bytes, int] = {}  # 8 bytes of the text's hash → its number
+        self.index = RMinHashLSH(similar, PERMUTATIONS, BANDS)
+        self.sketches: list[RMinHash] = []
+        self.runs: set[int] = set()
+        self.corpora: list[str | None] = []  # of each text by its number; a test row is of none
+        self.twins: dict[int, Counter] = {}  # number of a text → corpora of the later ones like it
+
+    def twin(self, text: str, corpus: str) -> str | None:
+        """How an earlier text is like this one, of `corpus`; or None, and it is remembered."""
+        if (name := _hash(text)) in self.texts:
+            return self._twin("equal text", self.texts[name], corpus)
+        sketch = _sketch(text)
+        for number in sorted(self.index.query(sketch)):
+            if sketch.jaccard(self.sketches[number]) >= self.similar:
+                return self._twin("near duplicate", number, corpus)
+        self._insert(name, sketch, corpus)
+        return None
+
+    def guard(self, text: str) -> None:
+        """No text that comes later may be like this one or share a run of words with it."""
+        self.runs.update(runs(words(text), self.overlap))
+        if (name := _hash(text)) not in self.texts:
+            self._insert(name, _sketch(text), None)
+
+    def shares(self, text: str) -> bool:
+        return not self.runs.isdisjoint(runs(words(text), self.overlap))
+
+    def _insert(self, name: bytes, sketch: RMinHash, corpus: str | None) -> None:
+        self.texts[name] = number = len(self.sketches)
+        self.index.insert(number, sketch)
+        self.sketches.append(sketch)
+        self.corpora.append(corpus)
+
+    def _twin(self, reason: str, number: int, corpus: str) -> str:
+        self.twins.setdefault(number, Counter())[corpus] += 1
+        return reason
+
+    def held_by(self) -> Counter:
+        """(one, other) → how many texts of corpus `one` the corpus `other` holds too, equal or nearly so."""
+        found = Counter()
+        for number, twins in self.twins.items():
+            counts = twins + Counter(filter(None, [self.corpora[number]]))
+            for one, other in permutations(counts, 2):
+                found[one, other] += counts[one]
+        return found
