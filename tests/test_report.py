@@ -9,7 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from dapt import config, plots
-from dapt.report import card, markdown, numbers, page, signed
+from dapt.files import numbers
+from dapt.markdown import page
+from dapt.report import card, markdown, signed
 
 ROOT = Path(__file__).parents[1]
 PARAMS = config.parse((ROOT / "params.yaml").read_text())

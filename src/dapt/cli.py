@@ -17,6 +17,7 @@ STAGES = {  # name → what it is given, what it does
     "check": (None, "refuse a wrong params.yaml"),
     "fetch": ("corpus", "raw files of a corpus, or of the model"),
     "clean": ("corpus", "clean a corpus; with --cleaner any raw file"),
+    "validate": (None, "look at every cleaned row; the data card's figures"),
     "split": (None, "train, valid and held-out sets, without leaks"),
     "tokenize": ("domain", "token ids of a domain's train and valid sets"),
     "base": (None, "audit the base and repair its masked-LM head"),

@@ -73,6 +73,7 @@ class Source(Origin):
     name: Name
     cleaner: str
     options: dict[str, str | int | float | bool] = {}
+    show: bool = False  # a few of its rows may stand on the data card: its licence allows it
 
 
 class Task(Settings):

@@ -68,6 +68,11 @@ def read_json(path: Path) -> dict:
         raise UserError(f"{path} is not JSON ({error}); make it anew with dvc repro") from error
 
 
+def numbers(path: Path) -> dict[str, dict]:
+    """The JSON files of a folder by their names without the ending."""
+    return {file.stem: read_json(file) for file in sorted(path.glob("*.json"))}
+
+
 def json_line(row: dict) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 

@@ -1,33 +1,18 @@
 """`dapt report`: reports/, made from metrics/ alone: a page (index.html), its Markdown twin (report.md), the pictures
-as SVG, and a card for each model.
+as SVG, a card for each model, and the data card (data.html).
 
 The page is the twin rendered by markdown-it, with the pictures inside: one text, and nothing to fetch.
 """
 
-import html
-import re
 from pathlib import Path
 
-from markdown_it import MarkdownIt
-
-from dapt import config
+from dapt import config, datacard
 from dapt.compare import table
 from dapt.config import Params
-from dapt.files import read_json, whole_file, whole_folder
+from dapt.files import numbers, read_json, whole_file, whole_folder
+from dapt.markdown import page, rows
 from dapt.paths import METRICS, REPORTS
 from dapt.plots import figures, svg
-
-STYLE = """body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; }
-th, td { border: 1px solid #ccc; padding: .3em .6em; text-align: left; }
-th { background: #f4f4f4; } svg { max-width: 100%; height: auto; } code { background: #f4f4f4; }"""
-PICTURE = re.compile(r'<img src="([\w/]+)\.svg" alt="([^"]*)" ?/?>')
-
-
-def rows(lines: list[list], header: list[str]) -> str:
-    """A Markdown table."""
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |"
-                     for line in [header, ["---"] * len(header), *lines])
 
 
 def signed(cell: dict | None) -> str:
@@ -35,10 +20,6 @@ def signed(cell: dict | None) -> str:
         return "–"
     sure = cell["ci95"][1] < 0 or cell["ci95"][0] > 0
     return f"{cell['diff']:+.3f} [{cell['ci95'][0]:+.3f}, {cell['ci95'][1]:+.3f}]" + ("" if sure else " (noise)")
-
-
-def numbers(path: Path) -> dict[str, dict]:
-    return {file.stem: read_json(file) for file in sorted(path.glob("*.json"))}
 
 
 def differences(comparison: dict, key: str) -> str:
@@ -67,10 +48,7 @@ def markdown(params: Params, metrics: Path) -> str:
     cleaned, trained, evaluated = (numbers(metrics / part) for part in ("clean", "train", "eval"))
     settings, choice = params.active, comparison["choice"]
     corpora = [[name, ", ".join(source.name for source in settings.corpora[name]) if corpus.enabled else "not enabled",
-                cleaned[name]["rows_in"], cleaned[name]["kept"],
-                ", ".join(f"{count} {reason}" for reason, count in cleaned[name]["dropped"].items()) or "–",
-                ", ".join(f"{count} {kind}" for kind, count in cleaned[name]["repaired"].items()) or "–"]
-               for name, corpus in params.corpora.items()]
+                f"{cleaned[name]['rows_in']:,}", f"{cleaned[name]['kept']:,}"] for name, corpus in params.corpora.items()]
     after = [[name, counts["rows"], counts["kept"],
               ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items()) or "–"]
              for name, counts in split["corpora"].items()]
@@ -130,7 +108,9 @@ token frequencies alone reach {base['unigram_loss']}. Repair of the head: {base[
 
 ## Corpora
 
-{rows(corpora, ['corpus', 'sources', 'rows in', 'kept', 'dropped', 'repaired'])}
+{rows(corpora, ['corpus', 'sources', 'rows in', 'kept'])}
+
+What was dropped and repaired, lengths, languages, and what the corpora hold of each other: data.html, the data card.
 
 De-duplicated within and across corpora, and cleared of what is held out or tested on:
 
@@ -191,28 +171,18 @@ Where no licence is shown, ask before you publish the model.
 """
 
 
-def page(text: str, pictures: dict[str, str]) -> str:
-    """The Markdown as one self-contained HTML page."""
-    body = MarkdownIt("commonmark").enable("table").render(text)
-
-    def inside(match: re.Match) -> str:
-        return f'<figure aria-label="{match[2]}">{pictures[match[1]]}</figure>'
-
-    title = html.escape(text.split("\n")[0].lstrip("# "))
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-            f"<style>{STYLE}</style>\n</head>\n<body>\n{PICTURE.sub(inside, body)}</body>\n</html>\n")
-
-
 def run() -> None:
     params = config.load()
     text = markdown(params, METRICS)
     comparison, base = read_json(METRICS / "comparison.json"), read_json(METRICS / "base.json")
     trained = numbers(METRICS / "train")
+    data = datacard.markdown(params, METRICS)
+    pictures = {name: svg(spec) for name, spec in figures().items()}
+    files = {f"{name}.svg": picture for name, picture in pictures.items()}
+    files |= {"report.md": text, "index.html": page(text, pictures), "data.md": data, "data.html": page(data, {})}
+    files |= {f"cards/{name}.md": card(params, name, comparison, trained, base) for name in params.models}
     with whole_folder(REPORTS) as folder:
-        pictures = {name: svg(spec) for name, spec in figures().items()}
-        for name, content in {**{f"{name}.svg": picture for name, picture in pictures.items()}, "report.md": text, "index.html": page(text, pictures),
-                              **{f"cards/{name}.md": card(params, name, comparison, trained, base)
-                                 for name in params.models}}.items():
+        for name, content in files.items():
             with whole_file(folder / name) as file:
                 file.write(content)
     print(f"report: {(REPORTS / 'index.html').resolve()}")

@@ -9,35 +9,13 @@ PubMedQA and of 5,057 questions and explanations of MedMCQA.
 
 import json
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
+from dapt.language import language
 from dapt.records import Record, seed_text, text_id
 from dapt.tables import rows, sound
 
 MINIMUM = 49  # the seed's rule: 50 characters or more
-SURE = 0.9
-ENDS = 250  # characters at either end of a text tell its language; the rest costs time
-
-
-@cache
-def _identifier():
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(["de", "en"])
-    return identifier
-
-
-def german(text: str) -> bool:
-    """Whether a text is German rather than English, beyond doubt.
-
-    >>> german("Die Patienten wurden nach der Operation untersucht."), german("Glanzmann thrombasthenia")
-    (True, False)
-    """
-    told_by = text if len(text) <= 2 * ENDS else f"{text[:ENDS]} {text[-ENDS:]}"
-    language, probability = _identifier().classify(told_by)
-    return language == "de" and probability >= SURE
 
 
 def english_side(value: object) -> object:
@@ -59,7 +37,7 @@ def read(files: list[Path]) -> Iterator[Record]:
         for row in rows(path, (), ("text",)):
             text = english_side(row.get("text"))
             if isinstance(text, str):
-                yield Record(text, f"biomed_en_de:{text_id(text)}", drop="not English" if german(text) else None,
+                yield Record(text, f"biomed_en_de:{text_id(text)}", drop="not English" if language(text, "de", "en") == "de" else None,
                              seed=seed_text(text, 50))
             else:
                 yield Record("", "biomed_en_de:", drop="not text")
