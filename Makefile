@@ -1,4 +1,4 @@
-# make repro · make test · make table · make smoke PROFILE=sample DOMAIN=biomed
+# make repro · make test · make test-full · make table · make smoke PROFILE=sample DOMAIN=biomed
 # pip's own settings (index, proxy, constraints) are honoured; docs/install.md tells how to get another build of torch.
 PYTHON ?= python3
 PROFILE ?= sample
@@ -6,7 +6,7 @@ DOMAIN ?= biomed
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test smoke table
+.PHONY: repro test test-full smoke table
 
 repro: .venv/ready
 	dvc repro
@@ -17,6 +17,10 @@ table: .venv/ready
 
 test: .venv/ready-dev
 	python -m pytest -q
+
+# Everything in its long form: 10,000 mutated raw files.
+test-full: .venv/ready-dev
+	DAPT_FUZZ=10000 python -m pytest -q
 
 # The seed's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
 smoke: .venv/ready

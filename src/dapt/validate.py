@@ -6,7 +6,6 @@ A row that is not as it must be stops the pipeline before anything is trained on
 import heapq
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
