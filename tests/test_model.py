@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import sentences
 
 from dapt.batches import IGNORED, training_batch, windows
 from dapt.errors import UserError

@@ -103,7 +103,7 @@ def finished(tmp_path_factory) -> Path:
 
 def test_everything_that_the_readme_names_is_there(finished):
     for name in ("metrics/summary.json", "metrics/comparison.json", "metrics/crossdomain.csv", "reports/index.html",
-                 "reports/report.md", "reports/cards/biomed.md", "models/biomed/model.safetensors", "models/base/tokenizer.json"):
+                 "reports/report.md", "reports/data.html", "reports/cards/biomed.md", "models/biomed/model.safetensors", "models/base/tokenizer.json"):
         assert (finished / name).is_file(), name
     assert not run(finished, "git", "status", "--porcelain")
     assert "Data and pipelines are up to date." in run(finished, "dvc", "repro")
@@ -271,6 +271,20 @@ def test_a_domain_of_ones_own_needs_a_file_and_a_few_lines_of_params(finished, t
     assert {"fetch@law_text", "clean@law_text", "split", "tokenize@law", "train@law", "evaluate@law"} <= ran
     assert not {name for name in ran if name.startswith(("fetch@biomed", "clean@biomed", "train@")) and name != "train@law"}
     assert json.loads((clone / "metrics/eval/law.json").read_text())["law"]["loss"] > 0
+
+
+def test_the_pipeline_runs_without_a_corpus_and_says_so(finished, tmp_path):
+    clone = tmp_path / "clone"
+    run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
+    run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
+    run(clone, "dvc", "checkout")
+    ran = stages_run(run(clone, "dvc", "exp", "run", "-S", "corpora.biomed_mlm.enabled=false"))
+    assert {"fetch@biomed_mlm", "clean@biomed_mlm", "validate", "split", "train@biomed", "report", "summary"} <= ran
+    assert not {"clean@finance_mlm1", "train@finance", "train@general", "base"} & ran
+    assert (clone / "data/processed/biomed_mlm.jsonl").read_bytes() == b""
+    assert {row["corpus"] for row in texts(clone / "data/split/biomed/train.jsonl")} == {"biomed_mlm_2"}
+    assert "| biomed_mlm | not enabled | 0 | 0 |" in (clone / "reports/report.md").read_text()
+    assert "Not enabled, and empty here: biomed_mlm." in (clone / "reports/data.md").read_text()
 
 
 @pytest.mark.parametrize("override, message", [
