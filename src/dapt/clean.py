@@ -49,8 +49,10 @@ def rows(records: Iterable[Record], corpus: str, minimum: int, seen: set[bytes],
         report.rows_in += 1
         if record.seed is not None:
             report.count_seed(record.seed)
-        kinds = Counter(record.repaired)
-        text = repair(record.text, kinds)
+        kinds = set(record.repaired)
+        fields = {name: _repaired(value, kinds) for name, value in record.fields.items()}
+        text = (repair(record.text, kinds) if isinstance(record.text, str) else
+                " ".join(fields[name] for name in record.text if fields.get(name)))
         row_id = text_id(text)
         reason = record.drop or ("empty" if not text else "too short" if len(text) <= minimum else
                                  "duplicate" if bytes.fromhex(row_id) in seen else None)
@@ -59,19 +61,19 @@ def rows(records: Iterable[Record], corpus: str, minimum: int, seen: set[bytes],
             continue
         seen.add(bytes.fromhex(row_id))
         report.kept += 1
-        report.repaired.update(kinds)
         row = {"id": row_id, "group": record.group, "text": text, "corpus": corpus}
         if record.split:
             row["split"] = record.split
         if record.label is not None:
-            row["label"] = repair(record.label)
-        yield row | {name: _repaired(value) for name, value in record.fields.items()}
+            row["label"] = repair(record.label, kinds)
+        report.repaired.update(kinds)
+        yield row | fields
 
 
-def _repaired(value):
+def _repaired(value, kinds: set[str]):
     if isinstance(value, str):
-        return repair(value)
-    return [_repaired(item) for item in value] if isinstance(value, list) else value
+        return repair(value, kinds)
+    return [_repaired(item, kinds) for item in value] if isinstance(value, list) else value
 
 
 def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, expected: int | None = None) -> Report:

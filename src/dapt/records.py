@@ -10,13 +10,14 @@ from dapt.errors import UserError
 class Record:
     """One row of a source, before repair.
 
+    `text` may be the names of fields instead: repaired and joined by a space, those there are make up the text.
     `group` names the source record that it comes from: all rows of a group lie on one side of every split.
     `split` (train, valid, test) is the source's own, where it has one. `drop` is the reason why the cleaner leaves
     the row out; such a row is counted, not written. `repaired` names the kinds of repair that the cleaner itself did.
     `seed` is the text that the seed's own rule would keep of this row, whatever becomes of the row here.
     """
 
-    text: str
+    text: str | tuple[str, ...]
     group: str
     label: str | None = None
     split: str | None = None

@@ -1,4 +1,4 @@
-"""Text repair shared by all cleaners; each kind of repair is counted in rows.
+"""Text repair shared by all cleaners; for each kind the rows in which it changed something are counted.
 
 Unicode goes through ftfy (mojibake, HTML entities, control characters, NFC). URLs and e-mail addresses are removed,
 since they carry no language; a handle becomes @user, as in TweetEval (Barbieri et al. 2020), so that a sentence keeps
@@ -7,14 +7,14 @@ that a step acts on, and ftfy is asked only about the lines that hold one of its
 """
 
 import re
-from collections import Counter
 
 import ftfy
 
 FTFY = ftfy.TextFixerConfig(uncurl_quotes=False, fix_character_width=False, fix_latin_ligatures=True,
                             unescape_html=True, normalization="NFC", explain=False)
 ACTED_ON = re.compile(r"[^\t\n\r -%'-;=?A-~]")  # characters that some step acts on, all but those of an address
-MAYBE_BROKEN = re.compile(r"^[\0-\t\x0b-\x1a\x1c-%'-\x7f]*+[^\n].*", re.M)  # a line with more than ASCII, & or an escape
+SOUND = "\u00a0\u2002-\u200b\u202f‘’“”–—…•°αβμ"  # common, and no mojibake in ftfy's eyes however they are combined
+MAYBE_BROKEN = re.compile(rf"^[\0-\t\x0b-\x1a\x1c-%'-\x7f{SOUND}]*+[^\n].*", re.M)  # a line with &, an escape, or others
 SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 TAG = re.compile(r"</?(?:a|abbr|b|big|blockquote|br|center|code|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|q|s|small|span|"
@@ -47,18 +47,18 @@ STEPS = {
 }
 
 
-def repair(text: str, counts: Counter | None = None) -> str:
-    """The repaired text, white space collapsed; `counts`, if given, gains 1 for each kind of repair that changed it.
+def repair(text: str, kinds: set[str]) -> str:
+    """The repaired text, white space collapsed; `kinds` gains the names of the repairs that changed it.
 
-    >>> counts = Counter()
-    >>> repair("Fish &amp; chips\\u00a0by @someone: http://x.y/z", counts), dict(counts)
-    ('Fish & chips by @user:', {'unicode': 1, 'spaces': 1, 'urls': 1, 'handles': 1})
+    >>> kinds = set()
+    >>> repair("Fish &amp; chips\\u00a0by @someone: http://x.y/z", kinds), sorted(kinds)
+    ('Fish & chips by @user:', ['handles', 'spaces', 'unicode', 'urls'])
     """
     if _needs_nothing(text):
         return " ".join(text.split())
     for kind, step in STEPS.items():
         fixed = step(text)
-        if fixed != text and counts is not None:
-            counts[kind] += 1
-        text = fixed
+        if fixed != text:
+            kinds.add(kind)
+            text = fixed
     return WHITE.sub(" ", text).strip()

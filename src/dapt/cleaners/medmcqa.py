@@ -46,9 +46,9 @@ def _record(row: dict, first: int, side: str | None) -> Record:
     fields = {"question": question, "options": options if choice else None,
               "answer": int(right) - first if answered else None,
               "explanation": explanation, "subject": subject, "topic": topic}
-    text = f"{question} {explanation or ''}".strip()
-    return Record(text, f"medmcqa:{text_id(question)}", label=subject or "Medical", split=SPLITS.get(side),
-                  fields={name: value for name, value in fields.items() if value is not None}, seed=seed_text(text, 50))
+    fields = {name: value for name, value in fields.items() if value is not None}
+    return Record(("question", "explanation"), f"medmcqa:{text_id(question)}", label=subject or "Medical",
+                  split=SPLITS.get(side), fields=fields, seed=seed_text(f"{question} {explanation or ''}", 50))
 
 
 def _string(row: dict, name: str) -> str | None:
