@@ -1,4 +1,4 @@
-# make repro · make test · make table · make smoke PROFILE=sample DOMAIN=biomed
+# make repro · make test · make table · make bench · make smoke PROFILE=sample DOMAIN=biomed
 # pip's own settings (index, proxy, constraints) are honoured; docs/install.md tells how to get another build of torch.
 PYTHON ?= python3
 PROFILE ?= sample
@@ -6,7 +6,7 @@ DOMAIN ?= biomed
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test smoke table
+.PHONY: repro test smoke table bench
 
 repro: .venv/ready
 	dvc repro
@@ -17,6 +17,9 @@ table: .venv/ready
 
 test: .venv/ready-dev
 	python -m pytest -q
+
+bench: .venv/ready-bench
+	@dapt bench clean
 
 # The seed's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
 smoke: .venv/ready
@@ -29,6 +32,10 @@ smoke: .venv/ready
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -e .
 	@touch $@
 
-.venv/ready-dev: .venv/ready requirements-dev.txt
+.venv/ready-bench: .venv/ready requirements-bench.txt
+	$(BIN)/pip install --disable-pip-version-check -q -r requirements-bench.txt
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt requirements-bench.txt
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@touch $@
