@@ -33,6 +33,8 @@ RULES = ((SPACES, " "), (INVISIBLE, ""), (TAG, " "), (MARKER, " "), (EMAIL, " ")
          (WHITE, " "))
 PARTS = {"bioasq": ["context"], "biomed_en_de": ["text"], "finance_news": ["newscontents"],
          "financial_phrasebank": ["sentence"], "fiqa": ["instruction", "input"], "medmcqa": ["question", "exp"]}
+OTHERS = {"financial_phrasebank": ["label"], "fiqa": ["output"],
+          "medmcqa": ["opa", "opb", "opc", "opd", "cop", "subject_name", "topic_name"]}  # written beside the text
 MEGA = 1e6
 
 
@@ -60,8 +62,8 @@ def _usually_read(name: str, paths: list[Path], cache: Path):
     if name == "biomed_en_de":
         rows = rows.map(lambda row: {"text": english_side(row["text"])})
     minimum = getattr(cleaner(name), "MINIMUM", MINIMUM)
-    return rows.map(lambda row: _repaired(row, PARTS[name])).filter(lambda text: len(text) > minimum,
-                                                                    input_columns="text")
+    rows = rows.select_columns(PARTS[name] + OTHERS.get(name, [])).map(lambda row: _repaired(row, PARTS[name]))
+    return rows.filter(lambda text: len(text) > minimum, input_columns="text")
 
 
 def _contexts(batch: dict) -> dict:
@@ -137,6 +139,8 @@ def _line(name: str, corpora: list[str], runs: list[tuple[dict, dict]]) -> dict:
 def run(scale: float, rounds: int, as_json: bool) -> None:
     if find_spec("datasets") is None:
         raise UserError("`datasets`, the usual way, is not installed; run pip install -r requirements-bench.txt")
+    if scale < .001 or rounds < 1:
+        raise UserError("--scale is at least 0.001, --rounds at least 1; give other numbers")
     for line in measure(scale, rounds):
         print(json.dumps(line) if as_json else
               f"{line['name']}: {line['ours']:.2f} s, with datasets {line['peer']:.2f} s, {line['ratio']:.1f} times as "
