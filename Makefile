@@ -1,4 +1,4 @@
-# make repro · make test · make test-full · make table · make smoke PROFILE=sample DOMAIN=biomed
+# make repro · make test · make test-full · make bench · make table · make smoke PROFILE=sample DOMAIN=biomed
 # pip's own settings (index, proxy, constraints) are honoured; docs/install.md tells how to get another build of torch.
 PYTHON ?= python3
 PROFILE ?= sample
@@ -6,7 +6,7 @@ DOMAIN ?= biomed
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-full smoke table
+.PHONY: repro test test-full bench smoke table
 
 repro: .venv/ready
 	dvc repro
@@ -22,6 +22,9 @@ test: .venv/ready-dev
 test-full: .venv/ready-dev
 	DAPT_FUZZ=10000 python -m pytest -q
 
+bench: .venv/ready-bench
+	@dapt bench clean
+
 # The seed's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
 smoke: .venv/ready
 	dvc exp run --temp -S profile=$(PROFILE) $(foreach s,steps=10 warmup=2 valid_every=5 keep=[],-S 'profiles.$(PROFILE).train.$s') \
@@ -33,6 +36,10 @@ smoke: .venv/ready
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -e .
 	@touch $@
 
-.venv/ready-dev: .venv/ready requirements-dev.txt
+.venv/ready-bench: .venv/ready requirements-bench.txt
+	$(BIN)/pip install --disable-pip-version-check -q -r requirements-bench.txt
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt requirements-bench.txt
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@touch $@

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt.cli import STAGES, parser
+from dapt.cli import BENCHES, STAGES, parser
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +30,7 @@ def test_a_command_for_each_stage_of_dvc_yaml():
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
     assert {stage.get("do", stage)["cmd"].split()[1] for stage in stages.values()} == set(STAGES)
     assert all((ROOT / f"src/dapt/{name}.py").is_file() for name in STAGES)
+    assert all((ROOT / f"src/dapt/bench/{name}.py").is_file() for name in BENCHES)
 
 
 def test_a_workspace_runs_its_own_code(repository):
@@ -47,6 +48,7 @@ def test_a_workspace_runs_its_own_code(repository):
     (["clean", "--cleaner", "hpo"], "dapt clean: --cleaner goes with"),
     (["evaluate", "--model", "x"], "dapt evaluate: --model goes with"),
     (["clean", "biomed_mlm"], "dapt clean: No such file or directory: data/raw/biomed_mlm/hpo/hp.obo"),
+    (["bench", "clean"], "dapt bench: data/processed/biomed_mlm.jsonl is not there, and the stand-in is made from it;"),
     (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere has no tokenizer.json"),
 ])
 def test_a_users_mistake_is_one_line_and_code_2(repository, arguments, message):

@@ -27,6 +27,7 @@ STAGES = {  # name → what it is given, what it does
     "report": (None, "the page, its Markdown twin and the pictures"),
     "summary": (None, "the figures of the chosen domain"),
 }
+BENCHES = ("clean",)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
+    bench = commands.add_parser("bench", help="time our way and the usual way in turns")
+    bench.add_argument("name", choices=BENCHES)
+    bench.add_argument("--scale", type=float, default=1.0, help="share of the real number of rows, default 1")
+    bench.add_argument("--rounds", type=int, default=3, help="turns of each way, default 3; the median counts")
+    bench.add_argument("--json", action="store_true", help="one JSON object a line")
     return top
 
 
@@ -71,6 +77,8 @@ def dispatch(args: argparse.Namespace) -> None:
     if name == "plots":
         plots = import_module("dapt.plots")
         return plots.write_page() if args.page else plots.run(args.folder)
+    if name == "bench":
+        return import_module(f"dapt.bench.{args.name}").run(args.scale, args.rounds, args.json)
     if name == "compare" and args.print:
         return import_module("dapt.compare").print_table()
     if name == "train":

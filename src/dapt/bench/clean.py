@@ -1,0 +1,148 @@
+"""`dapt bench clean`: seconds to clean the stand-in of all six corpora, against the usual way with `datasets`.
+
+The usual way repairs every text by every rule with `map`, filters by length, then drops equal texts, and writes JSON
+lines; it mends no cp949, knows no German, and counts nothing. Both take turns, a process of its own each time, on one
+core; what is imported before the first corpus is not timed.
+"""
+
+import html
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ftfy
+
+from dapt.bench import standin
+from dapt.clean import MINIMUM, clean
+from dapt.cleaners import cleaner
+from dapt.cleaners.biomed_en_de import english_side
+from dapt.errors import UserError
+from dapt.files import read_lines
+from dapt.paths import PROCESSED
+from dapt.repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE
+
+RULES = ((SPACES, " "), (INVISIBLE, ""), (TAG, " "), (MARKER, " "), (EMAIL, " "), (URL, " "), (HANDLE, "@user"),
+         (WHITE, " "))
+PARTS = {"bioasq": ["context"], "biomed_en_de": ["text"], "finance_news": ["newscontents"],
+         "financial_phrasebank": ["sentence"], "fiqa": ["instruction", "input"], "medmcqa": ["question", "exp"]}
+OTHERS = {"financial_phrasebank": ["label"], "fiqa": ["output"],
+          "medmcqa": ["opa", "opb", "opc", "opd", "cop", "subject_name", "topic_name"]}  # written beside the text
+MEGA = 1e6
+
+
+def ours(corpus: str, files: dict[str, list[Path]], out: Path) -> None:
+    clean(corpus, [(name, paths, {}) for name, paths in files.items()], out)
+
+
+def usual(corpus: str, files: dict[str, list[Path]], out: Path) -> None:
+    from datasets import concatenate_datasets
+
+    seen = set()
+    rows = concatenate_datasets([_usually_read(name, paths, out.with_suffix("")) for name, paths in files.items()])
+    rows = rows.filter(lambda text: text not in seen and not seen.add(text), input_columns="text")
+    rows.to_json(out, force_ascii=False)
+
+
+def _usually_read(name: str, paths: list[Path], cache: Path):
+    from datasets import load_dataset
+
+    form = paths[0].suffix[1:]
+    rows = load_dataset(form, data_files=[str(path) for path in paths], split="train", cache_dir=str(cache),
+                        **({"field": "data"} if name == "bioasq" else {}))
+    if name == "bioasq":
+        rows = rows.map(_contexts, batched=True, remove_columns=rows.column_names)
+    if name == "biomed_en_de":
+        rows = rows.map(lambda row: {"text": english_side(row["text"])})
+    minimum = getattr(cleaner(name), "MINIMUM", MINIMUM)
+    rows = rows.select_columns(PARTS[name] + OTHERS.get(name, [])).map(lambda row: _repaired(row, PARTS[name]))
+    return rows.filter(lambda text: len(text) > minimum, input_columns="text")
+
+
+def _contexts(batch: dict) -> dict:
+    return {"context": [paragraph["context"] for article in batch["paragraphs"] for paragraph in article]}
+
+
+def _repaired(row: dict, parts: list[str]) -> dict:
+    row = {column: _fixed(value) if isinstance(value, str) else value for column, value in row.items()}
+    return row | {"text": " ".join(row[part] for part in parts if row[part])}
+
+
+def _fixed(text: str) -> str:
+    text = html.unescape(ftfy.fix_text(text, FTFY))
+    for pattern, by in RULES:
+        text = pattern.sub(by, text)
+    return text.strip()
+
+
+def timed(way: Callable, raw: Path) -> dict:
+    """Of each corpus the seconds, rows and MB of text that are left, and the process's peak memory in MB."""
+    import pyarrow
+
+    pyarrow.set_cpu_count(1)
+    if way is usual:
+        import datasets
+
+        datasets.disable_progress_bars()
+        datasets.disable_caching()  # else the news are cleaned in one corpus and only copied into the other
+    seconds, sizes = {}, {}
+    with TemporaryDirectory() as work:
+        outs = {corpus: Path(work) / f"{corpus}.jsonl" for corpus in standin.SOURCES}
+        for corpus, sources in standin.SOURCES.items():
+            files = {name: [raw / name / file for file in names] for name, names in sources.items()}
+            start = time.perf_counter()
+            way(corpus, files, outs[corpus])
+            seconds[corpus] = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        for corpus, out in outs.items():
+            lengths = [len(row["text"].encode()) for row in read_lines(out)]
+            sizes[corpus] = {"rows": len(lengths), "mb": sum(lengths) / MEGA}
+    return {"seconds": seconds, "sizes": sizes, "peak_mb": peak / MEGA}
+
+
+def _make(raw: Path, scale: float) -> None:
+    standin.write(raw, standin.embedded(PROCESSED), scale)
+
+
+def _apart(job: Callable, *given):
+    """What `job` returns in a process of its own, so that no run finds another's memory or imports."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(job, *given).result()
+
+
+def measure(scale: float, rounds: int) -> list[dict]:
+    """One line for each corpus and one for all: median seconds of both ways."""
+    with TemporaryDirectory() as place:
+        raw = Path(place)
+        _apart(_make, raw, scale)
+        runs = [(_apart(timed, ours, raw), _apart(timed, usual, raw)) for _ in range(rounds)]
+    lines = [_line(corpus, [corpus], runs) for corpus in standin.SOURCES]
+    peaks = [round(max(run["peak_mb"] for run in side)) for side in zip(*runs)]
+    return [*lines, _line("all", list(standin.SOURCES), runs) | {"peak_mb": peaks[0], "peer_peak_mb": peaks[1]}]
+
+
+def _line(name: str, corpora: list[str], runs: list[tuple[dict, dict]]) -> dict:
+    mine, peer = (statistics.median(sum(run["seconds"][corpus] for corpus in corpora) for run in side)
+                  for side in zip(*runs))
+    rows, mb = (sum(runs[0][0]["sizes"][corpus][size] for corpus in corpora) for size in ("rows", "mb"))
+    return {"name": f"clean/{name}", "ours": round(mine, 3), "peer": round(peer, 3), "ratio": round(peer / mine, 2),
+            "unit": "s", "rows": rows, "mb": round(mb, 2)}
+
+
+def run(scale: float, rounds: int, as_json: bool) -> None:
+    if find_spec("datasets") is None:
+        raise UserError("`datasets`, the usual way, is not installed; run pip install -r requirements-bench.txt")
+    if scale < .001 or rounds < 1:
+        raise UserError("--scale is at least 0.001, --rounds at least 1; give other numbers")
+    for line in measure(scale, rounds):
+        print(json.dumps(line) if as_json else
+              f"{line['name']}: {line['ours']:.2f} s, with datasets {line['peer']:.2f} s, {line['ratio']:.1f} times as "
+              f"long; {line['rows']} rows, {line['mb']:.1f} MB of text" +
+              (f"; peak memory {line['peak_mb']} and {line['peer_peak_mb']} MB" if "peak_mb" in line else ""))

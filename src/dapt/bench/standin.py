@@ -1,0 +1,181 @@
+"""A stand-in for the six corpora of the full profile: raw files of their size, in the sources' own schemas.
+
+The hub's files cannot be had everywhere, so the text is that of the sample profile's corpora, repeated and varied. What
+makes cleaning hard stands in it in the proportions measured in the sources: UTF-8 that was read as cp949, URLs, tags,
+entities, odd spaces, ends of line, nulls, German, equal rows, short ones. All chance is seeded: a scale's bytes are
+always the same.
+"""
+
+import codecs
+import json
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dapt.errors import UserError
+from dapt.files import read_lines, write_json
+
+SOURCES = {  # corpus → cleaner → its raw files; params.yaml's profile full has the same
+    "biomed_mlm": {"bioasq": ["BioASQ-train-factoid-6b-full-annotated.json"]},
+    "biomed_mlm_2": {"biomed_en_de": ["0000.parquet"]},
+    "finance_mlm1": {"finance_news": ["0000.parquet"], "financial_phrasebank": ["financial_phrasebank-train.parquet"]},
+    "finance_mlm2": {"finance_news": ["0000.parquet"]},
+    "fiqa_labeled": {"fiqa": ["train.json", "test.json"]},
+    "medmcqa_labeled": {"medmcqa": [f"{side}-00000-of-00001.parquet" for side in ("train", "validation", "test")]},
+}
+EMBEDDED = {"biomed": ("biomed_mlm", "biomed_mlm_2"), "finance": ("finance_mlm1", "finance_mlm2", "general")}
+WORD = 6.2  # characters of a word and its space
+GERMAN = ("Die Patienten wurden nach der Operation vier Wochen lang von den Ärzten untersucht und die Ergebnisse der "
+          "Behandlung mit einer Gruppe von gesunden Personen verglichen, bei denen keine Störung bekannt war.").split()
+SUBJECTS = ("Anaesthesia", "Anatomy", "Biochemistry", "Dental", "ENT", "Forensic Medicine", "Gynaecology & Obstetrics",
+            "Medicine", "Microbiology", "Ophthalmology", "Orthopaedics", "Pathology", "Pediatrics", "Pharmacology",
+            "Physiology", "Psychiatry", "Radiology", "Skin", "Social & Preventive Medicine", "Surgery", "Unknown")
+OPINION = "Offer your thoughts or opinion on the user's financial question."
+# Share of the texts that have one, and its forms. Of the news a quarter are PhraseBank's sentences, which have none.
+ABSTRACT = ((.006, ("<i>in vivo</i>", "10<sup>3</sup>")), (.005, ("http://www.example.org/trial?id=7",)),
+            (.029, ("5\u00a0mg", "12\u2009mm")), (.015, ("\n",)), (.1, ("37 °C", "α", "±", "patients’", "5–10")))
+EXPLANATION = ((.28, ("\n", "\n\n")), (.11, ("\u00a0", "5\u00a0mg")), (.11, ("–", "’", "ﬁbers", "°C", "“sign”", "α")),
+               (.03, ("<2", "p<0.05")), (.003, ("<b>not</b>", "<li>")), (.003, ("&amp;", "&lt;")),
+               (.008, ("http://www.example.org/page",)))
+NEWS = ((.375, ("http://example.com/aB3xZ", "https://t.co/x7Yq1")), (.227, ("company’s", "don’t", "£100")),
+        (.291, ("–", "– and", "the banks’", "said.”", "it,”", "– the", "2016–17")))
+ANSWER = ((.05, ("https://www.example.com/a/b",)), (.1, ("\n", "\n\n")), (.02, ("R&amp;D", "&gt;")),
+          (.1, ("it’s", "–")))
+
+
+def embedded(processed: Path) -> dict[str, list[str]]:
+    """The cleaned texts of each domain, those of the sample profile or of any other."""
+    files = {domain: [processed / f"{corpus}.jsonl" for corpus in corpora] for domain, corpora in EMBEDDED.items()}
+    for path in sum(files.values(), []):
+        if not path.exists():
+            raise UserError(f"{path} is not there, and the stand-in is made from it; run `dvc repro` first")
+    return {domain: [row["text"] for path in paths for row in read_lines(path)] for domain, paths in files.items()}
+
+
+def write(folder: Path, texts: dict[str, list[str]], scale: float = 1.0) -> None:
+    """Write each source of SOURCES to folder/CLEANER/FILE; `scale` is the share of the real number of rows."""
+    pools = {domain: [word for text in found for word in text.split() if word.isascii() and "@" not in word]
+             for domain, found in texts.items()}
+    phrases = _phrasebank(pools["finance"], scale)
+    tables = {"biomed_en_de": [_en_de(pools["biomed"], scale)], "financial_phrasebank": [phrases],
+              "finance_news": [_news(pools["finance"], scale, [row["sentence"] for row in phrases])],
+              "medmcqa": _sides(_medmcqa(pools["biomed"], scale), 182_822 / 193_155, 187_005 / 193_155)}
+    tables["medmcqa"][2] = [row | {"cop": -1} for row in tables["medmcqa"][2]]
+    documents = {"bioasq": [_bioasq(pools["biomed"], scale)],
+                 "fiqa": _sides(_fiqa(pools["finance"], scale), 5_470 / 6_500)}
+    for sources in SOURCES.values():
+        for cleaner, names in sources.items():
+            (folder / cleaner).mkdir(parents=True, exist_ok=True)
+            for name, rows in zip(names, tables.get(cleaner) or documents[cleaner]):
+                if cleaner in tables:
+                    pq.write_table(pa.Table.from_pylist(rows), folder / cleaner / name)
+                else:
+                    write_json(folder / cleaner / name, rows)
+
+
+def _text(pool: list[str], length: float, chance: Random, quirks: tuple = ()) -> str:
+    """About `length` characters: a stretch of the pool with one word in four from elsewhere, so that two texts share
+    no more than chance brings, and each quirk in its share."""
+    count = max(1, round(length / WORD))
+    start = chance.randrange(max(1, len(pool) - count))
+    words = pool[start:start + count]
+    words[::4] = chance.choices(pool, k=len(words[::4]))
+    for share, forms in quirks:
+        if chance.random() < share:
+            words.insert(chance.randint(1, len(words)), chance.choice(forms))
+    return " ".join(words)
+
+
+def _length(mean: float, least: float, chance: Random) -> float:
+    """A length as texts have them: many near the mean, few several times as long."""
+    return least + chance.gammavariate(1.5, (mean - least) / 1.5)
+
+
+def _repeated(rows: list, count: int, chance: Random) -> list:
+    """`count` rows in random order: each of `rows`, and some again."""
+    rows = rows + chance.choices(rows, k=count - len(rows))
+    chance.shuffle(rows)
+    return rows
+
+
+def _sides(rows: list, *ends: float) -> list[list]:
+    """The rows cut where the shares `ends` end."""
+    places = [0, *(round(end * len(rows)) for end in ends), len(rows)]
+    return [rows[start:end] for start, end in zip(places, places[1:])]
+
+
+def _bioasq(pool: list[str], scale: float) -> dict:
+    chance = Random("bioasq")
+    texts = [_text(pool, _length(1530, 300, chance), chance, ABSTRACT) for _ in range(round(2_511 * scale))]
+    texts = _repeated(texts, round(3_200 * scale), chance)
+    paragraphs = [{"context": text, "qas": [{"id": str(number), "question": _text(pool, 80, chance),
+                                             "answers": [{"text": text[:20], "answer_start": 0}]}]}
+                  for number, text in enumerate(texts)]
+    return {"version": "BioASQ6b", "data": [{"title": "BioASQ6b", "paragraphs": paragraphs}]}
+
+
+def _en_de(pool: list[str], scale: float) -> list[dict]:
+    """JSON of a pair, or in one row of ten plain text: a column of Parquet has one type, so no value is an object."""
+    chance, rows = Random("en_de"), []
+    for number in range(round(11_165 * scale)):
+        length = _length(1_280, 200, chance)
+        english = _text(GERMAN if number % 500 == 7 else pool, length, chance, ABSTRACT)
+        pair = {"en": english, "de": " ".join(chance.choices(GERMAN, k=round(length / WORD)))}
+        rows.append({"text": english if number % 10 == 7 else json.dumps(pair, ensure_ascii=False)})
+    return _repeated(rows, round(11_200 * scale), chance)
+
+
+def _phrasebank(pool: list[str], scale: float) -> list[dict]:
+    chance = Random("phrasebank")
+    rows = [{"sentence": _text(pool, _length(130, 45, chance), chance), "label": label}
+            for label in chance.choices((0, 1, 2), (604, 2_879, 1_363), k=round(4_812 * scale))]
+    rows += [{"sentence": _text(pool, 12, chance)[:30], "label": 1} for _ in range(round(26 * scale))]
+    return _repeated(rows, round(4_846 * scale), chance)
+
+
+def _news(pool: list[str], scale: float, phrases: list[str]) -> list[dict]:
+    chance = Random("news")
+    known = islice(dict.fromkeys(phrase for phrase in phrases if len(phrase) > 30), round(4_701 * scale))
+    texts = [*known, *(_text(pool, _length(175, 50, chance), chance, NEWS) for _ in range(round(15_211 * scale))),
+             *(_text(pool, 20, chance)[:30] for _ in range(round(500 * scale)))]
+    return [{"newssource": "example", "newscontents": _read_as_cp949(text), "label": chance.randrange(3)}
+            for text in _repeated(texts, round(27_100 * scale), chance)]
+
+
+def _read_as_cp949(text: str) -> str:
+    return text.encode().decode("cp949", "as Windows reads")
+
+
+def _lost_pair(error: UnicodeDecodeError) -> tuple[str, int]:
+    """A pair of bytes that cp949 lacks becomes one question mark; a lone 80 is a control character."""
+    alone = error.object[error.start] == 0x80
+    return ("\x80", error.start + 1) if alone else ("?", min(error.start + 2, len(error.object)))
+
+
+codecs.register_error("as Windows reads", _lost_pair)
+
+
+def _fiqa(pool: list[str], scale: float) -> list[dict]:
+    chance = Random("fiqa")
+    rows = [{"instruction": OPINION, "input": _text(pool, _length(88, 30, chance), chance)[:-1] + "?",
+             "output": _text(pool, _length(1_150, 120, chance), chance, ANSWER)} for _ in range(round(6_486 * scale))]
+    return _repeated(rows, round(6_500 * scale), chance)
+
+
+def _medmcqa(pool: list[str], scale: float) -> list[dict]:
+    chance, rows = Random("medmcqa"), []
+    for number in range(round(189_500 * scale)):
+        short = number % 18 == 0
+        silent = short or chance.random() < .44
+        rows.append({
+            "id": f"{chance.getrandbits(128):032x}", "choice_type": chance.choice(("single", "single", "multi")),
+            "question": _text(pool, 25, chance)[:45] if short else _text(pool, _length(95, 62, chance), chance),
+            **{option: _text(pool, _length(20, 6, chance), chance) for option in ("opa", "opb", "opc", "opd")},
+            "cop": chance.randrange(4), "subject_name": chance.choice(SUBJECTS),
+            "topic_name": None if chance.random() < .9 else _text(pool, 15, chance),
+            "exp": None if silent else chance.choice(("", "Ans-a. ")) + _text(pool, _length(765, 40, chance), chance,
+                                                                               EXPLANATION)})
+    return _repeated(rows, round(193_155 * scale), chance)
