@@ -298,18 +298,20 @@ def test_pin_has_nothing_to_do_for_packages(hub, repository):
 
 
 @pytest.mark.parametrize("old, new", [
-    ("{revision: , repo: a/b}\n", "{revision: c,\n    sha256: [d,\n             e] , repo: a/b}\n"),
-    ("\n  repo: a/b\n  revision: 'main'  # why\n\n  # and\n  type: model\n",
-     "\n  repo: a/b\n  revision: c  # why\n  sha256: [d,\n           e]\n\n  # and\n  type: model\n"),
+    ("{repo: a/b, revision: null}\n", "{repo: a/b, revision: c,\n    sha256: [d,\n             e]}\n"),
+    ("\n  revision: 'main'  # why\n\n  # and\n  repo: a/b  # this\n\n# end\n",
+     "\n  revision: c  # why\n\n  # and\n  repo: a/b  # this\n  sha256: [d,\n           e]\n\n# end\n"),
     ("\n  revision: main\n  sha256: []\n  repo: a/b", "\n  revision: c\n  sha256: [d,\n           e]\n  repo: a/b"),
 ])
 def test_a_setting_is_written_where_it_belongs_in_either_style(old, new):
     assert rewritten(f"h: {old}", ["h"], {"revision": "c", "sha256": ["d", "e"]}) == f"h: {new}"
 
 
-def test_an_entry_that_is_merged_in_is_pinned_by_hand():
+def test_an_entry_that_is_not_written_out_is_pinned_by_hand():
     with pytest.raises(UserError, match="hub of x.hub is not written out; pin it by hand"):
         rewritten("y: &y {hub: {repo: a/b, revision: main}}\nx: {<<: *y}\n", ["x", "hub"], {"revision": "c"})
+    with pytest.raises(UserError, match="x.revision is empty"):
+        rewritten("x: {repo: a/b, revision: }\n", ["x"], {"revision": "c"})
 
 
 @pytest.mark.parametrize("place", [{"hub": {"repo": "a/b", "revision": "main"}}, {"local": {"folder": "data/local"}}])

@@ -5,7 +5,6 @@ their places; every other character stays.
 """
 
 import re
-from collections.abc import Iterable
 
 from ruamel.yaml import YAML
 
@@ -31,23 +30,31 @@ def pins(origin: Origin) -> Values:
 
 
 def place(params: Params, name: str, part: str) -> list[str | int]:
-    """The keys and numbers that lead to an origin in params.yaml."""
-    if name == "model":
-        return ["bases", getattr(params.active.model, part)]
-    return ["profiles", params.profile, "corpora", name, list(origins(params, name)).index(part)]
+    """The keys and numbers that lead to an origin's hub or local in params.yaml."""
+    parts = origins(params, name)
+    above = (["bases", getattr(params.active.model, part)] if name == "model" else
+             ["profiles", params.profile, "corpora", name, list(parts).index(part)])
+    return [*above, "hub" if parts[part].hub else "local"]
 
 
-def rewritten(text: str, steps: Iterable[str | int], values: Values) -> str:
-    """YAML text with `values` in the mapping at the end of `steps`; a new one stands behind revision or folder.
+def written_there(params: Params, name: str, part: str, values: Values) -> Values:
+    """What params.yaml says of the settings that `values` has."""
+    origin = origins(params, name)[part]
+    return (origin.hub or origin.local).model_dump(include=set(values))
+
+
+def rewritten(text: str, steps: list[str | int], values: Values) -> str:
+    """YAML text with `values` in the mapping at the end of `steps`; a new one stands last.
 
     >>> rewritten("x:\\n  hub: {repo: a/b, revision: main}  # why\\n", ["x", "hub"], {"revision": "c0ffee", "sha256": ["ab"]})
     'x:\\n  hub: {repo: a/b, revision: c0ffee,\\n        sha256: [ab]}  # why\\n'
     """
+    at = ".".join(map(str, steps))
     mapping = YAML(pure=True).compose(text)
     for step in steps:
         mapping = mapping.value[step] if isinstance(step, int) else _entries(mapping).get(step)
         if mapping is None:
-            raise UserError(f"{PARAMS}: {step} of {'.'.join(map(str, steps))} is not written out; pin it by hand")
+            raise UserError(f"{PARAMS}: {step} of {at} is not written out; pin it by hand")
     entries = _entries(mapping)
     indent = "\n" + " " * mapping.value[0][0].start_mark.column
     edits = []
@@ -55,9 +62,11 @@ def rewritten(text: str, steps: Iterable[str | int], values: Values) -> str:
         written = value if isinstance(value, str) else f"[{f',{indent}         '.join(value)}]"
         if name in entries:
             start, end = entries[name].start_mark.index, entries[name].end_mark.index
-            edits.append((start, end, written if text[start - 1].isspace() else f" {written}"))
+            if start == end:
+                raise UserError(f"{PARAMS}: {at}.{name} is empty; write main there, then pin again")
+            edits.append((start, end, written))
         else:
-            end = entries.get("revision", entries.get("folder")).end_mark.index
+            end = mapping.value[-1][1].end_mark.index
             if not mapping.flow_style:
                 end = re.compile(".*").match(text, end).end()  # a comment stays on its line
             edits.append((end, end, f"{',' if mapping.flow_style else ''}{indent}{name}: {written}"))
@@ -75,13 +84,12 @@ def run(name: str | None) -> None:
     found = {(corpus, part): pins(origin) for corpus in ([name] if name else [*params.corpora, "model"])
              for part, origin in origins(params, corpus).items() if not origin.package}
     for (corpus, part), values in found.items():
-        kind, now = _pinnable(params, corpus, part)
-        new = {key: value for key, value in values.items() if getattr(now, key) != value}
-        text = rewritten(text, [*place(params, corpus, part), kind], new) if new else text
+        before = written_there(params, corpus, part, values)
+        if new := {setting: value for setting, value in values.items() if before[setting] != value}:
+            text = rewritten(text, place(params, corpus, part), new)
     after = config.parse(text)
     for (corpus, part), values in found.items():
-        _, now = _pinnable(after, corpus, part)
-        if now.model_dump(include=set(values)) != values:
+        if written_there(after, corpus, part, values) != values:
             raise UserError(f"{PARAMS}: {corpus}/{part} shares its entry with a source that takes other files; "
                             "write it out for each, then pin again")
     with whole_file(PARAMS, "wb") as file:
@@ -91,9 +99,3 @@ def run(name: str | None) -> None:
         print(f"pinned {corpus}/{part}{revision}, sha256 {', '.join(values['sha256'])}")
     if not found:
         print("nothing to pin: packages are pinned already, and what is not enabled is not fetched")
-
-
-def _pinnable(params: Params, name: str, part: str):
-    """The origin's one place, with the key under which it stands."""
-    origin = origins(params, name)[part]
-    return ("hub", origin.hub) if origin.hub else ("local", origin.local)
