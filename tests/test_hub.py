@@ -1,5 +1,6 @@
 """The real client of the hub, in processes of its own, against a hub on loopback."""
 
+import doctest
 import hashlib
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 from hub import TOKEN, Hub, Repository, git_hash, running
 from ruamel.yaml import YAML
 
-from dapt import config
+from dapt import config, pin
 from dapt.config import Origin
 from dapt.errors import UserError
 from dapt.pin import rewritten
@@ -304,6 +305,7 @@ def test_pin_has_nothing_to_do_for_packages(hub, repository):
     ("\n  revision: main\n  sha256: []\n  repo: a/b", "\n  revision: c\n  sha256: [d,\n           e]\n  repo: a/b"),
 ])
 def test_a_setting_is_written_where_it_belongs_in_either_style(old, new):
+    assert doctest.testmod(pin) == (0, 1)
     assert rewritten(f"h: {old}", ["h"], {"revision": "c", "sha256": ["d", "e"]}) == f"h: {new}"
 
 
