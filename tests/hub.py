@@ -101,7 +101,8 @@ class Handler(BaseHTTPRequestHandler):
         content = repository.files[file]
         self.hub.log.append((self.command, file, self.headers.get("Range")))
         start = int(re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "bytes=0-"))[1])
-        headers = {"X-Repo-Commit": repository.commit, "ETag": f'"{git_hash(content)}"', "Content-Length": len(content) - start}
+        headers = {"X-Repo-Commit": repository.commit, "ETag": f'"{git_hash(content)}"',
+                   "Content-Length": len(content) - start}
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         self.head(206 if start else 200, headers)

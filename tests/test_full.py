@@ -27,14 +27,14 @@ def parquet(**columns: list) -> bytes:
 
 
 def questions(side: str, right: list[int]) -> bytes:
-    return parquet(id=["1", "2"], question=[f"Which vessel is meant in the {side} set, {n}?" for n in "ab"], opa=["A"] * 2,
-                   opb=["B"] * 2, opc=["C"] * 2, opd=["D"] * 2, cop=right, choice_type=["single"] * 2,
+    return parquet(id=["1", "2"], question=[f"Which vessel is meant in the {side} set, {n}?" for n in "ab"],
+                   opa=["A"] * 2, opb=["B"] * 2, opc=["C"] * 2, opd=["D"] * 2, cop=right, choice_type=["single"] * 2,
                    exp=[f"It is explained at some length in the books of the {side} set, {n}." for n in "ab"],
                    subject_name=["Anatomy", "Surgery"], topic_name=[None, "Vessels"])
 
 
-ANSWERS = [{"instruction": f"What is said of shares and bonds in case {number}?", "input": "", "output": "Hold on to them."}
-           for number in range(3)]
+ANSWERS = [{"instruction": f"What is said of shares and bonds in case {number}?", "input": "",
+            "output": "Hold on to them."} for number in range(3)]
 FILES = {  # of each repository that the profile reads
     "Hmehdi515/biomedical_en-de": [parquet(text=[{"en": f"{LONG} {n}.", "de": "Die Patienten."} for n in range(2)] +
                                            [{"en": "Too short.", "de": "Zu kurz."}])],
@@ -44,15 +44,17 @@ FILES = {  # of each repository that the profile reads
                                                       "Sales of the company fell by a tenth in the third quarter."],
                                             label=[2, 0])],
     "llamafactory/fiqa": [json.dumps(ANSWERS[:2]).encode(), json.dumps(ANSWERS[2:]).encode()],
-    "openlifescienceai/medmcqa": [questions("training", [0, 3]), questions("validation", [1, 2]), questions("test", [-1, -1])],
+    "openlifescienceai/medmcqa": [questions("training", [0, 3]), questions("validation", [1, 2]),
+                                   questions("test", [-1, -1])],
     "Salesforce/wikitext": [parquet(text=["", " = Gold dollar = \n", f" {LONG} one . \n", f" {LONG} two . \n"]),
                             parquet(text=["", f" {LONG} three . \n"])],
     "google-bert/bert-base-uncased": [b"weights", b"{}", b"{}", b"{}"],
     "bhadresh-savani/bert-base-go-emotion": [b"{}", b"weights", b"{}", b"{}"],
 }
-ABSTRACTS = {"data": [{"title": "BioASQ6b", "paragraphs": [{"context": f"{LONG} {n}.", "qas": []} for n in (10, 11, 10)]}]}
-KEPT = {"biomed_mlm": 2, "biomed_mlm_2": 2, "finance_mlm1": 6, "finance_mlm2": 4, "fiqa_labeled": 3, "medmcqa_labeled": 6,
-        "general": 3}
+ABSTRACTS = {"data": [{"title": "BioASQ6b",
+                       "paragraphs": [{"context": f"{LONG} {n}.", "qas": []} for n in (10, 11, 10)]}]}
+KEPT = {"biomed_mlm": 2, "biomed_mlm_2": 2, "finance_mlm1": 6, "finance_mlm2": 4, "fiqa_labeled": 3,
+        "medmcqa_labeled": 6, "general": 3}
 DROPPED = {"biomed_mlm": {"duplicate": 1}, "biomed_mlm_2": {"too short": 1}, "general": {"empty": 2, "heading": 1}}
 
 
@@ -82,8 +84,9 @@ def finished(tmp_path_factory) -> Path:
     (folder / "data/local" / BIOASQ).write_text(json.dumps(ABSTRACTS))
     with running() as hub, pytest.MonkeyPatch.context() as settings:
         hub.repositories = repositories()
-        for name, value in {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder.parent / "hf"), "NO_PROXY": "127.0.0.1"}.items():
-            settings.setenv(name, value)
+        settings.setenv("HF_ENDPOINT", hub.address)
+        settings.setenv("HF_HOME", str(folder.parent / "hf"))
+        settings.setenv("NO_PROXY", "127.0.0.1")
         assert "not pinned: Hmehdi515/biomedical_en-de" in run(folder, "dvc", "repro", "-s", "check")
         run(folder, "dvc", "repro", "-s", "fetch_model", *(f"fetch@{name}" for name in KEPT))
         run(folder, "dvc", "repro", "-s", *(f"clean@{name}" for name in KEPT))
@@ -116,14 +119,15 @@ def test_the_rows_are_those_of_the_raw_files(finished):
 
 def test_the_files_of_the_models_are_those_of_the_hub(finished):
     for part, name in (("base", "bhadresh-savani/bert-base-go-emotion"), ("donor", "google-bert/bert-base-uncased")):
-        assert sorted(path.read_bytes() for path in (finished / "data/raw/model" / part).iterdir()) == sorted(FILES[name])
+        found = [path.read_bytes() for path in (finished / "data/raw/model" / part).iterdir()]
+        assert sorted(found) == sorted(FILES[name])
 
 
 def test_what_the_user_did_not_bring_is_asked_for_or_switched_off(finished):
     (finished / "data/local" / BIOASQ).unlink()
     output = run(finished, "dvc", "repro", "-s", "-f", "fetch@biomed_mlm", code=None)
-    assert f"dapt fetch: data/local/{BIOASQ} is missing: get it from bioasq.org (Task B training data, after registration) " \
-           "and put it there, or set enabled: false for this corpus in params.yaml (corpora)" in output
+    assert (f"dapt fetch: data/local/{BIOASQ} is missing: get it from bioasq.org (Task B training data, after "
+            "registration) and put it there, or set enabled: false for this corpus in params.yaml (corpora)") in output
     assert "Traceback" not in output
     (finished / "params.yaml").write_text(TEXT.replace("biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false", 1))
     run(finished, "dvc", "repro", "-s", "check", "fetch@biomed_mlm", "clean@biomed_mlm")

@@ -18,10 +18,10 @@ from dapt.errors import UserError
 from dapt.pin import rewritten
 
 PARAMS = (Path(__file__).parents[1] / "params.yaml").read_text().replace("profile: sample", "profile: full", 1)
-BRANCH = "refs/convert/parquet"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WIKITEXT = "b08601e04326c79dfdd32d625aee71d232d685c3"
-TRAIN, VALIDATION = (f"wikitext-103-raw-v1/{name}.parquet" for name in ("train-00000-of-00002", "validation-00000-of-00001"))
+TRAIN = "wikitext-103-raw-v1/train-00000-of-00002.parquet"
+VALIDATION = "wikitext-103-raw-v1/validation-00000-of-00001.parquet"
 FIQA = "b578a77e5524c96ff809d089d2fbd0b3dc5b6565"
 TEXTS = {TRAIN: bytes(range(256)) * 3000, VALIDATION: b"validation" * 1000}
 ANSWERS = {"train.json": b'[{"instruction": "a"}]', "test.json": b"[]"}
@@ -33,7 +33,8 @@ def hub():
         hub.repositories = {
             "datasets/Salesforce/wikitext": Repository(dict(TEXTS), WIKITEXT),
             "datasets/llamafactory/fiqa": Repository(dict(ANSWERS), FIQA),
-            "datasets/Hmehdi515/biomedical_en-de": Repository({"default/train/0000.parquet": b"parts"}, COMMIT, (BRANCH,))}
+            "datasets/Hmehdi515/biomedical_en-de": Repository({"default/train/0000.parquet": b"parts"}, COMMIT,
+                                                              ("refs/convert/parquet",))}
         yield hub
 
 
@@ -52,8 +53,8 @@ def environment(hub: Hub, folder: Path, settings: dict[str, str]) -> dict[str, s
 
 
 def dapt(hub: Hub, folder: Path, *arguments: str, code: int = 0, **settings: str) -> str:
-    """Standard output of `dapt …`, or its last line of errors where it fails, which must be one of dapt's own, and leaves
-    nothing in data/raw.
+    """Standard output of `dapt …`; where it fails the last line of errors, which must be dapt's own, and nothing lies in
+    data/raw.
     """
     done = subprocess.run([sys.executable, "-m", "dapt", *arguments], cwd=folder, text=True, capture_output=True,
                           env=environment(hub, folder, settings))
@@ -99,7 +100,7 @@ def test_small_files_and_a_branch(hub, repository):
 
 def test_without_network_and_cache_it_is_said_in_one_line(hub, repository):
     message = dapt(hub, repository, "fetch", "general", code=2, HF_HUB_OFFLINE="1")
-    assert f"dataset Salesforce/wikitext at {WIKITEXT}: the hub cannot be reached and {TRAIN} is not in its cache" in message
+    assert f"Salesforce/wikitext at {WIKITEXT}: the hub cannot be reached and {TRAIN} is not in its cache" in message
     assert not hub.log
 
 
@@ -178,8 +179,8 @@ def test_what_the_hub_refuses_is_told_in_one_line(hub, repository):
     wikitext = hub.repositories["datasets/Salesforce/wikitext"]
     wikitext.gated = True
     for settings in ({}, {"HF_TOKEN": TOKEN}):
-        assert "is gated: accept its terms on the hub, then set HF_TOKEN" in dapt(hub, repository, "fetch", "general", code=2,
-                                                                                  **settings)
+        message = dapt(hub, repository, "fetch", "general", code=2, **settings)
+        assert "is gated: accept its terms on the hub, then set HF_TOKEN" in message
     wikitext.gated = False
     wikitext.commit = COMMIT
     message = dapt(hub, repository, "fetch", "general", code=2)
@@ -219,7 +220,8 @@ def test_pin_writes_commit_and_hashes_and_nothing_else(hub, repository):
     assert f"pinned biomed_mlm_2/biomed_en_de at {COMMIT}" in output and not (repository / "data").exists()
     [digest] = digests({"": b"parts"})
     old = "          hub: {repo: Hmehdi515/biomedical_en-de, revision: refs/convert/parquet}\n"
-    new = f"          hub: {{repo: Hmehdi515/biomedical_en-de, revision: {COMMIT},\n                sha256: [{digest}]}}\n"
+    new = (f"          hub: {{repo: Hmehdi515/biomedical_en-de, revision: {COMMIT},\n"
+           f"                sha256: [{digest}]}}\n")
     assert (repository / "params.yaml").read_text() == PARAMS.replace(old, new)
     assert PARAMS.count(old) == 1
     dapt(hub, repository, "fetch", "--pin", "biomed_mlm_2")
@@ -238,7 +240,8 @@ def model(*names: str) -> dict[str, bytes]:
 def test_pin_without_a_name_pins_all_that_the_profile_reads(hub, repository):
     bert = model("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
     emotion = model("config.json", "pytorch_model.bin", "tokenizer.json", "tokenizer_config.json")
-    news, bank = {"default/train/0000.parquet": b"news"}, {"sentences_50agree/financial_phrasebank-train.parquet": b"bank"}
+    news = {"default/train/0000.parquet": b"news"}
+    bank = {"sentences_50agree/financial_phrasebank-train.parquet": b"bank"}
     questions = {f"data/{side}-00000-of-00001.parquet": side.encode() for side in ("train", "validation", "test")}
     hub.repositories |= {
         "google-bert/bert-base-uncased": Repository(bert, "86b5e0934494bd15c9632b12f734a8a67f723594"),
@@ -268,7 +271,8 @@ def test_pin_without_a_name_pins_all_that_the_profile_reads(hub, repository):
     assert after == before  # the news that two corpora share is one entry with an alias
     for line in PARAMS.splitlines():
         assert line in text or line.lstrip().startswith(("hub: ", "local: ")), line
-    assert text.count("#") == PARAMS.count("#") and max(map(len, text.splitlines())) <= max(map(len, PARAMS.splitlines()))
+    assert text.count("#") == PARAMS.count("#")
+    assert max(map(len, text.splitlines())) <= max(map(len, PARAMS.splitlines()))
     given.write_bytes(b"[]")
     assert "params.yaml says" in dapt(hub, repository, "fetch", "biomed_mlm", code=2)
 
@@ -283,9 +287,9 @@ def test_sources_that_share_an_entry_but_not_their_files_are_not_pinned_wrongly(
     for corpus in ("biomed_mlm_2", "fiqa_labeled", "medmcqa_labeled", "general"):
         change(repository, f"  {corpus}: {{enabled: true", f"  {corpus}: {{enabled: false")
     for name in ("google-bert/bert-base-uncased", "bhadresh-savani/bert-base-go-emotion"):
-        hub.repositories[name] = Repository(model("config.json", "pytorch_model.bin", "model.safetensors", "tokenizer.json",
-                                                  "tokenizer_config.json"), "86b5e0934494bd15c9632b12f734a8a67f723594",
-                                            ("6ecebb2",))
+        hub.repositories[name] = Repository(
+            model("config.json", "pytorch_model.bin", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+            "86b5e0934494bd15c9632b12f734a8a67f723594", ("6ecebb2",))
     text = (repository / "params.yaml").read_text()
     assert "shares its entry with a source that takes other files" in dapt(hub, repository, "fetch", "--pin", code=2)
     assert (repository / "params.yaml").read_text() == text

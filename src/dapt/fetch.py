@@ -73,16 +73,16 @@ def _brought(local: Local, files: list[str]) -> list[Path]:
     paths = [Path(local.folder) / file for file in files]
     for number, path in enumerate(paths):
         if not path.is_file():
-            raise UserError(f"{path} is missing: get it from {local.ask} and put it there, or set enabled: false for this "
-                            "corpus in params.yaml (corpora)")
+            raise UserError(f"{path} is missing: get it from {local.ask} and put it there, or set enabled: false for "
+                            "this corpus in params.yaml (corpora)")
         if local.sha256 and (found := sha256(path)) != local.sha256[number]:
-            raise UserError(f"{path} has sha256 {found}, params.yaml says {local.sha256[number]}; put the right file there "
-                            "or its hash in params.yaml")
+            raise UserError(f"{path} has sha256 {found}, params.yaml says {local.sha256[number]}; put the right file "
+                            "there or its hash in params.yaml")
     return paths
 
 
 def origins(params: Params, name: str) -> dict[str, Origin]:
-    """What the active profile takes for a corpus, or for `model`, by the folder in data/raw/NAME; none if not enabled."""
+    """What the active profile takes for a corpus, or `model`, by the folder in data/raw/NAME; none if not enabled."""
     if name == "model":
         return {role: params.bases[base] for role, base in params.active.model if base}
     return {source.name: source for source in params.active.corpora[name]} if params.corpora[name].enabled else {}

@@ -1,5 +1,5 @@
-"""Files of a hub repository, downloaded one by one by huggingface_hub and verified; its cache, HF_ENDPOINT, HF_TOKEN and
-HF_HUB_OFFLINE hold.
+"""Files of a hub repository, downloaded one by one by huggingface_hub and verified; its cache, HF_ENDPOINT, HF_TOKEN
+and HF_HUB_OFFLINE hold.
 
 The client itself looks at nothing but a file's size. So the content is held against the sha256 of params.yaml, or else
 against the hub's own hash, by which the cache calls a file: the sha256 of a large one, git's SHA-1 of a small one.
@@ -27,7 +27,6 @@ REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)/resolve/")  # in the address of a fi
 
 def download(hub: Hub, files: list[str]) -> list[Path]:
     """Where the files lie in the hub's cache, verified; what is not right there is downloaded once more."""
-    _watch_names()
     return [_verified(hub, file, known) for file, known in zip(files, hub.sha256 or [None] * len(files))]
 
 
@@ -48,14 +47,14 @@ def _verified(hub: Hub, file: str, known: str | None) -> Path:
             promised = _hash_of_the_hub(hub, file, cached)
         found = _git_hash(cached) if len(promised) == 40 else sha256(cached)
         if found == promised and known:
-            raise UserError(f"{file} of {hub.repo} has sha256 {sha256(cached)}, params.yaml says {known}; it is not the file "
-                            "that was pinned: do not use it, or mend sha256 in params.yaml")
+            raise UserError(f"{file} of {hub.repo} has sha256 {sha256(cached)}, params.yaml says {known}; it is not "
+                            "the file that was pinned: do not use it, or mend sha256 in params.yaml")
         if found == promised:
             return cached
         print(f"{file} of {hub.repo} is damaged, in the hub's cache or on its way; it goes from there")
         cached.resolve().unlink()
-    raise UserError(f"{file} of {hub.repo} has the hash {found}, the hub says {promised}; it was damaged twice on its way: "
-                    "try again later, or another HF_ENDPOINT")
+    raise UserError(f"{file} of {hub.repo} has the hash {found}, the hub says {promised}; it was damaged twice on its "
+                    "way: try again later, or another HF_ENDPOINT")
 
 
 def _hash_of_the_hub(hub: Hub, file: str, cached: Path) -> str:
@@ -72,6 +71,8 @@ def _git_hash(path: Path) -> str:
 
 @contextmanager
 def _one_line(hub: Hub, file: str) -> Iterator[None]:
+    """The client's errors in this block become a UserError that says what, where and how to mend it."""
+    _watch_names()
     where = f"{hub.type} {hub.repo} at {hub.revision or 'main'}"
     try:
         yield

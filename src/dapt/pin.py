@@ -1,4 +1,4 @@
-"""`dapt fetch --pin [X]`: commit and sha256 of what the active profile takes from the hub or from data/local → params.yaml.
+"""`dapt fetch --pin [X]`: commit and sha256 of what the profile takes from the hub or from data/local → params.yaml.
 
 A dump of the parsed file would fold its lines anew, so the values are written into the text where the parser found
 their places; every other character stays.
@@ -46,8 +46,8 @@ def written_there(params: Params, name: str, part: str, values: Values) -> Value
 def rewritten(text: str, steps: list[str | int], values: Values) -> str:
     """YAML text with `values` in the mapping at the end of `steps`; a new one stands last.
 
-    >>> rewritten("x:\\n  hub: {repo: a/b, revision: main}  # why\\n", ["x", "hub"], {"revision": "c0ffee", "sha256": ["ab"]})
-    'x:\\n  hub: {repo: a/b, revision: c0ffee,\\n        sha256: [ab]}  # why\\n'
+    >>> rewritten("x: {repo: a/b, revision: main}  # why\\n", ["x"], {"revision": "c0ffee", "sha256": ["ab"]})
+    'x: {repo: a/b, revision: c0ffee,\\n    sha256: [ab]}  # why\\n'
     """
     at = ".".join(map(str, steps))
     mapping = YAML(pure=True).compose(text)

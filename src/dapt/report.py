@@ -82,7 +82,7 @@ def markdown(params: Params, metrics: Path) -> str:
     sizes = ", ".join(f"{name}: {evaluated['base'][name]['masked_tokens']:,} masked tokens in "
                       f"{split['sets'][name]['heldout']['groups']:,} groups" for name in params.heldout)
     unpinned = ", ".join(params.unpinned())
-    not_pinned = f"Not pinned, so another run may read other text under the same name: {unpinned}.\n\n" if unpinned else ""
+    not_pinned = f"Not pinned, so another run may read other text: {unpinned}.\n\n" if unpinned else ""
     licences = sorted({(source.name, source.licence) for sources in settings.corpora.values() for source in sources} |
                       {(name, params.bases[name].licence) for _, name in settings.model if name})
     return f"""# Domain-adaptive pre-training: profile {params.profile}
