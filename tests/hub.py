@@ -36,6 +36,7 @@ class Hub:
     damaged: set[str] = field(default_factory=set)  # files that lose a bit whenever they are sent
     cut: set[str] = field(default_factory=set)  # files whose connection is cut off half-way, once
     held: set[str] = field(default_factory=set)  # files that stop half-way until the end of the test
+    xet: bool = False  # offers large files by Xet as well, from a store that has none of them
     log: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, file, Range; nothing of redirects
     half: threading.Event = field(default_factory=threading.Event)  # a held file has stopped half-way
     end: threading.Event = field(default_factory=threading.Event)
@@ -75,6 +76,11 @@ class Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/(?:store|api/resolve-cache)/([^@]+)@(\w+)/(.+)", self.path):
             name, _, file = map(unquote, match.groups())
             return self.send_content(self.hub.repositories[name], file)
+        if self.path == "/xet":
+            return self.head(200, {"X-Xet-Cas-Url": self.hub.store, "X-Xet-Access-Token": "xet",
+                                   "X-Xet-Token-Expiration": 1 << 40})
+        if "/reconstructions/" in self.path:
+            return self.head(404, {})
         match = re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
         name, revision, file = map(unquote, match.groups())
         repository = self.hub.repositories.get(name)
@@ -93,6 +99,8 @@ class Handler(BaseHTTPRequestHandler):
         content, path = repository.files[file], f"{name}@{repository.commit}/{file}"
         if not file.endswith(LARGE):
             return self.head(307, commit | {"Location": f"/api/resolve-cache/{path}"})
+        if self.hub.xet:
+            commit |= {"X-Xet-Hash": "0" * 64, "X-Xet-Refresh-Route": f"{self.hub.address}/xet"}
         self.head(302, commit | {"Location": f"{self.hub.store}/store/{path}", "X-Linked-Size": len(content),
                                  "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"'})
 

@@ -113,6 +113,14 @@ def test_a_connection_cut_off_half_way_is_resumed(hub, repository):
     assert hub.log[:2] == [("GET", TRAIN, None), ("GET", TRAIN, f"bytes={10 << 20}-")]
 
 
+def test_a_store_of_large_files_that_fails_is_one_line_and_plain_http_a_way_round_it(hub, repository):
+    hub.xet = True
+    message = dapt(hub, repository, "fetch", "general", code=2)
+    assert f"Salesforce/wikitext at {WIKITEXT}, {TRAIN}: " in message and "or with HF_HUB_DISABLE_XET=1" in message
+    dapt(hub, repository, "fetch", "general", HF_HUB_DISABLE_XET="1")
+    assert raw(repository, "general/wikitext") == flat(TEXTS)
+
+
 def test_after_a_kill_only_what_was_not_finished_is_downloaded_again(hub, repository):
     hub.held.add(VALIDATION)
     process = subprocess.Popen([sys.executable, "-m", "dapt", "fetch", "general"], cwd=repository,

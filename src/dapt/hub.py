@@ -87,10 +87,10 @@ def _one_line(hub: Hub, file: str) -> Iterator[None]:
                         "fetch where there is a network") from error
     except EntryNotFoundError as error:
         raise UserError(f"{where} has no file {file}; mend files in params.yaml") from error
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, RuntimeError) as error:  # the last from hf_xet, by which large files may come
         if isinstance(error, OSError) and error.strerror:  # the disk's
             raise
-        raise UserError(f"{where}, {file}: {error}; try again later") from error
+        raise UserError(f"{where}, {file}: {error}; try again later, or with HF_HUB_DISABLE_XET=1") from error
 
 
 def _watch_names() -> None:
