@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dapt import config
-from dapt.check import check, unpinned
+from dapt.check import check
 from dapt.errors import UserError
 
 TEXT = (Path(__file__).parents[1] / "params.yaml").read_text()
@@ -30,5 +30,9 @@ def test_the_full_profile_trains_with_the_seeds_values():
 
 def test_what_may_change_under_its_name_is_told():
     params = config.parse(TEXT.replace("profile: sample", "profile: full", 1))
-    assert unpinned(params) == ["Hmehdi515/biomedical_en-de"]
-    assert unpinned(config.parse(TEXT)) == []
+    assert params.unpinned() == ["Hmehdi515/biomedical_en-de"]
+    assert config.parse(TEXT).unpinned() == []
+    off = TEXT.replace("biomed_mlm_2: {enabled: true", "biomed_mlm_2: {enabled: false")
+    assert config.parse(off.replace("profile: sample", "profile: full", 1)).unpinned() == []
+    branch = TEXT.replace("profile: sample", "profile: full", 1).replace("revision: 6ecebb2", "revision: main")
+    assert config.parse(branch).unpinned() == ["Hmehdi515/biomedical_en-de", "bhadresh-savani/bert-base-go-emotion"]

@@ -81,11 +81,3 @@ def test_a_users_file_is_copied_and_a_missing_or_wrong_one_says_what_to_do(tmp_p
     assert (out / "b.json").read_text() == "{}" and given.exists()
     with pytest.raises(UserError, match="sha256"):
         fetch(Origin(local=place | {"sha256": ["0" * 64]}, files=["b.json"], licence=LICENCE), out)
-
-
-def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    hub = {"repo": "takala/financial_phrasebank", "revision": "4a94a23"}
-    with pytest.raises(UserError, match="takala/financial_phrasebank at 4a94a23: the hub cannot be reached"):
-        fetch(Origin(hub=hub, files=["x.parquet"], licence=LICENCE), tmp_path)

@@ -22,6 +22,12 @@ def twin() -> str:
     return markdown(PARAMS, ROOT / "metrics")
 
 
+def test_what_is_not_pinned_is_named_where_there_is_something(twin):
+    full = PARAMS.model_copy(update={"profile": "full"})
+    assert "may read other text: Hmehdi515/biomedical_en-de." in markdown(full, ROOT / "metrics")
+    assert "ot pinned" not in twin
+
+
 @pytest.fixture()
 def pictures(monkeypatch) -> dict[str, str]:
     monkeypatch.chdir(ROOT)

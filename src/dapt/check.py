@@ -25,17 +25,10 @@ def check(params: Params) -> None:
                                         f"it takes: {', '.join(takes) or 'none'}")
 
 
-def unpinned(params: Params) -> list[str]:
-    """Hub repositories of the active profile whose content may change under the same name."""
-    origins = [source for sources in params.active.corpora.values() for source in sources]
-    origins += [params.bases[name] for _, name in params.active.model if name]
-    return sorted({origin.hub.repo for origin in origins if origin.hub and not origin.hub.pinned})
-
-
 def run() -> None:
     params = config.load()
     check(params)
-    for repo in unpinned(params):
-        print(f"not pinned: {repo}; put a commit of the hub as its revision into params.yaml")
+    for repo in params.unpinned():
+        print(f"not pinned: {repo}; dapt fetch --pin writes its commit and sha256 into params.yaml")
     with whole_file(CHECKED) as file:
         file.write("params.yaml is right\n")

@@ -37,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     for name, (what, text) in STAGES.items():
         sub[name] = commands.add_parser(name, help=text, description=text)
         if what:
-            sub[name].add_argument("name", metavar=what, nargs="?" if name in ("clean", "evaluate") else None)
+            sub[name].add_argument("name", metavar=what, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
+    sub["fetch"].add_argument("--pin", action="store_true",
+                              help="write commit and sha256 of what is fetched, or of all, into params.yaml")
     clean = sub["clean"].add_argument_group("any raw file, without params.yaml")
     clean.add_argument("--cleaner")
     for option in ("--raw", "--out", "--report"):
@@ -83,6 +85,8 @@ def dispatch(args: argparse.Namespace) -> None:
         return import_module("dapt.compare").print_table()
     if name == "train":
         return import_module("dapt.launch.local").train(args.name)
+    if name == "fetch" and args.pin:
+        return import_module("dapt.pin").run(args.name and known(name, args.name))
     module = import_module(f"dapt.{name}")
     if STAGES[name][0] is None:
         return module.run()

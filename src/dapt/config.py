@@ -15,6 +15,7 @@ from dapt.paths import PARAMS
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Settings(BaseModel):
@@ -26,15 +27,19 @@ class Package(Settings):
 
     name: Name
     version: Name
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
 
 
 class Hub(Settings):
-    """A repository of the Hugging Face hub at a revision; a branch, or None for main, is no pin, and `check` says so."""
+    """A repository of the Hugging Face hub at a revision; a branch, or None for main, is no pin, and `check` says so.
+
+    sha256 of each file where known; otherwise a file is held against the hub's own hash.
+    """
 
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: str | None
     type: Literal["dataset", "model"] = "dataset"
+    sha256: list[Sha256] = []
 
     @property
     def pinned(self) -> bool:
@@ -45,7 +50,7 @@ class Local(Settings):
     """Files that the user puts in `folder` (data/local/…), which no stage ever deletes; sha256 of each where known."""
 
     folder: str
-    sha256: list[str] = []
+    sha256: list[Sha256] = []
     ask: str = "its owner"  # where to get them
 
 
@@ -62,8 +67,9 @@ class Origin(Settings):
     def one_place(self):
         if sum(place is not None for place in (self.package, self.hub, self.local)) != 1:
             raise ValueError("must name one of package, hub and local")
-        if self.local and self.local.sha256 and len(self.local.sha256) != len(self.files):
-            raise ValueError("local.sha256 must have one hash for each of files")
+        for name, place in (("hub", self.hub), ("local", self.local)):
+            if place and place.sha256 and len(place.sha256) != len(self.files):
+                raise ValueError(f"{name}.sha256 must have one hash for each of files")
         return self
 
 
@@ -209,6 +215,13 @@ class Params(Settings):
     @property
     def active(self) -> Profile:
         return self.profiles[self.profile]
+
+    def unpinned(self) -> list[str]:
+        """Hub repositories that the active profile reads and whose content may change under the same name."""
+        origins = [source for name, corpus in self.corpora.items() if corpus.enabled
+                   for source in self.active.corpora[name]]
+        origins += [self.bases[name] for _, name in self.active.model if name]
+        return sorted({origin.hub.repo for origin in origins if origin.hub and not origin.hub.pinned})
 
     def own_sets(self, domain: str) -> list[str]:
         """The held-out sets made of nothing but this domain's corpora: biomed_finance has biomed's and finance's."""

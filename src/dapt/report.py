@@ -59,6 +59,8 @@ def markdown(params: Params, metrics: Path) -> str:
                   f"{figures['model_bytes'] / 1e6:.1f} MB"] for name, figures in trained.items()]
     sizes = ", ".join(f"{name}: {evaluated['base'][name]['masked_tokens']:,} masked tokens in "
                       f"{split['sets'][name]['heldout']['groups']:,} groups" for name in params.heldout)
+    unpinned = ", ".join(params.unpinned())
+    not_pinned = f"Not pinned, so another run may read other text: {unpinned}.\n\n" if unpinned else ""
     licences = sorted({(source.name, source.licence) for sources in settings.corpora.values() for source in sources} |
                       {(name, params.bases[name].licence) for _, name in settings.model if name})
     return f"""# Domain-adaptive pre-training: profile {params.profile}
@@ -112,7 +114,7 @@ token frequencies alone reach {base['unigram_loss']}. Repair of the head: {base[
 
 What was dropped and repaired, lengths, languages, and what the corpora hold of each other: data.html, the data card.
 
-De-duplicated within and across corpora, and cleared of what is held out or tested on:
+{not_pinned}De-duplicated within and across corpora, and cleared of what is held out or tested on:
 
 {rows(after, ['corpus', 'rows', 'kept', 'dropped'])}
 
