@@ -162,11 +162,15 @@ def test_the_sources_own_split_wins_and_without_one_held_out_groups_are_the_test
     task = Task(corpus="a", fields=["label"])
     by_hash = by_side(rows, task, SPLIT)
     assert all(side(row["group"], SPLIT) == "heldout" for row in by_hash["test"]) and by_hash["test"]
-    official = [row | {"split": "test"} if number < 50 else row for number, row in enumerate(rows)]
+    official = [row | {"split": "test" if number < 50 else "train"} for number, row in enumerate(rows)]
     sides = by_side(official, task, SPLIT)
     assert [row["id"] for row in sides["test"]] == [row["id"] for row in official[:50]]
-    assert all(side(row["group"], SPLIT) == "valid" for row in sides["valid"])
+    assert sides["valid"] and all(side(row["group"], SPLIT) == "valid" for row in sides["valid"])
     assert sum(map(len, sides.values())) == 300
+    with_valid = [row | {"split": "valid"} if number >= 280 else row for number, row in enumerate(official)]
+    sides = by_side(with_valid, task, SPLIT)
+    assert [row["id"] for row in sides["valid"]] == [row["id"] for row in rows[280:]]
+    assert len(sides["train"]) == 230
 
 
 def test_a_task_takes_rows_with_its_fields_and_labels():

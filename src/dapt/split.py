@@ -45,18 +45,19 @@ def side(group: str, split: Split) -> str:
 
 
 def task_rows(rows: Iterable[dict], task: Task, split: Split) -> Iterator[tuple[str, dict]]:
-    """A task's rows, each with its side: the source's own where it has one, else by the hash (held-out groups are the
-    test). Where the source names its test rows, all others are for training and validation.
+    """A task's rows, each with its side: test or valid where its source says so, else by the hash (held-out groups are
+    the test). Of a side for which the source has rows, the hash draws none.
     """
 
     def chosen() -> Iterator[dict]:
         return (row for row in rows if all(field in row for field in task.fields) and
                 (not task.labels or row["label"] in task.labels))
 
-    official = any(row.get("split") == "test" for row in chosen())
+    official = {row.get("split") for row in chosen()}
     for row in chosen():
         by_hash = side(row["group"], split)
-        yield row.get("split") or (by_hash if by_hash != "heldout" else "train" if official else "test"), row
+        drawn = "test" if by_hash == "heldout" else by_hash
+        yield row["split"] if row.get("split") in ("valid", "test") else "train" if drawn in official else drawn, row
 
 
 def strings(row: dict) -> str:
