@@ -8,6 +8,7 @@ import pytest
 from dapt.config import Origin, Package
 from dapt.errors import UserError
 from dapt.fetch import fetch, unpack
+from dapt.files import sha256
 
 LICENCE = "test"
 
@@ -81,3 +82,19 @@ def test_a_users_file_is_copied_and_a_missing_or_wrong_one_says_what_to_do(tmp_p
     assert (out / "b.json").read_text() == "{}" and given.exists()
     with pytest.raises(UserError, match="sha256"):
         fetch(Origin(local=place | {"sha256": ["0" * 64]}, files=["b.json"], licence=LICENCE), out)
+
+
+def test_a_users_folder_is_copied_whole_and_a_change_of_it_is_seen(tmp_path):
+    given, out = tmp_path / "local/law", tmp_path / "raw"
+    (given / "old").mkdir(parents=True)
+    out.mkdir()
+    (given / "a.txt").write_text("one")
+    (given / "old/b.txt").write_text("two")
+    place = {"folder": str(given.parent)}
+    fetch(Origin(local=place, files=["law"], licence=LICENCE), out)
+    assert {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*.txt")} == {
+        "law/a.txt": "one", "law/old/b.txt": "two"}
+    pinned = Origin(local=place | {"sha256": [sha256(given)]}, files=["law"], licence=LICENCE)
+    (given / "old/b.txt").write_text("three")
+    with pytest.raises(UserError, match="law has sha256"):
+        fetch(pinned, tmp_path)

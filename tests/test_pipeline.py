@@ -247,22 +247,24 @@ def test_a_sweep_runs_from_the_queue(finished, tmp_path):
     assert rules == {"mean", "target"}
 
 
-def test_a_domain_of_ones_own_needs_a_file_and_a_few_lines_of_params(finished, tmp_path):
+def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(finished, tmp_path):
     clone = tmp_path / "clone"
     run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
     run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
     run(clone, "dvc", "checkout")
-    (clone / "data/local").mkdir(parents=True)
+    (clone / "data/local/law").mkdir(parents=True)
     articles = texts(clone / "data/split/general/train.jsonl")  # stands for text that a user brings
-    (clone / "data/local/law.txt").write_text("".join(
-        f"Section {number}. {' '.join(reversed(row['text'].split()[:60]))}\n" for number, row in enumerate(articles)))
+    sections = [f"Section {number}. {' '.join(reversed(row['text'].split()[:60]))}\n"
+                for number, row in enumerate(articles)]
+    (clone / "data/local/law/first.txt").write_text("".join(sections[:-900]))
+    (clone / "data/local/law/second.txt").write_text("".join(sections[-900:]))
     params = clone / "params.yaml"
     text = params.read_text()
     for old, new in [("  general: {enabled", "  law_text: {enabled: true, labelled: false}\n  general: {enabled"),
                      ("  general: [general]", "  general: [general]\n  law: [law_text]"),
                      ("heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
                      ("biomed_finance, general]\n\nbases", "biomed_finance, general, law]\n\nbases"),
-                     ("    tasks:\n      finance_topic", "      law_text:\n        - {name: law, cleaner: text, files: [law.txt], "
+                     ("    tasks:\n      finance_topic", "      law_text:\n        - {name: law, cleaner: text, files: [law], "
                       "local: {folder: data/local}, licence: mine}\n    tasks:\n      finance_topic")]:
         assert old in text, old
         text = text.replace(old, new, 1)

@@ -47,7 +47,9 @@ class Hub(Settings):
 
 
 class Local(Settings):
-    """Files that the user puts in `folder` (data/local/…), which no stage ever deletes; sha256 of each where known."""
+    """Files and folders that the user puts in `folder` (data/local/…), which no stage ever deletes; sha256 of each where
+    known, by which DVC sees that one has changed.
+    """
 
     folder: str
     sha256: list[Sha256] = []

