@@ -59,21 +59,21 @@ def write(folder: Path, texts: dict[str, list[str]], scale: float = 1.0) -> None
     """Write each source of SOURCES to folder/CLEANER/FILE; `scale` is the share of the real number of rows."""
     pools = {domain: [word for text in found for word in text.split() if word.isascii() and "@" not in word]
              for domain, found in texts.items()}
-    phrases = _phrasebank(pools["finance"], scale)
-    tables = {"biomed_en_de": [_en_de(pools["biomed"], scale)], "financial_phrasebank": [phrases],
-              "finance_news": [_news(pools["finance"], scale, [row["sentence"] for row in phrases])],
-              "medmcqa": _sides(_medmcqa(pools["biomed"], scale), 182_822 / 193_155, 187_005 / 193_155)}
-    tables["medmcqa"][2] = [row | {"cop": -1} for row in tables["medmcqa"][2]]
-    documents = {"bioasq": [_bioasq(pools["biomed"], scale)],
-                 "fiqa": _sides(_fiqa(pools["finance"], scale), 5_470 / 6_500)}
+    biomed, finance = pools["biomed"], pools["finance"]
+    phrases = _phrasebank(finance, scale)
+    *public, hidden = _sides(_medmcqa(biomed, scale), 182_822 / 193_155, 187_005 / 193_155)
+    made = {"bioasq": [_bioasq(biomed, scale)], "biomed_en_de": [_en_de(biomed, scale)],
+            "finance_news": [_news(finance, scale, [row["sentence"] for row in phrases])],
+            "financial_phrasebank": [phrases], "fiqa": _sides(_fiqa(finance, scale), 5_470 / 6_500),
+            "medmcqa": [*public, [row | {"cop": -1} for row in hidden]]}
     for sources in SOURCES.values():
         for cleaner, names in sources.items():
             (folder / cleaner).mkdir(parents=True, exist_ok=True)
-            for name, rows in zip(names, tables.get(cleaner) or documents[cleaner]):
-                if cleaner in tables:
-                    pq.write_table(pa.Table.from_pylist(rows), folder / cleaner / name)
+            for name, value in zip(names, made[cleaner], strict=True):
+                if name.endswith(".parquet"):
+                    pq.write_table(pa.Table.from_pylist(value), folder / cleaner / name)
                 else:
-                    write_json(folder / cleaner / name, rows)
+                    write_json(folder / cleaner / name, value)
 
 
 def _text(pool: list[str], length: float, chance: Random, quirks: tuple = ()) -> str:
