@@ -72,3 +72,10 @@ def test_texts_are_shown_as_they_are_and_only_where_the_licence_allows_it(metric
 
 def test_counts_are_listed_from_the_most_frequent():
     assert listed({"rare": 2, "often": 1_200}) == "1,200 often, 2 rare" and listed({}) == "–"
+
+
+def test_tasks_stand_there_with_their_leaks(metrics):
+    split = json.loads((metrics / "split.json").read_text())
+    task = {"train": 1_000, "valid": 20, "test": 30, "train_like_test": 4}
+    change(metrics / "split.json", tasks=split["tasks"] | {"t": task})
+    assert cells(markdown(config.parse(PARAMS), metrics), "t")[:4] == ["1,000", "20", "30", "4"]

@@ -8,7 +8,7 @@ from datasketch import MinHash, MinHashLSH
 from dapt.config import Split, Task
 from dapt.records import text_id
 from dapt.seen import Seen, pairs, runs, words
-from dapt.split import SIDES, decided, held_by, side, task_rows
+from dapt.split import SIDES, decided, held_by, side, split_tasks, task_rows
 
 SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)
 VOCABULARY = [f"word{number}" for number in range(3000)]
@@ -216,3 +216,16 @@ def test_texts_count_as_held_also_where_a_test_row_made_both_of_them_go():
     kept, _ = split_documents({"a": rows, "b": with_twins(rows, "b", 0)}, rows, SPLIT, seen)
     assert not kept_texts(kept, "train") and not kept_texts(kept, "valid")
     assert seen.held_by() == {("a", "b"): 60, ("b", "a"): 60}
+
+
+def test_training_rows_like_a_test_row_of_their_task_are_counted_and_stay(tmp_path):
+    tests = [row | {"label": "x", "split": "test"} for row in documents(40, "t", length=30)]
+    fresh = [row | {"label": "x"} for row in documents(100, "f")]
+    twins = [row | {"label": "x"} for row in with_twins(tests[:12], "n", 0.02)]
+    quoting = [{"id": "0", "group": "q", "label": "x", "text": f"{fresh[0]['text']} {tests[20]['text']}"}]
+    rows = tests + fresh + twins + quoting
+    found = split_tasks({"T": Task(corpus="c", fields=["label"])}, {"c": rows}, SPLIT, tmp_path)["T"]
+    trained = sum(side(row["group"], SPLIT) != "valid" for row in fresh + twins + quoting)
+    like = sum(side(row["group"], SPLIT) != "valid" for row in twins + quoting)
+    assert (found["test"], found["train"], found["train_like_test"]) == (40, trained, like)
+    assert found["train"] == len((tmp_path / "T/train.jsonl").read_text().splitlines())

@@ -48,6 +48,8 @@ def markdown(params: Params, metrics: Path) -> str:
                listed(dict(valid[name]["labels"]["each"]))] for name in names if valid[name]["labels"]["rows"]]
     work = [[name, listed(cleaned[name]["dropped"]), listed(cleaned[name]["repaired"])] for name in names]
     held = [[one, *("" if one == other else f"{split['held_by'][one][other]:,}" for other in names)] for one in names]
+    tasks = [[task, *(f"{counts[key]:,}" for key in ("train", "valid", "test", "train_like_test"))]
+             for task, counts in split["tasks"].items()]
     off = [name for name, corpus in params.corpora.items() if not corpus.enabled]
     shown = "\n\n".join(f"{name}:\n\n" + "\n".join(f"    {text}" for text in valid[name]["shown"])
                         for name in names if valid[name]["shown"])
@@ -91,6 +93,13 @@ How many rows of the corpus at the left the one at the top holds too: equal text
 nearly equal ones (MinHash, Jaccard {params.active.split.similar}).
 
 {rows(held, ['', *names])}
+
+## Tasks
+
+Rows by side. Training rows that are nearly equal to a test row of the same task, or share {params.active.split.overlap} words in a
+row with one, stay, so that results on a known split can be compared; the last column counts them.
+
+{rows(tasks, ['task', 'train', 'valid', 'test', 'training rows like a test row'])}
 
 ## A few rows
 

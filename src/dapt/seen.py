@@ -54,14 +54,21 @@ class Seen:
 
     def twin(self, text: str, corpus: str) -> str | None:
         """How an earlier text is like this one, of `corpus`; or None, and it is remembered."""
-        if (name := _hash(text)) in self.texts:
-            return self._twin("equal text", self.texts[name], corpus)
-        sketch = _sketch(text)
-        for number in sorted(self.index.query(sketch)):
-            if sketch.jaccard(self.sketches[number]) >= self.similar:
-                return self._twin("near duplicate", number, corpus)
-        self._insert(name, sketch, corpus)
-        return None
+        name, sketch = _hash(text), _sketch(text)
+        number = self._like(name, sketch)
+        if number is None:
+            self._insert(name, sketch, corpus)
+            return None
+        self.twins.setdefault(number, Counter())[corpus] += 1
+        return "equal text" if name in self.texts else "near duplicate"
+
+    def _like(self, name: bytes, sketch: RMinHash) -> int | None:
+        """The number of an earlier text that is equal, or nearly so."""
+        if name in self.texts:
+            return self.texts[name]
+        near = (number for number in sorted(self.index.query(sketch))
+                if sketch.jaccard(self.sketches[number]) >= self.similar)
+        return next(near, None)
 
     def guard(self, text: str) -> None:
         """No text that comes later may be like this one or share a run of words with it."""
@@ -69,7 +76,12 @@ class Seen:
         if (name := _hash(text)) not in self.texts:
             self._insert(name, _sketch(text), None)
 
+    def leaks(self, text: str) -> bool:
+        """Whether a guarded text is like this one, or shares a run of words with it."""
+        return self._like(_hash(text), _sketch(text)) is not None or self.shares(text)
+
     def shares(self, text: str) -> bool:
+        """Whether a guarded text has a run of words in common with this one."""
         return not self.runs.isdisjoint(runs(words(text), self.overlap))
 
     def _insert(self, name: bytes, sketch: RMinHash, corpus: str | None) -> None:
@@ -77,10 +89,6 @@ class Seen:
         self.index.insert(number, sketch)
         self.sketches.append(sketch)
         self.corpora.append(corpus)
-
-    def _twin(self, reason: str, number: int, corpus: str) -> str:
-        self.twins.setdefault(number, Counter())[corpus] += 1
-        return reason
 
     def held_by(self) -> Counter:
         """(one, other) → how many texts of corpus `one` the corpus `other` holds too, equal or nearly so."""

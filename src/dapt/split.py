@@ -120,13 +120,21 @@ def held_by(ids: dict[str, set[bytes]], twins: Counter) -> dict[str, dict[str, i
 
 
 def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], split: Split, out: Path) -> dict:
-    """Write each task's train, valid and test rows and return how many there are."""
-    with ExitStack() as files:
-        writers = {name: Writer(out / name, ("train", "valid", "test"), files) for name in tasks}
-        for name, task in tasks.items():
+    """Write each task's train, valid and test rows and return how many there are; of the training rows also how many
+    are like a test row. These stay, since results on a known split must be comparable.
+    """
+    report = {}
+    for name, task in tasks.items():
+        with ExitStack() as files:
+            writer = Writer(out / name, ("train", "valid", "test"), files)
             for current, row in task_rows(corpora[task.corpus], task, split):
-                writers[name].write(current, row)
-    return {name: {side: writer.documents[side] for side in writer.files} for name, writer in writers.items()}
+                writer.write(current, row)
+        tests = Seen(split.similar, split.overlap)
+        for row in Lines(out / name / "test.jsonl"):
+            tests.guard(strings(row))
+        leaks = sum(tests.leaks(strings(row)) for row in Lines(out / name / "train.jsonl"))
+        report[name] = {side: writer.documents[side] for side in writer.files} | {"train_like_test": leaks}
+    return report
 
 
 def split_domains(params: Params, corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], seen: Seen,
