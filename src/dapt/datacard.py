@@ -37,7 +37,9 @@ def totals(params: Params, cleaned: dict, valid: dict) -> list[list]:
 
 
 def markdown(params: Params, metrics: Path) -> str:
-    cleaned, valid, split = numbers(metrics / "clean"), read_json(metrics / "validate.json"), read_json(metrics / "split.json")
+    """The card's text."""
+    cleaned = numbers(metrics / "clean")
+    valid, split = (read_json(metrics / f"{name}.json") for name in ("validate", "split"))
     names = list(params.corpora)
     lengths = [[name, *(f"{valid[name]['characters'][key]:,}" for key in ("mean", "median", "p95", "longest")),
                 *(f"{valid[name]['sample']['tokens'][key]:,}" for key in ("mean", "median", "p95", "longest")),
@@ -96,8 +98,8 @@ nearly equal ones (MinHash, Jaccard {params.active.split.similar}).
 
 ## Tasks
 
-Rows by side. Training rows that are nearly equal to a test row of the same task, or share {params.active.split.overlap} words in a
-row with one, stay, so that results on a known split can be compared; the last column counts them.
+Rows by side. Training rows that are nearly equal to a test row of the same task, or share with one
+{params.active.split.overlap} words in a row, stay, so that results on a known split can be compared; the last column counts them.
 
 {rows(tasks, ['task', 'train', 'valid', 'test', 'training rows like a test row'])}
 

@@ -70,7 +70,8 @@ def validated(rows: Iterable[dict], corpus: str, labelled: bool) -> tuple[dict, 
             heapq.heappop(sample)
     few = labels if len(labels) <= LABELS else {}
     figures = {"rows": len(ids), "groups": len(groups), "characters": spread(lengths), "lost_characters": lost,
-               "labels": {"different": len(labels), "rows": labels.total(), "each": [list(pair) for pair in sorted(few.items())]}}
+               "labels": {"different": len(labels), "rows": labels.total(),
+                          "each": [list(pair) for pair in sorted(few.items())]}}
     return figures, [row for *_, row in sorted(sample, reverse=True)]
 
 

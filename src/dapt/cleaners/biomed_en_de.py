@@ -37,7 +37,7 @@ def read(files: list[Path]) -> Iterator[Record]:
         for row in rows(path, (), ("text",)):
             text = english_side(row.get("text"))
             if isinstance(text, str):
-                yield Record(text, f"biomed_en_de:{text_id(text)}", drop="not English" if language(text, "de", "en") == "de" else None,
-                             seed=seed_text(text, 50))
+                drop = "not English" if language(text, "de", "en") == "de" else None
+                yield Record(text, f"biomed_en_de:{text_id(text)}", drop=drop, seed=seed_text(text, 50))
             else:
                 yield Record("", "biomed_en_de:", drop="not text")
