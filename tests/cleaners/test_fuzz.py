@@ -1,8 +1,10 @@
 """Mutated files, in every layout. DAPT_FUZZ sets how many (300 without it)."""
 
+import io
 import json
 import os
 import random
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from dapt.errors import UserError
 from sources import DATA, LONG, TABLES, cleaned, squad
+from test_clean import ONTOLOGY
 from test_mojibake import damaged
 from test_tables import written
 
@@ -18,6 +21,13 @@ def head(path: Path, size: int) -> bytes:
     """The first whole lines of a file."""
     with open(path, "rb") as file:
         return file.read(size).rpartition(b"\n")[0] + b"\n"
+
+
+def zipped(text: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x.csv", text)
+    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +54,11 @@ def bases(tmp_path_factory) -> list[tuple[str, str, bytes, dict]]:
     found.append(("text", "x.txt", "\n".join(sentences).encode(), {}))
     found.append(("text", "x.txt", "\n".join(sentences).encode(), {"whole": True}))
     found.append(("bioasq", "x.json", json.dumps(squad(*sentences)).encode(), {}))
+    found += [(name, "x.obo", ONTOLOGY.encode(), {}) for name in ("hpo", "hpo_choices")]
+    found.append(("reuters", "x.tab", ("Category\tText\nd\tstring\nclass\t\n" + "".join(
+        f"earn\t{sentence} reuter\n" for sentence in sentences)).encode(), {}))
+    found.append(("tweets", "x.zip", zipped("source_id,text\n" + "".join(
+        f'a-{number},"{LONG}{number} http://x.y/z"\n' for number in range(20))), {}))
     questions = [{"id": str(number), "snippets": [{"text": sentence, "document": f"d{number % 4}"}],
                   "ideal_answer": [sentence[::-1]]} for number, sentence in enumerate(sentences)]
     found.append(("bioasq", "x.json", json.dumps({"questions": questions}, indent=1).encode(), {"answers": True}))
