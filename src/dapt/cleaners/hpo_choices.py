@@ -28,15 +28,19 @@ def words(text: str) -> set[str]:
 
 def branches(by_id: dict[str, hpo.Term]) -> dict[str, set[str]]:
     """For each term the branches under ROOT that it lies in, over all of its parents."""
-    known: dict[str, set[str]] = {}
-
-    def of(name: str) -> set[str]:
-        if name not in known:
-            parents = by_id[name].parents if name in by_id else []
-            known[name] = {name} if ROOT in parents else set().union(*(of(parent) for parent in parents))
-        return known[name]
-
-    return {name: of(name) for name in by_id}
+    children = defaultdict(list)
+    for term in by_id.values():
+        for parent in term.parents:
+            children[parent].append(term.id)
+    found: dict[str, set[str]] = {name: set() for name in by_id}
+    for branch in children[ROOT]:
+        below = [branch]
+        while below:
+            name = below.pop()
+            if branch not in found[name]:
+                found[name].add(branch)
+                below += children[name]
+    return found
 
 
 def by_hash(salt: str, names: list[str]) -> list[str]:
