@@ -48,7 +48,7 @@ def test_saved_model_loads_as_masked_lm_and_as_classifier_with_its_pooler(model_
     from transformers import AutoModelForSequenceClassification
 
     network, _ = load(model_folder)
-    save(network, pooler(model_folder), model_folder, tmp_path)
+    save(network, pooler(model_folder, "bert"), model_folder, tmp_path)
     again, audit = load(tmp_path)
     assert not audit.missing and not audit.head_missing
     assert all(torch.equal(value, dict(again.named_parameters())[name]) for name, value in network.named_parameters())
@@ -63,7 +63,7 @@ def test_saved_model_loads_as_masked_lm_and_as_classifier_with_its_pooler(model_
 def test_two_saves_are_the_same_bytes(model_folder, tmp_path):
     for name in ("one", "two"):
         network, _ = load(model_folder)
-        save(network, pooler(model_folder), model_folder, tmp_path / name)
+        save(network, pooler(model_folder, "bert"), model_folder, tmp_path / name)
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
 

@@ -55,7 +55,7 @@ def make_base(params: Params) -> dict:
     masked_lm.to(accelerator.device)
     figures: dict = {
         "parameters": audit.parameters, "missing": audit.missing, "unexpected": audit.unexpected,
-        "pooler": "present" if model.pooler(tokenizer_folder) else "missing",
+        "pooler": "present" if model.pooler(tokenizer_folder, loaded.base_model_prefix) else "missing",
         "unigram_loss": round(model.unigram_loss(text, labels, special), 4),
         "loss_before": round(mean_loss(accelerator, masked_lm, valid), 4), "repair": "none", "steps": 0}
     trained = not audit.head_missing and figures["loss_before"] < figures["unigram_loss"]
@@ -75,7 +75,7 @@ def make_base(params: Params) -> dict:
         figures["steps"] = len(course.train)
     figures["loss_after"] = round(mean_loss(accelerator, masked_lm, valid), 4)
     with whole_folder(MODELS / "base") as folder:
-        model.save(loaded.cpu(), model.pooler(tokenizer_folder), tokenizer_folder, folder)
+        model.save(loaded.cpu(), model.pooler(tokenizer_folder, loaded.base_model_prefix), tokenizer_folder, folder)
     return figures | {"made_from": made_from(RAW_MODEL, TOKENS / params.control),
                       "model_sha256": sha256(MODELS / "base" / "model.safetensors")}
 

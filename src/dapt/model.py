@@ -1,7 +1,9 @@
 """Masked language models: loaded and audited, the head computed at predicted positions only, saved with the parent's
 pooler."""
 
+import os
 import shutil
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,14 @@ from dapt.batches import IGNORED, Batch
 from dapt.errors import UserError
 from dapt.tokenize import Special, Tokens
 
-HEADS = {"bert": "cls"}  # model type → the module that turns hidden states into logits
+HEADS = {  # model type → the modules that turn the encoder's hidden states into logits, in turn, the decoder last
+    "bert": ("cls",),
+    "distilbert": ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
+    "roberta": ("lm_head",),
+    "electra": ("generator_predictions", "generator_lm_head"),
+    "deberta-v2": ("cls",),
+    "modernbert": ("head", "decoder"),
+}
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
@@ -45,8 +54,8 @@ def load(folder: Path, seed: int = 0) -> tuple[PreTrainedModel, Audit]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model, info = AutoModelForMaskedLM.from_pretrained(
-                str(folder), attn_implementation="sdpa", dtype=torch.float32, output_loading_info=True,
-                local_files_only=True, trust_remote_code=False)
+                str(folder), dtype=torch.float32, output_loading_info=True, local_files_only=True,
+                trust_remote_code=False)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(f"{folder} does not load as a masked language model: {str(error).splitlines()[0]}") from error
     return model, Audit(model.num_parameters(), sorted(info["missing_keys"]), sorted(info["unexpected_keys"]))
@@ -58,18 +67,30 @@ def check_fits(model: PreTrainedModel, special: Special, window: int) -> None:
     if special.vocabulary > config.vocab_size:
         raise UserError(f"the tokenizer has {special.vocabulary} tokens, the model embeddings for {config.vocab_size}; "
                         "they do not belong together")
-    if window > getattr(config, "max_position_embeddings", window):
-        raise UserError(f"windows of {window} tokens are longer than the model's {config.max_position_embeddings} "
-                        "positions; make train.window and evaluate.window smaller")
+    usable = getattr(config, "max_position_embeddings", window) - first_position(model)
+    if window > usable:
+        raise UserError(f"windows of {window} tokens are longer than the model's {usable} positions; make train.window "
+                        "and evaluate.window smaller")
 
 
-def pooler(folder: Path) -> dict[str, torch.Tensor]:
-    """The pooler's weights in a checkpoint, under the names that a model with an encoder inside gives them."""
+def first_position(model: PreTrainedModel) -> int:
+    """The position id of a text's first token: RoBERTa and its kin count on from the id of their padding."""
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return 0 if padding is None else padding + 1
+
+
+def pooler(folder: Path, encoder: str) -> dict[str, torch.Tensor]:
+    """The pooler's weights in a checkpoint, under the names that a model with an encoder inside gives them.
+
+    `encoder` is what such a model calls it ("bert"). In a checkpoint of a bare encoder no name begins so.
+    """
     path = folder / "model.safetensors"
     if not path.is_file():
         return {}
     with safe_open(path, "pt") as weights:
-        return {name if "." in name.split("pooler.")[0] else f"bert.{name}": weights.get_tensor(name)
+        bare = not any(name.startswith(f"{encoder}.") for name in weights.keys())
+        return {f"{encoder}.{name}" if bare else name: weights.get_tensor(name)
                 for name in weights.keys() if "pooler." in name}
 
 
@@ -88,35 +109,87 @@ def save(model: PreTrainedModel, extra: dict[str, torch.Tensor], tokenizer: Path
         raise UserError(f"cannot write {folder}: {error}; free space there and run again") from error
 
 
+def head_of(model: PreTrainedModel) -> tuple[str, ...]:
+    """The model's row in HEADS; empty where there is none, or where the encoder cannot keep texts of a window apart."""
+    if getattr(model.config, "conv_kernel_size", 0):  # DeBERTa-v2 xlarge convolves over neighbours, of whatever text
+        return ()
+    if model.config.model_type == "deberta-v2" and not model.config.legacy:
+        return ("lm_predictions",)
+    return HEADS.get(model.config.model_type, ())
+
+
 class MaskedLM(nn.Module):
     """A masked language model whose head sees only the positions that are predicted, and whose attention stays within
-    each text of a window."""
+    each text of a window. A model that is not in HEADS is given one text a row, and its head sees every position."""
 
     def __init__(self, model: PreTrainedModel, dropout: float = 0.0):
         super().__init__()
         self.model = model
-        self.head = HEADS.get(model.config.model_type)
-        if self.head is None:
-            raise UserError(f"models of type {model.config.model_type} are not known here; known: {', '.join(HEADS)}")
+        self.head = head_of(model)
+        if self.head:
+            model.set_attn_implementation("sdpa")  # eager attention would add a boolean mask to the scores
+        elif os.environ.get("RANK", "0") == "0":
+            print(f"a model of type {model.config.model_type} is not packed here: each text has a row of its own and "
+                  f"the head runs at every position, which is right but slower; packed are {', '.join(HEADS)} "
+                  "(without convolution)", file=sys.stderr)
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = dropout
+            elif isinstance(getattr(module, "attention_dropout", None), int | float):  # ModernBERT's, a bare number
+                module.attention_dropout = dropout
 
     def head_parameters(self) -> dict[str, nn.Parameter]:
-        """The head without the decoder's weight, which is the word embeddings'."""
-        embeddings = self.model.get_input_embeddings().weight
+        """All outside the encoder: the head, without the decoder's weight where that is the word embeddings'."""
         return {name: value for name, value in self.model.named_parameters()
-                if name.startswith(f"{self.head}.") and value is not embeddings}
+                if not name.startswith(f"{self.model.base_model_prefix}.")}
 
     def forward(self, ids, segments, positions, picks, labels):
         """int64 tensors as in Batch → the loss of each pick, fp32 [rows * K], 0 where IGNORED, and its logits."""
         rows, size = ids.shape
-        same_text = segments[:, None, :, None] == segments[:, None, None, :]
-        hidden = self.model.base_model(input_ids=ids, attention_mask=same_text, position_ids=positions).last_hidden_state
         flat = (picks + torch.arange(rows, device=ids.device)[:, None] * size).flatten()
-        logits = getattr(self.model, self.head)(hidden.flatten(0, 1).index_select(0, flat)).float()
+        if self.head:
+            hidden = self.encode(ids, segments, positions).flatten(0, 1).index_select(0, flat)
+            logits = self.logits(hidden).float()
+        else:
+            ids, real, place = unpacked(ids, segments, positions)
+            dense = self.model(input_ids=ids, attention_mask=real).logits
+            logits = dense.flatten(0, 1).index_select(0, place[flat]).float()
         losses = F.cross_entropy(logits, labels.flatten(), reduction="none", ignore_index=IGNORED)
         return losses, logits
+
+    def encode(self, ids, segments, positions):
+        """Hidden states [rows, size, width] of windows whose texts do not see each other."""
+        encoder, config = self.model.base_model, self.model.config
+        mask = segments[:, None, :, None] == segments[:, None, None, :]
+        if config.model_type == "deberta-v2":  # only the inner encoder takes a mask of pairs
+            return encoder.encoder(encoder.embeddings(ids, position_ids=positions), mask).last_hidden_state
+        if config.model_type == "modernbert":  # its local layers look `sliding_window` tokens to either side
+            near = (positions[:, None, :, None] - positions[:, None, None, :]).abs() <= config.sliding_window
+            mask = {"full_attention": mask, "sliding_attention": mask & near}
+        positions = positions + first_position(self.model)
+        return encoder(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
+
+    def logits(self, hidden):
+        """[picks, width] → [picks, vocabulary]."""
+        for name in self.head:
+            module = getattr(self.model, name)
+            tied = (self.model.get_input_embeddings(),) if name == "lm_predictions" else ()  # it has no decoder itself
+            hidden = module(hidden, *tied)
+        return hidden
+
+
+def unpacked(ids, segments, positions):
+    """Windows [rows, size] → one text a row: ids (0 behind the text) and which are real, int64 [texts, longest]; and
+    where each slot of the windows went, int64 [rows * size], counted over all rows (padding: to the start of a text).
+    """
+    real = (segments > 0).flatten()
+    text = ((positions.flatten() == 0) & real).cumsum(0) - 1
+    shape = int(text[-1]) + 1, int(positions.max()) + 1
+    place = text * shape[1] + positions.flatten()
+    rows, mask = (ids.new_zeros(shape) for _ in range(2))
+    rows.view(-1)[place[real]] = ids.flatten()[real]
+    mask.view(-1)[place[real]] = 1
+    return rows, mask, place
 
 
 def state(masked_lm: MaskedLM) -> dict[str, torch.Tensor]:
@@ -144,8 +217,8 @@ def unigram_loss(known: Tokens, labels: np.ndarray, special: Special) -> float:
 
 
 def transplant(model: MaskedLM, donor: PreTrainedModel) -> None:
-    """Copy the donor's head (its decoder is tied to the word embeddings and stays the model's own)."""
-    theirs = dict(donor.named_parameters())
+    """Copy the donor's head (a decoder that is tied to the word embeddings stays the model's own)."""
+    theirs = dict(donor.named_parameters(remove_duplicate=False))
     for name, value in model.head_parameters().items():
         if name not in theirs or theirs[name].shape != value.shape:
             raise UserError(f"the donor has no {name} of shape {list(value.shape)}: it must have the base's type, "

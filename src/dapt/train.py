@@ -81,7 +81,7 @@ def train(params: Params, domain: str) -> None:
             look(step, course)
         if main and step in settings.keep:
             with whole_folder(state / f"checkpoint-{step}") as folder:
-                model.save(loaded, model.pooler(base), base, folder)
+                model.save(loaded, model.pooler(base, loaded.base_model_prefix), base, folder)
         if main and step % settings.save_every == 0 and step < settings.steps:
             resume.save(state, step, model.state(masked_lm) | optimizer_tensors(optim), vars(course))
         return False
@@ -103,7 +103,7 @@ def train(params: Params, domain: str) -> None:
         if not main:
             return
         with whole_folder(MODELS / domain) as folder:
-            model.save(loaded.cpu(), model.pooler(base), base, folder)
+            model.save(loaded.cpu(), model.pooler(base, loaded.base_model_prefix), base, folder)
             for step in settings.keep:
                 shutil.copytree(state / f"checkpoint-{step}", folder / f"checkpoint-{step}")
         write_curve(CURVES / f"{domain}.csv", domain, course)
