@@ -42,7 +42,7 @@ class Audit:
 
     @property
     def head_missing(self) -> bool:
-        return any(not name.endswith("decoder.weight") for name in self.missing)
+        return bool(self.missing)  # a tied decoder is not missing
 
 
 def load(folder: Path, seed: int = 0) -> tuple[PreTrainedModel, Audit]:
@@ -130,8 +130,8 @@ class MaskedLM(nn.Module):
             model.set_attn_implementation("sdpa")  # eager attention would add a boolean mask to the scores
         elif os.environ.get("RANK", "0") == "0":
             print(f"a model of type {model.config.model_type} is not packed here: each text has a row of its own and "
-                  f"the head runs at every position, which is right but slower; packed are {', '.join(HEADS)} "
-                  "(without convolution)", file=sys.stderr)
+                  f"the head runs at every position, which is right but slower; packed are {', '.join(HEADS)}, "
+                  "without convolutions", file=sys.stderr)
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = dropout
@@ -148,12 +148,9 @@ class MaskedLM(nn.Module):
         rows, size = ids.shape
         flat = (picks + torch.arange(rows, device=ids.device)[:, None] * size).flatten()
         if self.head:
-            hidden = self.encode(ids, segments, positions).flatten(0, 1).index_select(0, flat)
-            logits = self.logits(hidden).float()
+            logits = self.logits(self.encode(ids, segments, positions).flatten(0, 1).index_select(0, flat)).float()
         else:
-            ids, real, place = unpacked(ids, segments, positions)
-            dense = self.model(input_ids=ids, attention_mask=real).logits
-            logits = dense.flatten(0, 1).index_select(0, place[flat]).float()
+            logits = self.dense(ids, segments, positions, flat).float()
         losses = F.cross_entropy(logits, labels.flatten(), reduction="none", ignore_index=IGNORED)
         return losses, logits
 
@@ -176,6 +173,12 @@ class MaskedLM(nn.Module):
             tied = (self.model.get_input_embeddings(),) if name == "lm_predictions" else ()  # it has no decoder itself
             hidden = module(hidden, *tied)
         return hidden
+
+    @torch.compiler.disable  # every batch has another shape
+    def dense(self, ids, segments, positions, flat):
+        """Logits [picks, vocabulary] at the slots `flat` of the windows, from the model's own forward, one text a row."""
+        ids, real, place = unpacked(ids, segments, positions)
+        return self.model(input_ids=ids, attention_mask=real).logits.flatten(0, 1).index_select(0, place[flat])
 
 
 def unpacked(ids, segments, positions):
