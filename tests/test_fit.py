@@ -6,7 +6,7 @@ from accelerate import Accelerator
 
 from dapt.batches import IGNORED, training_batch, valid_batches, windows
 from dapt.errors import UserError
-from dapt.fit import Diverged, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors, real_tokens, shares
+from dapt.fit import Diverged, compile_static, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors, real_tokens, shares
 from dapt.model import MaskedLM, load, restore, state, tensors
 from dapt.schedule import Schedule
 
@@ -178,3 +178,23 @@ def test_a_run_that_is_asked_to_leave_visits_once_more_and_ends(model_folder, ba
     course = fit(Accelerator(cpu=True), MaskedLM(load(model_folder)[0]), batch_of, SCHEDULE, "test", never, visit,
                  leave=lambda: next(asked, True))
     assert visits == [(3, 3, True)] and len(course.train) == 3
+
+
+def test_compiled_it_is_the_same_training_and_repeatable(model_folder, batch_of):
+    def run(compiled):
+        masked_lm = MaskedLM(load(model_folder)[0])
+        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never, compiled=compiled)
+        return course.train, weights(masked_lm)
+
+    try:
+        (plain, _), (first, one), (second, other) = run(False), run(True), run(True)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert first == pytest.approx(plain, rel=1e-4) and first == second
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_without_a_compiler_compilation_is_refused(monkeypatch, model_folder):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="train.compile needs a C\\+\\+ compiler"):
+        compile_static(MaskedLM(load(model_folder)[0]))

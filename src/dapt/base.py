@@ -57,7 +57,7 @@ def make_base(params: Params) -> dict:
     figures: dict = {
         "parameters": audit.parameters, "missing": audit.missing, "unexpected": audit.unexpected,
         "pooler": "present" if model.pooler(tokenizer_folder) else "missing",
-        "unigram_loss": round(model.unigram_loss(text, labels, special), 4),
+        "unigram_loss": round(model.unigram_loss(np.bincount(text.ids, minlength=special.vocabulary), labels), 4),
         "loss_before": round(mean_loss(accelerator, masked_lm, valid), 4), "repair": "none", "steps": 0}
     trained = not audit.head_missing and figures["loss_before"] < figures["unigram_loss"]
     if not trained and settings.model.donor:
