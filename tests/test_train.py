@@ -1,7 +1,11 @@
-"""`dapt train` as a process, on a small repository made of the fixtures: killed, stopped and started again."""
+"""`dapt train` as a process, on a small repository made of the fixtures: killed, stopped and started again.
+
+DAPT_KILLS sets how often the run is killed (3 times without it, at most 19).
+"""
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -77,10 +81,11 @@ def wait_for_checkpoint(folder: Path, step: int) -> None:
 
 
 def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupted, tmp_path):
-    folder = copy(ground, tmp_path / "run")
-    for step in (3, 21, 42):
+    folder, chance = copy(ground, tmp_path / "run"), random.Random(2)
+    for step in sorted(chance.sample(range(3, STEPS, 3), int(os.environ.get("DAPT_KILLS", "3")))):
         process = start(folder)
         wait_for_checkpoint(folder, step)
+        time.sleep(chance.random() / 20)  # a step, a look at valid, or a checkpoint half written
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
@@ -135,6 +140,16 @@ def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path)
     ours, theirs = ((path / "data/curves/biomed.csv").read_text().splitlines()[1:] for path in (folder, uninterrupted))
     for one, other in zip(ours, theirs, strict=True):
         assert float(one.split(",")[1]) == pytest.approx(float(other.split(",")[1]), abs=2e-3), (one, other)
+
+
+def test_activations_that_are_computed_again_give_the_same_model(ground, uninterrupted, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.gradient_checkpointing": True})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    weights = "models/biomed/model.safetensors"
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
 
 
 def test_a_run_that_diverges_names_the_step_the_documents_and_the_checkpoint(ground, tmp_path):

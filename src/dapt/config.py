@@ -132,6 +132,7 @@ class Train(Settings):
     seed: Annotated[int, Field(ge=0)]
     threads: Count
     precision: Literal["auto", "fp32", "bf16", "fp16"]
+    gradient_checkpointing: bool = False  # activations are computed again backwards: less memory, a third more time
     compile: bool = False  # torch.compile: half a minute to start, up to twice as fast for small models
     deterministic: bool = False  # torch's deterministic algorithms: on a GPU, a resumed run needs them for equal bits
     valid_every: Count  # steps

@@ -17,7 +17,7 @@ from dapt.batches import IGNORED, Batch
 from dapt.errors import UserError
 from dapt.memory import keep_freed_memory
 from dapt.model import MaskedLM, tensors
-from dapt.precision import decide, this_device
+from dapt.precision import check_built_for, decide, this_device
 from dapt.progress import Progress
 from dapt.schedule import Schedule
 
@@ -205,5 +205,7 @@ def accelerator_for(asked: str, threads: int) -> Accelerator:
     """Accelerate in the precision that this device decides on, with the threads that decide the bits."""
     keep_freed_memory()
     torch.set_num_threads(threads)
-    precision = decide(asked, this_device())
+    device = this_device()
+    check_built_for(device)
+    precision = decide(asked, device)
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=not torch.cuda.is_available())

@@ -63,6 +63,8 @@ def train(params: Params, domain: str) -> None:
     loaded, audit = model.load(base, settings.seed)
     model.check_fits(loaded, special, settings.window)
     masked_lm = MaskedLM(loaded, settings.dropout)
+    if settings.gradient_checkpointing:
+        loaded.gradient_checkpointing_enable()
     precision = accelerator.mixed_precision.replace("no", "fp32")
     inputs = made_from(TOKENS / domain, base)
     code = [sha256(Path(__file__).parent / f"{name}.py") for name in DECIDING]
