@@ -128,6 +128,7 @@ class Train(Settings):
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     mask: Share  # share of tokens predicted
+    whole_words: bool = False  # predicts words whole, not tokens
     dropout: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0)]
     threads: Count

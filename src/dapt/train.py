@@ -22,7 +22,7 @@ from dapt.fit import Course, Diverged, accelerator_for, fit, mean_loss, optimize
 from dapt.model import MaskedLM
 from dapt.paths import CURVES, METRICS, MODELS, TOKENS
 from dapt.schedule import Schedule, length
-from dapt.tokenize import load_tokenizer, read_tokens
+from dapt.tokenize import goes_on, load_tokenizer, read_tokens
 
 DECIDING = ("batches", "fit", "model", "schedule", "train")  # changed, these begin a run anew
 ENDS = 10  # steps whose mean is the first, and the last, training loss
@@ -53,7 +53,8 @@ def train(params: Params, domain: str) -> None:
                         "make it a multiple")
     torch.use_deterministic_algorithms(settings.deterministic)
     base = MODELS / "base"
-    _, special = load_tokenizer(base)
+    tokenizer, special = load_tokenizer(base)
+    continuing = goes_on(tokenizer) if settings.whole_words else None
     text, valid_text = (read_tokens(TOKENS / domain, name, special) for name in ("train", "valid"))
     windows = batches.windows(text, settings.window)
     steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch,
@@ -74,7 +75,8 @@ def train(params: Params, domain: str) -> None:
               f"{steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
 
     def batch_of(step: int) -> batches.Batch:
-        return batches.training_batch(text, windows, special, settings.batch, settings.mask, settings.seed, step)
+        return batches.training_batch(text, windows, special, settings.batch, settings.mask, settings.seed, step,
+                                      continuing)
 
     def look(step: int, course: Course) -> None:
         course.valid.append((step, mean_loss(accelerator, masked_lm, valid)))
