@@ -118,3 +118,31 @@ def test_validation_windows_are_spread_over_the_whole_set(tokens, special):
     segments = np.concatenate([batch.segments.max(1) for batch in found])
     assert segments.min() < segments.max()  # long pieces alone, and short ones together
     assert sum(len(batch.ids) for batch in valid_batches(tokens, special, 32, 4, 10**6, 0.15)) == len(chosen)
+
+
+def test_whole_words_are_predicted_whole_and_at_about_the_rate(tokens, special):
+    chosen = windows(tokens, 64)
+    chance = np.random.default_rng(3)
+    goes_on = chance.random(special.vocabulary) < 0.4
+    predicted, text = 0, 0
+    for step in range(40):
+        batch = training_batch(tokens, chosen, special, 4, 0.15, 0, step, goes_on)
+        plain = training_batch(tokens, chosen, special, 4, 0.15, 0, step)
+        original = plain.ids.copy()
+        np.put_along_axis(original, plain.picks, np.where(plain.labels >= 0, plain.labels, np.take_along_axis(
+            original, plain.picks, axis=1)), axis=1)
+        for row in range(4):
+            inside = (batch.positions[row] > 0) & (original[row] != special.sep) & (batch.segments[row] > 0)
+            words, word = [], []
+            for slot in range(64):  # words told by a plain walk along the row
+                if inside[slot] and goes_on[original[row, slot]] and inside[slot - 1] and word:
+                    word.append(slot)
+                    continue
+                words.append(word)
+                word = [slot] if inside[slot] else []
+            words = [set(word) for word in [*words, word] if word]
+            used = set(batch.picks[row][batch.labels[row] >= 0].tolist())
+            assert all(word <= used or not word & used for word in words)
+            assert used <= set().union(*words)
+            predicted, text = predicted + len(used), text + int(inside.sum())
+    assert 0.12 < predicted / text < 0.15

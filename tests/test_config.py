@@ -55,5 +55,11 @@ def test_a_corpus_must_have_sources_in_the_active_profile_alone():
 
 
 def test_a_missing_setting_is_named():
-    with pytest.raises(UserError, match="profiles.sample.train.steps: missing"):
-        config.parse(TEXT.replace("      steps: 300", "", 1))
+    with pytest.raises(UserError, match="profiles.sample.train.batch: missing"):
+        config.parse(TEXT.replace("      batch: 32 ", "      #", 1))
+
+
+@pytest.mark.parametrize("length", ["", "steps: 300\n      epochs: 1.0"])
+def test_a_training_has_one_length(length):
+    with pytest.raises(UserError, match="profiles.sample.train: must have one of steps, epochs and tokens"):
+        config.parse(TEXT.replace("steps: 300", length, 1))

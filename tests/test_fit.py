@@ -6,8 +6,9 @@ from accelerate import Accelerator
 
 from dapt.batches import IGNORED, training_batch, valid_batches, windows
 from dapt.errors import UserError
-from dapt.fit import Schedule, fit, mean_loss, optimizer, optimizer_tensors, real_tokens
+from dapt.fit import Diverged, compile_static, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors, real_tokens, shares
 from dapt.model import MaskedLM, load, restore, state, tensors
+from dapt.schedule import Schedule
 
 SCHEDULE = Schedule(steps=12, lr=1e-3, warmup=3, weight_decay=0.01, clip=1.0)
 
@@ -24,22 +25,6 @@ def never(*_) -> bool:
 
 def weights(masked_lm) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in state(masked_lm).items()}
-
-
-def test_learning_rates_are_those_of_transformers_linear_schedule():
-    from transformers import get_linear_schedule_with_warmup
-
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    optim = torch.optim.SGD([parameter], lr=SCHEDULE.lr)
-    reference = get_linear_schedule_with_warmup(optim, SCHEDULE.warmup, SCHEDULE.steps)
-    for step in range(SCHEDULE.steps):
-        # theirs begins at 0, a step without effect; ours is theirs one step on during warm-up
-        if step >= SCHEDULE.warmup:
-            assert SCHEDULE.rate(step) == pytest.approx(reference.get_last_lr()[0])
-        else:
-            assert SCHEDULE.rate(step) == pytest.approx(SCHEDULE.lr * (step + 1) / SCHEDULE.warmup)
-        optim.step()
-        reference.step()
 
 
 def test_the_loop_is_plain_torch(model_folder, batch_of):
@@ -74,7 +59,7 @@ def test_two_runs_are_bit_equal_and_so_is_one_stopped_and_resumed(model_folder, 
         if start:
             restore(masked_lm, start[0])
 
-        def visit(step, optim, course):
+        def visit(step, optim, course, leaving):
             saved[step] = ({**weights(masked_lm), **{name: value.clone() for name, value in optimizer_tensors(optim).items()}},
                            course, step)
             return step == stop
@@ -122,9 +107,94 @@ def test_tokens_counted_are_those_of_the_text(tokens, special):
     assert epoch == len(tokens.ids)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(model_folder, batch_of):
+def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(model_folder, batch_of):
     masked_lm = MaskedLM(load(model_folder)[0])
-    with torch.no_grad():
-        masked_lm.model.cls.predictions.bias.fill_(math.nan)
-    with pytest.raises(UserError, match="not finite"):
-        fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never)
+
+    def broken(step):
+        if step == 7:
+            with torch.no_grad():
+                masked_lm.model.cls.predictions.bias.fill_(math.nan)
+        return batch_of(step)
+
+    with pytest.raises(Diverged, match="not finite in step 8"):
+        fit(Accelerator(cpu=True), masked_lm, broken, SCHEDULE, "test", never, never)
+
+
+def test_parts_of_a_batch_add_up_to_it(model_folder, batch_of):
+    whole, course = (MaskedLM(load(model_folder)[0]) for _ in range(2)), []
+    models = list(whole)
+    for masked_lm, parts in zip(models, (1, 4)):
+        course.append(fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never, parts=parts))
+    assert course[1].train == pytest.approx(course[0].train, rel=1e-5)
+    for name, value in weights(models[0]).items():
+        if not name.endswith("key.bias"):  # its gradient is 0 but for rounding, which Adam blows up
+            assert torch.allclose(value, state(models[1])[name], atol=1e-5), name
+
+
+def test_all_shares_of_all_processes_are_the_batch(batch_of):
+    batch = batch_of(0)
+    for world, parts in ((1, 1), (2, 2), (4, 1), (1, 8)):
+        pieces = [piece for rank in range(world) for piece in shares(batch, rank, world, parts)]
+        assert len(pieces) == world * parts
+        assert (torch.cat([torch.from_numpy(piece.ids) for piece in pieces]).numpy() == batch.ids).all()
+
+
+def test_out_of_memory_halves_the_parts_and_keeps_the_batch(model_folder, batch_of, capsys):
+    """As on a small GPU: a forward pass of more than two rows fails."""
+    small, plain = MaskedLM(load(model_folder)[0]), MaskedLM(load(model_folder)[0])
+    forward = small.forward
+
+    def limited(ids, *rest):
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(ids, *rest)
+
+    small.forward = limited
+    course = fit(Accelerator(cpu=True), small, batch_of, SCHEDULE, "test", never, never)
+    reference = fit(Accelerator(cpu=True), plain, batch_of, SCHEDULE, "test", never, never)
+    assert course.train == pytest.approx(reference.train, rel=1e-5)
+    assert capsys.readouterr().out == "".join(
+        f"test: out of memory; the batch is taken in {parts} parts from now on\n" for parts in (2, 4))
+
+
+def test_out_of_memory_with_a_single_window_is_the_users_to_mend():
+    for parts, share, world in ((8, 8, 1), (1, 8, 2)):
+        with pytest.raises(UserError, match="out of memory with"):
+            halved(parts, share, world, torch.OutOfMemoryError())
+    assert halved(2, 8, 1, torch.OutOfMemoryError()) == 4
+
+
+def test_fp16_has_failed_after_three_skips_at_scale_one():
+    assert not hopeless(2, 1.0) and not hopeless(7, 2.0) and hopeless(3, 1.0)
+
+
+def test_a_run_that_is_asked_to_leave_visits_once_more_and_ends(model_folder, batch_of):
+    visits, asked = [], iter([False, False, True])
+
+    def visit(step, optim, course, leaving):
+        visits.append((step, len(course.train), leaving))
+        return leaving
+
+    course = fit(Accelerator(cpu=True), MaskedLM(load(model_folder)[0]), batch_of, SCHEDULE, "test", never, visit,
+                 leave=lambda: next(asked, True))
+    assert visits == [(3, 3, True)] and len(course.train) == 3
+
+
+def test_compiled_it_is_the_same_training_and_repeatable(model_folder, batch_of):
+    def run(compiled):
+        masked_lm = MaskedLM(load(model_folder)[0])
+        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never, compiled=compiled)
+        return course.train, weights(masked_lm)
+
+    try:
+        (plain, _), (first, one), (second, other) = run(False), run(True), run(True)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert first == pytest.approx(plain, rel=1e-4) and first == second
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_without_a_compiler_compilation_is_refused(monkeypatch, model_folder):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="train.compile needs a C\\+\\+ compiler"):
+        compile_static(MaskedLM(load(model_folder)[0]))

@@ -1,7 +1,7 @@
 import pytest
 
 from dapt.errors import UserError
-from dapt.precision import Device, decide
+from dapt.precision import Device, check_built_for, decide
 
 TURING = Device("cuda", "NVIDIA GeForce RTX 2080 Ti", bf16=False, fp16=True)
 HOPPER = Device("cuda", "NVIDIA H100", bf16=True, fp16=True)
@@ -19,3 +19,23 @@ def test_auto_is_the_best_that_the_device_has(device, precision):
 def test_what_the_device_lacks_is_refused_with_its_name(asked, device):
     with pytest.raises(UserError, match=f"{asked}.*{device.name}"):
         decide(asked, device)
+
+
+TURING_ON = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "compute_120")
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 3), (12, 0), (12, 1)])
+def test_cards_that_torch_has_code_for_pass(capability):
+    check_built_for(Device("cuda", "a card", True, True, capability, TURING_ON))
+
+
+@pytest.mark.parametrize("name, capability, built_for", [
+    ("NVIDIA GeForce GTX 1080 Ti", (6, 1), TURING_ON), ("a later card", (13, 0), TURING_ON[:-1])])
+def test_a_card_without_code_is_named_with_what_to_ask_for(name, capability, built_for):
+    with pytest.raises(UserError, match=f"{name} has compute capability {capability[0]}.{capability[1]}, .* has code from 7.5 "
+                                        "on .*--constraint=2080ti"):
+        check_built_for(Device("cuda", name, False, True, capability, built_for))
+
+
+def test_a_processor_needs_no_code_for_a_card():
+    check_built_for(Device("cpu", "this processor", True, False))

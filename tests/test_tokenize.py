@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from conftest import sentences
+from tokenizers import Tokenizer, models
 
 from dapt.errors import UserError
-from dapt.tokenize import encode, encode_tokens, load_tokenizer, read_tokens, write_tokens
+from dapt.tokenize import encode, encode_tokens, goes_on, load_tokenizer, read_tokens, write_tokens
 
 
 def test_ids_are_those_of_transformers(model_folder):
@@ -43,3 +44,17 @@ def test_a_folder_without_or_with_a_damaged_tokenizer_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
         load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("marks, expected", [
+    (["[UNK]", "heart", "##y", "un"], [False, False, True, False]),
+    (["<unk>", "Ġheart", "y", "Ġun"], [True, False, True, False]),
+    (["<unk>", "▁heart", "y", "▁un"], [True, False, True, False])])
+def test_tokens_that_go_on_with_a_word(marks, expected):
+    vocabulary = {mark: number for number, mark in enumerate(marks)}
+    assert goes_on(Tokenizer(models.WordLevel(vocabulary, unk_token=marks[0]))).tolist() == expected
+
+
+def test_a_tokenizer_without_marks_has_no_whole_words():
+    with pytest.raises(UserError, match="train.whole_words"):
+        goes_on(Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]")))

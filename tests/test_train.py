@@ -1,7 +1,12 @@
-"""`dapt train` as a process, on a small repository made of the fixtures: killed, stopped and started again."""
+"""`dapt train` as a process, on a small repository made of the fixtures: killed, stopped and started again.
+
+DAPT_KILLS sets how often the run is killed (3 times without it, at most 19).
+"""
 
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -76,10 +81,11 @@ def wait_for_checkpoint(folder: Path, step: int) -> None:
 
 
 def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupted, tmp_path):
-    folder = copy(ground, tmp_path / "run")
-    for step in (3, 21, 42):
+    folder, chance = copy(ground, tmp_path / "run"), random.Random(2)
+    for step in sorted(chance.sample(range(3, STEPS, 3), int(os.environ.get("DAPT_KILLS", "3")))):
         process = start(folder)
         wait_for_checkpoint(folder, step)
+        time.sleep(chance.random() / 20)  # a step, a look at valid, or a checkpoint half written
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
@@ -89,6 +95,73 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupt
     for name in ("models/biomed/model.safetensors", "models/biomed/checkpoint-10/model.safetensors", "metrics/train/biomed.json",
                  "data/curves/biomed.csv"):
         assert (folder / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, uninterrupted, tmp_path, number):
+    folder = copy(ground, tmp_path / "run")
+    process = start(folder)
+    wait_for_checkpoint(folder, 3)
+    process.send_signal(number)  # to `dapt train` alone, which passes it on
+    output = process.communicate()[0]
+    assert process.returncode == 75, output
+    left = int(re.search(r"biomed: asked to leave at step (\d+) of 60", output)[1])
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0 and f"resumed at step {left}" in output, output
+    weights = "models/biomed/model.safetensors"
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
+def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path):
+    """Two processes, stopped and gone on with as one, then as four: losses agree to rounding."""
+    folder = copy(ground, tmp_path / "run")
+
+    def run(processes: int, code: int) -> str:
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes),
+                   "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+                   "--num_cpu_threads_per_process", "1", "--module", "dapt.train", "biomed"]
+        if processes == 1:
+            command.remove("--main_process_port")
+            command.remove("0")
+        process = subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   env=os.environ | {"DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")},
+                                   start_new_session=True)
+        if code:
+            wait_for_checkpoint(folder, 3 if processes == 2 else 20)
+            os.killpg(process.pid, signal.SIGKILL)
+        output = process.communicate()[0]
+        assert bool(process.returncode) == bool(code), output
+        return output
+
+    run(2, code=-9)
+    run(4, code=-9)
+    assert "resumed at step" in run(1, code=0)
+    ours, theirs = ((path / "data/curves/biomed.csv").read_text().splitlines()[1:] for path in (folder, uninterrupted))
+    for one, other in zip(ours, theirs, strict=True):
+        assert float(one.split(",")[1]) == pytest.approx(float(other.split(",")[1]), abs=2e-3), (one, other)
+
+
+def test_activations_that_are_computed_again_give_the_same_model(ground, uninterrupted, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.gradient_checkpointing": True})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    weights = "models/biomed/model.safetensors"
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
+def test_a_run_that_diverges_names_the_step_the_documents_and_the_checkpoint(ground, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.lr": 1e30, "train.clip": 1e30})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 2 and "Traceback" not in output, output
+    found = re.search(r"the loss is not finite in step (\d+), on lines ([\d, ]+)(and others )?of data/split/biomed/train.jsonl; "
+                      r"the last good checkpoint is (the base|step-\d+)", output)
+    assert found, output
+    assert all(1 <= int(line) <= 100 for line in found[2].split(","))
 
 
 def test_no_steps_give_the_base(ground, tmp_path):

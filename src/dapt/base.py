@@ -12,9 +12,10 @@ from dapt import batches, config, model
 from dapt.batches import IGNORED
 from dapt.config import Params, Profile
 from dapt.files import made_from, sha256, whole_folder, write_json
-from dapt.fit import Course, Schedule, accelerator_for, fit, mean_loss
+from dapt.fit import Course, accelerator_for, fit, mean_loss
 from dapt.model import MaskedLM
 from dapt.paths import METRICS, MODELS, RAW_MODEL, TOKENS
+from dapt.schedule import Schedule
 from dapt.tokenize import load_tokenizer, read_tokens
 
 
@@ -26,7 +27,7 @@ def repair_head(masked_lm: MaskedLM, settings: Profile, batch_of, valid, acceler
         value.requires_grad_(True)
     schedule = Schedule(repair.max_steps, repair.lr, min(10, repair.max_steps), 0.0, settings.train.clip)
 
-    def visit(step: int, _, course: Course) -> bool:
+    def visit(step: int, _, course: Course, __) -> bool:
         course.valid.append((step, mean_loss(accelerator, masked_lm, valid)))
         values = [value for _, value in course.valid]
         late = values[-repair.patience:]
@@ -56,7 +57,7 @@ def make_base(params: Params) -> dict:
     figures: dict = {
         "parameters": audit.parameters, "missing": audit.missing, "unexpected": audit.unexpected,
         "pooler": "present" if model.pooler(tokenizer_folder, loaded.base_model_prefix) else "missing",
-        "unigram_loss": round(model.unigram_loss(text, labels, special), 4),
+        "unigram_loss": round(model.unigram_loss(np.bincount(text.ids, minlength=special.vocabulary), labels), 4),
         "loss_before": round(mean_loss(accelerator, masked_lm, valid), 4), "repair": "none", "steps": 0}
     trained = not audit.head_missing and figures["loss_before"] < figures["unigram_loss"]
     if not trained and settings.model.donor:

@@ -126,18 +126,23 @@ def windows_of_step(count: int, batch: int, seed: int, step: int) -> np.ndarray:
     return np.array([_order(count, seed, place // count)[place % count] for place in places.tolist()])
 
 
-def mask_rows(ids: np.ndarray, text: np.ndarray, rate: float, special: Special, rng: np.random.Generator):
+def mask_rows(ids: np.ndarray, text: np.ndarray, rate: float, special: Special, rng: np.random.Generator,
+              goes_on: np.ndarray | None = None):
     """BERT's masking (Devlin et al. 2019): of each row's text tokens a share `rate` is predicted; of these 80 % are
     replaced by [MASK], 10 % by a random token, 10 % stay.
 
     The count in a row is rate × tokens, rounded up or down at random so that it is right on average; its upper bound K
-    is the same for every batch, which keeps shapes static. Returns ids, picks and labels as in Batch.
+    is the same for every batch, which keeps shapes static. With `goes_on`, bool [vocabulary], true of a token that goes
+    on with the word before it, words are predicted whole, as many as fit into the count (BERT's whole-word masking).
+    Returns ids, picks and labels as in Batch.
     """
     rows, size = ids.shape
     most = int((size - 2) * rate) + 1
     count = np.minimum((text.sum(1) * rate + rng.random(rows)).astype(np.int64), most)
-    lottery = np.where(text, rng.random(ids.shape), 2.0)
-    picks = np.argsort(lottery, axis=1, kind="stable")[:, :most]
+    lottery = rng.random(ids.shape)
+    if goes_on is not None:
+        lottery, count = _whole_words(lottery, text, goes_on[ids], count)
+    picks = np.argsort(np.where(text, lottery, 2.0), axis=1, kind="stable")[:, :most]
     labels = np.take_along_axis(ids, picks, axis=1)
     fate, other = rng.random(picks.shape), rng.integers(0, special.vocabulary, picks.shape)
     shown = np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, labels))
@@ -147,13 +152,26 @@ def mask_rows(ids: np.ndarray, text: np.ndarray, rate: float, special: Special, 
     return masked, picks, np.where(used, labels, IGNORED)
 
 
+def _whole_words(lottery: np.ndarray, text: np.ndarray, goes_on: np.ndarray, count: np.ndarray):
+    """One number for all tokens of a word, and the largest count that cuts no word; arrays [rows, size] and [rows]."""
+    before = np.pad(text, ((0, 0), (1, 0)))[:, :-1]
+    begins = ~(goes_on & text & before)
+    first = np.maximum.accumulate(np.where(begins, np.arange(text.shape[1]), 0), axis=1)
+    lottery = np.take_along_axis(lottery, first, axis=1)
+    order = np.argsort(np.where(text, lottery, 2.0), axis=1, kind="stable")
+    words = np.take_along_axis(first, order, axis=1)
+    new_word = np.pad(words[:, 1:] != words[:, :-1], ((0, 0), (1, 1)), constant_values=True)  # [rows, size + 1]
+    place = np.where(new_word & (np.arange(text.shape[1] + 1) <= count[:, None]), np.arange(text.shape[1] + 1), 0)
+    return lottery, place.max(1)
+
+
 def training_batch(tokens: Tokens, chosen: Windows, special: Special, batch: int, rate: float, seed: int,
-                   step: int) -> Batch:
+                   step: int, goes_on: np.ndarray | None = None) -> Batch:
     """The whole batch of a step, for all processes; each takes its rows."""
     rows = windows_of_step(len(chosen), batch, seed, step)
     ids, segments, positions, source = fill(chosen, rows, tokens.ids, special)
     rng = np.random.Generator(np.random.Philox(key=[seed + (1 << 32), step]))
-    masked, picks, labels = mask_rows(ids, source >= 0, rate, special, rng)
+    masked, picks, labels = mask_rows(ids, source >= 0, rate, special, rng, goes_on)
     return Batch(masked, segments, positions, picks, labels)
 
 

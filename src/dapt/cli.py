@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", type=Path)
     evaluate.add_argument("--text", type=Path, help="JSON lines with a field text")
     evaluate.add_argument("--json", action="store_true")
+    audit = commands.add_parser("audit", help="what a checkpoint is as a masked language model, and if its head is trained")
+    audit.add_argument("--model", type=Path, required=True)
+    audit.add_argument("--json", action="store_true")
     sub["compare"].add_argument("--print", action="store_true", help="print the table that compare last wrote")
     plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
@@ -70,6 +73,8 @@ def dispatch(args: argparse.Namespace) -> None:
         if args.name or not args.text:
             raise UserError("--model goes with --text, and without a model's name")
         return import_module("dapt.evaluate").run_file(args.model, args.text, args.json)
+    if name == "audit":
+        return import_module("dapt.audit").run(args.model, args.json)
     root = repository(Path.cwd())
     if root is None:
         raise UserError(f"no dvc.yaml in {Path.cwd()} or above; go to the repository")

@@ -116,18 +116,26 @@ class Repair(Settings):
 
 
 class Train(Settings):
-    steps: Annotated[int, Field(ge=0)]
+    steps: Annotated[int, Field(ge=0)] | None = None  # its length: one of steps, epochs and tokens
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    tokens: Count | None = None  # of text, [CLS], [SEP] and padding not counted
     batch: Count  # windows a step, over all processes
+    parts: Count = 1  # in which a process takes its share of a batch, one after the other: less memory, the same batch
     window: Annotated[int, Field(ge=8)]  # tokens, [CLS] and [SEP] included
     lr: Annotated[float, Field(gt=0)]
+    schedule: Literal["linear", "cosine", "one-minus-sqrt"] = "linear"  # of the learning rate behind the warm-up
     warmup: Annotated[int, Field(ge=0)]  # steps
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     mask: Share  # share of tokens predicted
+    whole_words: bool = False  # predicts words whole, not tokens
     dropout: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0)]
     threads: Count
     precision: Literal["auto", "fp32", "bf16", "fp16"]
+    gradient_checkpointing: bool = False  # activations are computed again backwards: less memory, a third more time
+    compile: bool = False  # torch.compile: half a minute to start, up to twice as fast for small models
+    deterministic: bool = False  # torch's deterministic algorithms: on a GPU, a resumed run needs them for equal bits
     valid_every: Count  # steps
     valid_windows: Count  # at most, for the loss during training
     save_every: Count  # steps between checkpoints to resume from
@@ -135,9 +143,13 @@ class Train(Settings):
 
     @model_validator(mode="after")
     def fits(self):
+        if sum(length is not None for length in (self.steps, self.epochs, self.tokens)) != 1:
+            raise ValueError("must have one of steps, epochs and tokens")
+        if self.batch % self.parts:
+            raise ValueError(f"batch is {self.batch} windows, which {self.parts} parts do not divide")
         if self.steps and self.warmup > self.steps:
             raise ValueError(f"warmup is {self.warmup} steps, more than the {self.steps} steps there are")
-        if self.keep and max(self.keep) > self.steps:
+        if self.keep and self.steps is not None and max(self.keep) > self.steps:
             raise ValueError(f"keep names step {max(self.keep)}, but there are {self.steps} steps")
         return self
 

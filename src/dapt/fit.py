@@ -4,8 +4,10 @@ The loop knows nothing of domains or files: it is given a model, a function step
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from shutil import which
 
 import torch
 from accelerate import Accelerator
@@ -15,25 +17,11 @@ from dapt.batches import IGNORED, Batch
 from dapt.errors import UserError
 from dapt.memory import keep_freed_memory
 from dapt.model import MaskedLM, tensors
-from dapt.precision import decide, this_device
+from dapt.precision import check_built_for, decide, this_device
 from dapt.progress import Progress
+from dapt.schedule import Schedule
 
 READ_EVERY = 10  # steps between two looks at the losses, each of which makes a GPU wait
-
-
-@dataclass(frozen=True)
-class Schedule:
-    steps: int
-    lr: float
-    warmup: int
-    weight_decay: float
-    clip: float
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step: up in a line over `warmup` steps, then down in a line, to 0 behind the last step."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        return self.lr * (self.steps - step) / max(1, self.steps - self.warmup)
 
 
 @dataclass
@@ -44,6 +32,16 @@ class Course:
     valid: list[tuple[int, float]] = field(default_factory=list)
     tokens: int = 0  # seen, without [CLS], [SEP] and padding
     predicted: int = 0
+    skipped: int = 0  # steps that the fp16 scaler left out, since a gradient was too large for it
+    scaler: dict = field(default_factory=dict)
+
+
+class Diverged(UserError):
+    """The loss of a step, counted from 1, is not finite, or fp16 can't hold its gradients."""
+
+    def __init__(self, step: int, what: str = "the loss is not finite"):
+        super().__init__(f"{what} in step {step}; lower the learning rate, or set train.precision to fp32")
+        self.step, self.what = step, what
 
 
 def optimizer(parameters: Iterable[tuple[str, nn.Parameter]], weight_decay: float) -> torch.optim.AdamW:
@@ -69,13 +67,15 @@ def mean_loss(accelerator: Accelerator, model: MaskedLM, batches: Iterable[Batch
 
 
 def fit(accelerator: Accelerator, model: MaskedLM, batch_of: Callable[[int], Batch], schedule: Schedule, name: str,
-        pause: Callable[[int], bool], visit: Callable[[int, torch.optim.Optimizer, Course], bool],
-        start: tuple[dict[str, torch.Tensor], Course, int] | None = None) -> Course:
+        pause: Callable[[int], bool], visit: Callable[[int, torch.optim.Optimizer, Course, bool], bool],
+        start: tuple[dict[str, torch.Tensor], Course, int] | None = None, leave: Callable[[], bool] = lambda: False,
+        parts: int = 1, compiled: bool = False) -> Course:
     """Train the parameters of `model` that require a gradient, in place, and return the course.
 
-    `visit(steps done, optimizer, course)` is called where `pause(steps done)` is true, and behind the last step; it
-    stops the training by returning True. `start` is a state to go on from: the optimizer's tensors, the course so far
-    and the steps done.
+    `visit(steps done, optimizer, course, leaving)` is called where `pause(steps done)` is true, where `leave()` asks for
+    it, and behind the last step; it stops the training by returning True. `start` is a state to go on from: the
+    optimizer's tensors, the course so far and the steps done. A process takes its share of a batch in `parts`, one
+    after the other; where one does not fit into memory they are halved.
     """
     optim = optimizer(model.named_parameters(), schedule.weight_decay)
     course, first = Course(), 0
@@ -84,36 +84,100 @@ def fit(accelerator: Accelerator, model: MaskedLM, batch_of: Callable[[int], Bat
         restore(optim, state)
     prepared, optim = accelerator.prepare(model, optim)
     prepared.train()
-    rank, world = accelerator.process_index, accelerator.num_processes
+    forward = compile_static(prepared) if compiled else prepared
+    if course.scaler and accelerator.scaler:
+        accelerator.scaler.load_state_dict(course.scaler)
+    world, in_row = accelerator.num_processes, 0
     progress = Progress(name, schedule.steps, first, shown=accelerator.is_main_process)
     unread: list[torch.Tensor] = []
     for done in range(first + 1, schedule.steps + 1):
         batch = batch_of(done - 1)
-        share = len(batch.ids) // world
         predicted, seen = int((batch.labels != IGNORED).sum()), real_tokens(batch)
         for group in optim.param_groups:
             group["lr"] = schedule.rate(done - 1)
-        losses, _ = prepared(*tensors(batch.rows(rank * share, (rank + 1) * share), accelerator.device))
-        loss = losses.sum() / predicted
-        accelerator.backward(loss * world)  # gradients are averaged over the processes, the loss is a sum
+        while True:
+            try:
+                loss = backward(accelerator, prepared, forward, batch, predicted, parts)
+                break
+            except torch.OutOfMemoryError as error:
+                optim.zero_grad()
+                parts = halved(parts, len(batch.ids) // world, world, error)
+                print(f"{name}: out of memory; the batch is taken in {parts} parts from now on", flush=True)
+                torch.cuda.empty_cache()
         accelerator.clip_grad_norm_([value for value in prepared.parameters() if value.requires_grad], schedule.clip)
         optim.step()
         optim.zero_grad()
-        unread.append(loss.detach())
+        if accelerator.scaler:
+            in_row = in_row + 1 if accelerator.optimizer_step_was_skipped else 0
+            course.skipped += in_row > 0
+            if hopeless(in_row, accelerator.scaler.get_scale()):
+                raise Diverged(done, "the gradients are not finite, even unscaled,")
+        unread.append(loss)
         course.predicted += predicted
         course.tokens += seen
-        halt = pause(done) or done == schedule.steps
+        leaving = world == 1 and leave()
+        halt = pause(done) or done == schedule.steps or leaving
         if halt or len(unread) == READ_EVERY:
-            course.train += accelerator.reduce(torch.stack(unread), "sum").tolist()
+            asked = torch.tensor(float(leave()), device=accelerator.device)
+            *losses, asked = accelerator.reduce(torch.stack([*unread, asked]), "sum").tolist()
+            leaving = asked > 0  # of any process: they leave together
+            for step, value in enumerate(losses, done - len(losses) + 1):
+                if not accelerator.scaler and not math.isfinite(value):
+                    raise Diverged(step)
+            course.train += losses
             unread.clear()
-            if not all(map(math.isfinite, course.train[-READ_EVERY:])):
-                raise UserError(f"the loss is not finite by step {done}; lower the learning rate, or set "
-                                "train.precision to fp32")
         progress.advance(seen, loss=course.train[-1] if course.train else math.nan)
-        if halt and visit(done, optim, course):
-            break
+        if halt or leaving:
+            course.scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
+            if visit(done, optim, course, leaving):
+                break
     progress.close()
     return course
+
+
+def backward(accelerator: Accelerator, prepared: nn.Module, forward: nn.Module, batch: Batch, predicted: int,
+             parts: int) -> torch.Tensor:
+    """Add the gradients of this process's share of a batch; return its part of the loss a predicted token."""
+    world, total = accelerator.num_processes, torch.zeros((), device=accelerator.device)
+    pieces = list(shares(batch, accelerator.process_index, world, parts))
+    for piece in pieces:
+        with nullcontext() if piece is pieces[-1] else accelerator.no_sync(prepared):
+            losses, _ = forward(*tensors(piece, accelerator.device))
+            loss = losses.sum() / predicted
+            accelerator.backward(loss * world)  # gradients are averaged over the processes, the loss is a sum
+        total += loss.detach()
+    return total
+
+
+def shares(batch: Batch, rank: int, world: int, parts: int) -> Iterator[Batch]:
+    """The rows of process `rank` of `world`, in `parts` of equal size."""
+    size = len(batch.ids) // world // parts
+    for part in range(rank * parts, (rank + 1) * parts):
+        yield batch.rows(part * size, (part + 1) * size)
+
+
+def halved(parts: int, share: int, world: int, error: Exception) -> int:
+    """Twice as many parts of a process's share of rows, or a UserError where there is none smaller.
+
+    Several processes would not run out of memory in the same step: there the user must choose.
+    """
+    if world > 1 or share % (2 * parts):
+        raise UserError(f"out of memory with {share // parts} windows at a time; make train.parts larger, or train.batch "
+                        "or train.window smaller") from error
+    return 2 * parts
+
+
+def hopeless(skipped_in_row: int, scale: float) -> bool:
+    """Whether fp16 has failed: three steps in a row left out although the loss is scaled no more."""
+    return skipped_in_row >= 3 and scale <= 1
+
+
+def compile_static(model: nn.Module) -> nn.Module:
+    """Compiled for static shapes; deterministic algorithms, without which no two compiled runs agree."""
+    if not any(map(which, ("c++", "g++", "clang++"))):
+        raise UserError("train.compile needs a C++ compiler, and none is on PATH; install g++ or set it to false")
+    torch.use_deterministic_algorithms(True)
+    return torch.compile(model, dynamic=False)
 
 
 def real_tokens(batch: Batch) -> int:
@@ -141,5 +205,7 @@ def accelerator_for(asked: str, threads: int) -> Accelerator:
     """Accelerate in the precision that this device decides on, with the threads that decide the bits."""
     keep_freed_memory()
     torch.set_num_threads(threads)
-    precision = decide(asked, this_device())
+    device = this_device()
+    check_built_for(device)
+    precision = decide(asked, device)
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=not torch.cuda.is_available())

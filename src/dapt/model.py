@@ -212,11 +212,11 @@ def tensors(batch: Batch, device: torch.device | str = "cpu") -> tuple[torch.Ten
                  for name in batch.__dataclass_fields__)
 
 
-def unigram_loss(known: Tokens, labels: np.ndarray, special: Special) -> float:
-    """Cross-entropy of `labels` under the add-one-smoothed token frequencies of `known`: what a model that looks at no
-    context reaches. A head that does worse is untrained."""
-    counts = np.bincount(np.asarray(known.ids), minlength=special.vocabulary) + 1.0
-    return float(-np.log(counts / counts.sum())[labels].mean())
+def unigram_loss(counts: np.ndarray, labels: np.ndarray) -> float:
+    """Cross-entropy of `labels` under add-one-smoothed token frequencies, int64 [vocabulary]: what a model that looks
+    at no context reaches. A head that does worse is untrained."""
+    smoothed = counts + 1.0
+    return float(-np.log(smoothed / smoothed.sum())[labels].mean())
 
 
 def transplant(model: MaskedLM, donor: PreTrainedModel) -> None:

@@ -1,5 +1,6 @@
-"""Which precision a training runs in: a pure decision from the device's facts."""
+"""Which precision a training runs in, and whether this torch has code for the GPU: pure decisions from the device's facts."""
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -13,14 +14,35 @@ class Device:
     name: str
     bf16: bool  # has instructions for it
     fp16: bool
+    capability: tuple[int, int] = (0, 0)  # of a GPU
+    built_for: tuple[str, ...] = ()  # what this torch has code for: sm_75, …, compute_90
 
 
 def this_device() -> Device:
     if torch.cuda.is_available():
-        major, minor = torch.cuda.get_device_capability()
-        return Device("cuda", torch.cuda.get_device_name(), bf16=major >= 8, fp16=(major, minor) >= (5, 3))
+        capability = torch.cuda.get_device_capability()
+        return Device("cuda", torch.cuda.get_device_name(), bf16=capability >= (8, 0), fp16=capability >= (5, 3),
+                      capability=capability, built_for=tuple(torch.cuda.get_arch_list()))
     return Device("cpu", "this processor", bf16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
                   fp16=False)
+
+
+def check_built_for(device: Device) -> None:
+    """Refuse a GPU that this torch has no code for, before a kernel fails.
+
+    Code for sm_XY runs on capability X.Z with Z >= Y; compute_XY is compiled on the spot for anything newer (CUDA C++
+    Programming Guide, binary and PTX compatibility).
+    """
+    if device.kind != "cuda":
+        return
+    built = [(kind, (int(number[:-1]), int(number[-1]))) for kind, number in
+             (re.match(r"(sm|compute)_(\d+)", arch).groups() for arch in device.built_for)]
+    if any(least <= device.capability and (kind == "compute" or least[0] == device.capability[0]) for kind, least in built):
+        return
+    oldest = ".".join(map(str, min(least for _, least in built)))
+    raise UserError(f"{device.name} has compute capability {'.'.join(map(str, device.capability))}, this torch "
+                    f"({torch.__version__}) has code from {oldest} on ({', '.join(device.built_for)}); ask the queue for a newer "
+                    "card (such as --constraint=2080ti), or install another build (docs/install.md)")
 
 
 def decide(asked: str, device: Device) -> str:

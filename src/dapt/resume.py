@@ -75,6 +75,11 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: -int(path.name[5:]))
 
 
+def newest(folder: Path) -> str | None:
+    """The name of the newest checkpoint, step-N."""
+    return next((path.name for path in _checkpoints(folder)), None)
+
+
 def latest(folder: Path) -> tuple[dict[str, torch.Tensor], dict, int] | None:
     """Tensors, facts and step of the newest checkpoint that is whole, or None."""
     for path in _checkpoints(folder):

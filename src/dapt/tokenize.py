@@ -64,6 +64,18 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:
     return tokenizer, Special(tokenizer.get_vocab_size(with_added_tokens=True), **ids)
 
 
+def goes_on(tokenizer: Tokenizer) -> np.ndarray:
+    """Whether a token goes on with the word before it, bool [vocabulary]: WordPiece marks those with ##, byte-level BPE
+    and SentencePiece mark the others, with Ġ and ▁.
+    """
+    spellings = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size(with_added_tokens=True))]
+    for mark, marked in (("##", True), ("Ġ", False), ("▁", False)):
+        found = np.array([spelling.startswith(mark) for spelling in spellings])
+        if found.any():
+            return found == marked
+    raise UserError("this tokenizer marks neither beginnings nor continuations of words; set train.whole_words to false")
+
+
 def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
     """Ids of each text, in order, without special tokens."""
     texts = iter(texts)

@@ -3,7 +3,8 @@
     accelerate launch -m dapt.train biomed                     # one process
     accelerate launch --num_processes 4 -m dapt.train biomed   # four GPUs, the same global batches
 
-A killed run goes on from its newest checkpoint when it is started again (resume.py).
+A killed run goes on from its newest checkpoint when it is started again (resume.py). Asked to leave by SIGTERM or
+SIGUSR1, it writes one first and ends with code 75 (leave.py).
 """
 
 import shutil
@@ -13,16 +14,17 @@ from pathlib import Path
 
 import torch
 
-from dapt import batches, config, model, resume
+from dapt import batches, config, leave, model, resume
 from dapt.config import Params
 from dapt.errors import UserError, guarded
 from dapt.files import made_from, sha256, whole_file, whole_folder, write_json
-from dapt.fit import Course, Schedule, accelerator_for, fit, mean_loss, optimizer_tensors
+from dapt.fit import Course, Diverged, accelerator_for, fit, mean_loss, optimizer_tensors
 from dapt.model import MaskedLM
 from dapt.paths import CURVES, METRICS, MODELS, TOKENS
-from dapt.tokenize import load_tokenizer, read_tokens
+from dapt.schedule import Schedule, length
+from dapt.tokenize import goes_on, load_tokenizer, read_tokens
 
-DECIDING = ("batches", "fit", "model", "train")  # changed, these begin a run anew
+DECIDING = ("batches", "fit", "model", "schedule", "train")  # changed, these begin a run anew
 ENDS = 10  # steps whose mean is the first, and the last, training loss
 EVERY = 10  # steps whose mean is one point of the curve
 
@@ -46,27 +48,35 @@ def train(params: Params, domain: str) -> None:
     settings = params.active.train
     accelerator = accelerator_for(settings.precision, settings.threads)
     main, world = accelerator.is_main_process, accelerator.num_processes
-    if settings.batch % world:
-        raise UserError(f"train.batch {settings.batch} cannot be shared by {world} processes; make it a multiple")
+    if settings.batch % (world * settings.parts):
+        raise UserError(f"train.batch {settings.batch} cannot be shared by {world} processes in {settings.parts} parts; "
+                        "make it a multiple")
+    torch.use_deterministic_algorithms(settings.deterministic)
     base = MODELS / "base"
-    _, special = load_tokenizer(base)
+    tokenizer, special = load_tokenizer(base)
+    continuing = goes_on(tokenizer) if settings.whole_words else None
     text, valid_text = (read_tokens(TOKENS / domain, name, special) for name in ("train", "valid"))
     windows = batches.windows(text, settings.window)
+    steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch,
+                   int(text.offsets[-1]))
     valid = batches.valid_batches(valid_text, special, settings.window, settings.batch, settings.valid_windows,
                                   settings.mask)
     loaded, audit = model.load(base, settings.seed)
     model.check_fits(loaded, special, settings.window)
     masked_lm = MaskedLM(loaded, settings.dropout)
+    if settings.gradient_checkpointing:
+        loaded.gradient_checkpointing_enable()
     precision = accelerator.mixed_precision.replace("no", "fp32")
     inputs = made_from(TOKENS / domain, base)
     code = [sha256(Path(__file__).parent / f"{name}.py") for name in DECIDING]
     state = resume.folder_of(domain, settings.model_dump(), inputs, precision, torch.__version__, code)
     if main:
         print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
-              f"{settings.steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
+              f"{steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
 
     def batch_of(step: int) -> batches.Batch:
-        return batches.training_batch(text, windows, special, settings.batch, settings.mask, settings.seed, step)
+        return batches.training_batch(text, windows, special, settings.batch, settings.mask, settings.seed, step,
+                                      continuing)
 
     def look(step: int, course: Course) -> None:
         course.valid.append((step, mean_loss(accelerator, masked_lm, valid)))
@@ -76,17 +86,28 @@ def train(params: Params, domain: str) -> None:
     def pause(step: int) -> bool:
         return step % settings.valid_every == 0 or step % settings.save_every == 0 or step in settings.keep
 
-    def visit(step: int, optim: torch.optim.Optimizer, course: Course) -> bool:
-        if step % settings.valid_every == 0 or step == settings.steps:
+    def visit(step: int, optim: torch.optim.Optimizer, course: Course, leaving: bool) -> bool:
+        if step % settings.valid_every == 0 or step == steps:
             look(step, course)
         if main and step in settings.keep:
             with whole_folder(state / f"checkpoint-{step}") as folder:
                 model.save(loaded, model.pooler(base, loaded.base_model_prefix), base, folder)
-        if main and step % settings.save_every == 0 and step < settings.steps:
+        if main and step < steps and (leaving or step % settings.save_every == 0):
             resume.save(state, step, model.state(masked_lm) | optimizer_tensors(optim), vars(course))
-        return False
+        return leaving
 
-    with resume.locked(state) if main else nullcontext():
+    def told(error: Diverged) -> UserError:
+        """The same, with the documents of the batch and the checkpoint before it."""
+        rows = batches.windows_of_step(len(windows), settings.batch, settings.seed, error.step - 1)
+        pieces = [slice(windows.bounds[row], windows.bounds[row + 1]) for row in rows]
+        lines = sorted({int(document) + 1 for piece in pieces for document in windows.documents[piece]})
+        last = resume.newest(state)
+        return UserError(f"{error.what} in step {error.step}, on lines {', '.join(map(str, lines[:20]))} "
+                         f"{'and others ' if len(lines) > 20 else ''}of data/split/{domain}/train.jsonl; the last good "
+                         f"checkpoint is {last or 'the base'}; lower train.lr, or set train.precision to fp32")
+
+    asked: list[int] = []
+    with leave.on_signal(asked.append), resume.locked(state) if main else nullcontext():
         begin = None
         if found := resume.latest(state):
             tensors, facts, step = found
@@ -98,8 +119,17 @@ def train(params: Params, domain: str) -> None:
         if not begin:
             begin = {}, Course(), 0
             look(0, begin[1])
-        schedule = Schedule(settings.steps, settings.lr, settings.warmup, settings.weight_decay, settings.clip)
-        course = fit(accelerator, masked_lm, batch_of, schedule, domain, pause, visit, begin)
+        schedule = Schedule(steps, settings.lr, settings.warmup, settings.weight_decay, settings.clip, settings.schedule)
+        try:
+            course = fit(accelerator, masked_lm, batch_of, schedule, domain, pause, visit, begin, lambda: bool(asked),
+                         settings.parts, settings.compile)
+        except Diverged as error:
+            raise told(error) from error
+        done = len(course.train)
+        if done < steps:
+            if main:
+                print(f"{domain}: asked to leave at step {done} of {steps}; run again to go on from there", flush=True)
+            raise SystemExit(leave.CODE)
         if not main:
             return
         with whole_folder(MODELS / domain) as folder:
@@ -108,9 +138,9 @@ def train(params: Params, domain: str) -> None:
                 shutil.copytree(state / f"checkpoint-{step}", folder / f"checkpoint-{step}")
         write_curve(CURVES / f"{domain}.csv", domain, course)
         write_json(METRICS / "train" / f"{domain}.json", {
-            "domain": domain, "steps": settings.steps, "precision": precision, "parameters": audit.parameters,
+            "domain": domain, "steps": steps, "precision": precision, "parameters": audit.parameters,
             "documents": len(text), "tokens": int(text.offsets[-1]), "tokens_seen": course.tokens,
-            "tokens_predicted": course.predicted, "epochs": round(settings.steps * settings.batch / len(windows), 3),
+            "tokens_predicted": course.predicted, "epochs": round(steps * settings.batch / len(windows), 3),
             "first_loss": mean(course.train[:ENDS]), "last_loss": mean(course.train[-ENDS:]),
             "valid_loss_before": round(course.valid[0][1], 4), "valid_loss": round(course.valid[-1][1], 4),
             "model_bytes": (MODELS / domain / "model.safetensors").stat().st_size,

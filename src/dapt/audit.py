@@ -1,0 +1,77 @@
+"""`dapt audit --model DIR`: what a checkpoint is as a masked language model, and whether its head was ever trained.
+
+A head is trained where the model's loss on a general text (probe/text.txt, written for this) is below what token
+frequencies alone reach there. These come from other text: probe/words.tsv counts the words of the sample's general news.
+Each token of the text is predicted once: in draw d of DRAWS those whose place in a random order is d, d + DRAWS, …
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from dapt import model
+from dapt.batches import IGNORED, Batch, fixed_batches, windows
+from dapt.model import MaskedLM, tensors
+from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
+
+PROBE = Path(__file__).parent / "probe"
+DRAWS, WINDOW, BATCH = 7, 128, 8  # a seventh is about the share that BERT predicts
+
+
+def masked(tokens: Tokens, special: Special, draw: int) -> list[Batch]:
+    """The probe with the tokens of one draw masked as BERT masks (80 % [MASK], 10 % another token, 10 % as it is)."""
+    rng = np.random.Generator(np.random.Philox(key=[0, draw]))
+    order = np.random.Generator(np.random.Philox(key=[1, 0])).permutation(len(tokens.ids))
+    places = order[draw::DRAWS]
+    shown, predicted = np.array(tokens.ids, np.int64), np.zeros(len(tokens.ids), bool)
+    fate, other = rng.random(len(places)), rng.integers(0, special.vocabulary, len(places))
+    shown[places] = np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, shown[places]))
+    predicted[places] = True
+    chosen = windows(tokens, WINDOW)
+    return [batch for batch, _ in fixed_batches(tokens, chosen, np.arange(len(chosen)), shown, predicted, special, BATCH)]
+
+
+def word_tokens(tokenizer: Tokenizer) -> np.ndarray:
+    """How often each token id stands in the words of probe/words.tsv, int64 [vocabulary]."""
+    pairs = [line.split("\t") for line in (PROBE / "words.tsv").read_text(encoding="utf-8").splitlines()]
+    counts = np.zeros(tokenizer.get_vocab_size(with_added_tokens=True), np.int64)
+    encoded = tokenizer.encode_batch_fast([f" {word}" for word, _ in pairs], add_special_tokens=False)
+    for encoding, (_, count) in zip(encoded, pairs):
+        np.add.at(counts, encoding.ids, int(count))
+    return counts
+
+
+def audit(folder: Path) -> dict:
+    """What `dapt audit` prints."""
+    tokenizer, special = load_tokenizer(folder)
+    loaded, found = model.load(folder)
+    model.check_fits(loaded, special, WINDOW)
+    masked_lm = MaskedLM(loaded).eval()
+    text = encode_tokens(tokenizer, special, (PROBE / "text.txt").read_text(encoding="utf-8").splitlines())
+    losses, labels = [], []
+    with torch.no_grad():
+        for batch in (batch for draw in range(DRAWS) for batch in masked(text, special, draw)):
+            asked = batch.labels.flatten() != IGNORED
+            losses.append(masked_lm(*tensors(batch))[0].numpy()[asked])
+            labels.append(batch.labels.flatten()[asked])
+    loss = float(np.concatenate(losses).mean())
+    frequencies = model.unigram_loss(word_tokens(tokenizer), np.concatenate(labels))
+    return {"type": loaded.config.model_type, "parameters": found.parameters,
+            "missing": found.missing, "unexpected": found.unexpected,
+            "head": "missing" if found.head_missing else "trained" if loss < frequencies else "untrained",
+            "pooler": "present" if model.pooler(folder, loaded.base_model_prefix) else "missing", "loss": round(loss, 4),
+            "unigram_loss": round(frequencies, 4), "masked_tokens": sum(map(len, labels))}
+
+
+def run(folder: Path, as_json: bool) -> None:
+    found = audit(folder)
+    if as_json:
+        print(json.dumps(found))
+        return
+    print(f"{folder}: {found['type']}, {found['parameters']:,} parameters; head {found['head']}: loss {found['loss']} on "
+          f"general text, token frequencies alone {found['unigram_loss']} ({found['masked_tokens']:,} tokens); pooler "
+          f"{found['pooler']}; missing: {', '.join(found['missing']) or 'nothing'}; not expected: "
+          f"{', '.join(found['unexpected']) or 'nothing'}")
