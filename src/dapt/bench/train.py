@@ -12,8 +12,8 @@ import os
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +33,7 @@ from dapt.precision import decide, this_device
 from dapt.tokenize import Special, Tokens, encode, load_tokenizer, read_tokens, write_tokens
 
 WINDOW = 128
+TINY = 128  # width of the tiny base
 CORPORA = {"biomed": ["biomed_mlm"], "finance": ["finance_mlm1", "finance_mlm2"]}
 HELD = 20  # one document in so many is held out
 HELD_WINDOWS = 64
@@ -77,7 +78,7 @@ class Task:
         return BertForMaskedLM(BertConfig(**self.kind.shape))
 
 
-def full_windows(documents: Iterator[list[int]]) -> Iterator[list[int]]:
+def full_windows(documents: Iterable[list[int]]) -> Iterator[list[int]]:
     """The documents cut into pieces that fill a window; what is left at a document's end is dropped."""
     size = WINDOW - 2
     for ids in documents:
@@ -85,7 +86,7 @@ def full_windows(documents: Iterator[list[int]]) -> Iterator[list[int]]:
             yield ids[start:start + size]
 
 
-def of_a_window(documents: Iterator[list[int]]) -> Iterator[list[int]]:
+def of_a_window(documents: Iterable[list[int]]) -> Iterator[list[int]]:
     return (ids for ids in documents if 0 < len(ids) <= WINDOW - 2)
 
 
@@ -229,28 +230,23 @@ def measure(kinds: dict[str, Kind], rounds: int) -> Iterator[dict]:
         for name, kind in kinds.items():
             for text in CORPORA:
                 task = Task(kind, folder / text)
-                sides: dict[str, tuple] = {"ours": (ours, task, best, kind.compiled)}
-                sides |= {precision: (peer, task, precision, None) for precision in ("fp32", best)}
+                jobs = {"ours": (ours, task, best, kind.compiled), "fp32": (peer, task, "fp32", None),
+                        "best": (peer, task, best, None)}
+                rows = [("fp32", "ours", "fp32"), ("best", "ours", "best")]
                 if kind.compiled:
-                    sides["eager"] = (ours, task, best, False)
+                    jobs["eager"] = (ours, task, best, False)
+                    rows += [("fp32/eager", "eager", "fp32"), ("best/eager", "eager", "best")]
                 if text == "biomed":
-                    sides["no dropout"] = (peer, task, best, 0.0)
-                runs: dict[str, list[dict]] = {side: [] for side in sides}
-                for _ in range(rounds):
-                    for side, job in sides.items():
-                        runs[side].append(apart(*job))
-                found = {side: _median(results) for side, results in runs.items()}
-                for row, mine, theirs, compiled in (
-                        ("fp32", "ours", "fp32", kind.compiled), ("best", "ours", best, kind.compiled),
-                        ("fp32/eager", "eager", "fp32", False), ("best/eager", "eager", best, False),
-                        ("best/no-dropout", "ours", "no dropout", kind.compiled)):
-                    if mine in found and theirs in found:
-                        yield _line(f"train/{name}/{text}/{row}", found[mine], found[theirs]) | {
-                            "precision": best, "peer_precision": "fp32" if theirs == "fp32" else best,
-                            "compiled": compiled}
+                    jobs["no-dropout"] = (peer, task, best, 0.0)
+                    rows.append(("best/no-dropout", "ours", "no-dropout"))
+                turns = [{job: apart(*call) for job, call in jobs.items()} for _ in range(rounds)]
+                for row, mine, theirs in rows:
+                    yield _line(f"train/{name}/{text}/{row}", *(_medians([turn[job] for turn in turns])
+                                                                for job in (mine, theirs))) | {
+                        "precision": best, "compiled": jobs[mine][-1]}
 
 
-def _median(results: list[dict]) -> dict:
+def _medians(results: list[dict]) -> dict:
     return {key: statistics.median(result[key] for result in results) for key in results[0]}
 
 
@@ -264,10 +260,24 @@ def _line(name: str, mine: dict, theirs: dict) -> dict:
             "gemm_share": round(mine["gemm_share"], 3)}
 
 
-def chosen_kinds(only: str | None, steps: int | None) -> dict[str, Kind]:
+def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None:
     if only and only not in KINDS:
-        raise UserError(f"--only {only} is no model of this bench; give one of: {', '.join(KINDS)}")
-    from dataclasses import replace
-
-    kinds = {only: KINDS[only]} if only else KINDS
-    return {name: replace(kind, steps=steps or kind.steps) for name, kind in kinds.items()}
+        raise UserError(f"--only {only} is no model of this bench; give one of {', '.join(KINDS)}")
+    if rounds < 1 or (steps is not None and steps < 2 * SKIPPED):
+        raise UserError(f"--steps is at least {2 * SKIPPED}, --rounds at least 1; give other numbers")
+    kinds = {name: replace(kind, steps=steps or kind.steps) for name, kind in KINDS.items() if only in (None, name)}
+    needed = [MODELS / "base/config.json", *(PROCESSED / f"{corpus}.jsonl" for corpus in sum(CORPORA.values(), []))]
+    for path in needed:
+        if not path.exists():
+            raise UserError(f"{path} is not there, and the bench trains on it; run `dvc repro` first")
+    if "tiny" in kinds and json.loads(needed[0].read_text())["hidden_size"] != TINY:
+        raise UserError("models/base is not the tiny base; set its profile's model.base to tiny and run `dvc repro`, or "
+                        "give --only minilm or --only base")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # all is measured on the processor
+    for line in measure(kinds, rounds):
+        print(json.dumps(line) if as_json else
+              f"{line['name']}: {line['ours']:,.0f} tokens/s ({line['precision']}{', compiled' * line['compiled']}; "
+              f"{line['gemm_share']:.0%} of the GEMM peak, {line['gemm_gflops']} GFLOP/s), the Trainer "
+              f"{line['peer']:,.0f}, {line['ratio']:.1f} times as fast; held-out loss {line['loss']:.3f} and "
+              f"{line['peer_loss']:.3f}, peak memory {line['peak_mb']} and {line['peer_peak_mb']} MB, padding "
+              f"{line['padding']:.1%} and {line['peer_padding']:.1%}", flush=True)
