@@ -17,7 +17,8 @@ from dapt.files import write_lines
 from dapt.model import MaskedLM, tensors
 from dapt.tokenize import load_tokenizer, read_tokens
 
-SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 128}
+SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
+         "vocab_size": 128}
 STEPS = 6
 
 
@@ -98,7 +99,8 @@ def test_a_rate_is_the_median_over_the_timed_steps():
 
 
 def test_the_work_of_a_step_is_what_torch_counts(tokens, special):
-    shape = BertConfig(hidden_size=96, num_hidden_layers=3, num_attention_heads=4, intermediate_size=200, vocab_size=128)
+    shape = BertConfig(hidden_size=96, num_hidden_layers=3, num_attention_heads=4, intermediate_size=200,
+                       vocab_size=128)
     batch = training_batch(tokens, windows(tokens, 64), special, 4, .15, 0, 0)
     masked_lm = MaskedLM(BertForMaskedLM(shape))
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):

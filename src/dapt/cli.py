@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         benches[name].add_argument("--rounds", type=int, default=rounds,
                                    help="turns of each way, default %(default)s; the median counts")
         benches[name].add_argument("--json", action="store_true", dest="as_json", help="one JSON object a line")
-    benches["clean"].add_argument("--scale", type=float, default=1.0, help="share of the real number of rows, default 1")
+    benches["clean"].add_argument("--scale", type=float, default=1.0, help="share of the real rows, default 1")
     benches["train"].add_argument("--only", metavar="MODEL", help="tiny, minilm or base; else all three")
     benches["train"].add_argument("--steps", type=int, help="steps of each run, else a number for each model")
     return top

@@ -2,8 +2,8 @@
 
 The peer is the Trainer with DataCollatorForLanguageModeling on the same texts, model, number of steps and threads: it
 computes logits at every position. Biomedical text is documents longer than a window, cut into full windows on both
-sides, so that the step alone is compared. Financial texts fit a window: one a row for the peer, padded to the longest of
-its batch, and packed for us. Each run is a process of its own; its first steps, loading and compiling are not timed.
+sides, so that the step alone is compared. Financial texts fit a window: one a row for the peer, padded to the longest
+of its batch, and packed for us. Each run is a process of its own; its first steps, loading and compiling are not timed.
 Tokens are those that are not padding, [CLS] and [SEP] counted on both sides.
 """
 
@@ -271,8 +271,8 @@ def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None
         if not path.exists():
             raise UserError(f"{path} is not there, and the bench trains on it; run `dvc repro` first")
     if "tiny" in kinds and json.loads(needed[0].read_text())["hidden_size"] != TINY:
-        raise UserError("models/base is not the tiny base; set its profile's model.base to tiny and run `dvc repro`, or "
-                        "give --only minilm or --only base")
+        raise UserError("models/base is not the tiny base; set its profile's model.base to tiny and run `dvc repro`, "
+                        "or give --only minilm or --only base")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # all is measured on the processor
     for line in measure(kinds, rounds):
         print(json.dumps(line) if as_json else
