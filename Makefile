@@ -24,6 +24,7 @@ test-full: .venv/ready-dev
 
 bench: .venv/ready-bench
 	@dapt bench clean
+	@dapt bench train
 
 # The seed's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
 smoke: .venv/ready

@@ -27,7 +27,10 @@ STAGES = {  # name → what it is given, what it does
     "report": (None, "the page, its Markdown twin and the pictures"),
     "summary": (None, "the figures of the chosen domain"),
 }
-BENCHES = ("clean",)
+BENCHES = {  # name → turns of each way, what it times
+    "clean": (3, "seconds to clean the stand-in of all corpora, ours and the usual way with datasets"),
+    "train": (1, "tokens a second of a training step, ours and transformers' Trainer's"),
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,10 +59,15 @@ def parser() -> argparse.ArgumentParser:
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
     bench = commands.add_parser("bench", help="time our way and the usual way in turns")
-    bench.add_argument("name", choices=BENCHES)
-    bench.add_argument("--scale", type=float, default=1.0, help="share of the real number of rows, default 1")
-    bench.add_argument("--rounds", type=int, default=3, help="turns of each way, default 3; the median counts")
-    bench.add_argument("--json", action="store_true", help="one JSON object a line")
+    names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
+    benches = {name: names.add_parser(name, help=text, description=text) for name, (_, text) in BENCHES.items()}
+    for name, (rounds, _) in BENCHES.items():
+        benches[name].add_argument("--rounds", type=int, default=rounds,
+                                   help="turns of each way, default %(default)s; the median counts")
+        benches[name].add_argument("--json", action="store_true", dest="as_json", help="one JSON object a line")
+    benches["clean"].add_argument("--scale", type=float, default=1.0, help="share of the real rows, default 1")
+    benches["train"].add_argument("--only", metavar="MODEL", help="tiny, minilm or base; else all three")
+    benches["train"].add_argument("--steps", type=int, help="steps of each run, else a number for each model")
     return top
 
 
@@ -85,7 +93,8 @@ def dispatch(args: argparse.Namespace) -> None:
         plots = import_module("dapt.plots")
         return plots.write_page() if args.page else plots.run(args.folder)
     if name == "bench":
-        return import_module(f"dapt.bench.{args.name}").run(args.scale, args.rounds, args.json)
+        options = {option: value for option, value in vars(args).items() if option not in ("command", "name")}
+        return import_module(f"dapt.bench.{args.name}").run(**options)
     if name == "compare" and args.print:
         return import_module("dapt.compare").print_table()
     if name == "train":

@@ -7,20 +7,17 @@ core; what is imported before the first corpus is not timed.
 
 import html
 import json
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import ftfy
 
 from dapt.bench import standin
+from dapt.bench.turns import MEGA, apart, peak_mb
 from dapt.clean import MINIMUM, clean
 from dapt.cleaners import cleaner
 from dapt.cleaners.biomed_en_de import english_side
@@ -35,7 +32,6 @@ PARTS = {"bioasq": ["context"], "biomed_en_de": ["text"], "finance_news": ["news
          "financial_phrasebank": ["sentence"], "fiqa": ["instruction", "input"], "medmcqa": ["question", "exp"]}
 OTHERS = {"financial_phrasebank": ["label"], "fiqa": ["output"],
           "medmcqa": ["opa", "opb", "opc", "opd", "cop", "subject_name", "topic_name"]}  # written beside the text
-MEGA = 1e6
 
 
 def ours(corpus: str, files: dict[str, list[Path]], out: Path) -> None:
@@ -100,29 +96,23 @@ def timed(way: Callable, raw: Path) -> dict:
             start = time.perf_counter()
             way(corpus, files, outs[corpus])
             seconds[corpus] = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        peak = peak_mb()
         for corpus, out in outs.items():
             lengths = [len(row["text"].encode()) for row in read_lines(out)]
             sizes[corpus] = {"rows": len(lengths), "mb": sum(lengths) / MEGA}
-    return {"seconds": seconds, "sizes": sizes, "peak_mb": peak / MEGA}
+    return {"seconds": seconds, "sizes": sizes, "peak_mb": peak}
 
 
 def _make(raw: Path, scale: float) -> None:
     standin.write(raw, standin.embedded(PROCESSED), scale)
 
 
-def _apart(job: Callable, *given):
-    """What `job` returns in a process of its own, so that no run finds another's memory or imports."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(job, *given).result()
-
-
 def measure(scale: float, rounds: int) -> list[dict]:
     """One line for each corpus and one for all: median seconds of both ways."""
     with TemporaryDirectory() as place:
         raw = Path(place)
-        _apart(_make, raw, scale)
-        runs = [(_apart(timed, ours, raw), _apart(timed, usual, raw)) for _ in range(rounds)]
+        apart(_make, raw, scale)
+        runs = [(apart(timed, ours, raw), apart(timed, usual, raw)) for _ in range(rounds)]
     lines = [_line(corpus, [corpus], runs) for corpus in standin.SOURCES]
     peaks = [round(max(run["peak_mb"] for run in side)) for side in zip(*runs)]
     return [*lines, _line("all", list(standin.SOURCES), runs) | {"peak_mb": peaks[0], "peer_peak_mb": peaks[1]}]

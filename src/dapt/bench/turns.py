@@ -1,0 +1,20 @@
+"""What every bench needs: a process of its own for each run, and the memory that it took."""
+
+import resource
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+MEGA = 1e6
+
+
+def apart(job: Callable, *given):
+    """What `job` returns in a process of its own, so that no run finds another's memory or imports."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(job, *given).result()
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MEGA
