@@ -220,8 +220,8 @@ def test_robertas_tokenizer_is_understood(tmp_path):
     from transformers import PreTrainedTokenizerFast
 
     trained = ByteLevelBPETokenizer()
-    trained.train_from_iterator(["the patient has fever", "the bank raised its rate"], vocab_size=300, show_progress=False,
-                                special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    trained.train_from_iterator(["the patient has fever", "the bank raised its rate"], vocab_size=300,
+                                show_progress=False, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     trained._tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
     PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, bos_token="<s>", eos_token="</s>", cls_token="<s>",
                             sep_token="</s>", pad_token="<pad>", mask_token="<mask>").save_pretrained(tmp_path)
