@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer
 
 from dapt import model
-from dapt.batches import IGNORED, Batch, fixed_batches, windows
+from dapt.batches import IGNORED, Batch, fixed_batches, masked_as_bert, windows
 from dapt.model import MaskedLM, tensors
 from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
 
@@ -22,13 +22,12 @@ DRAWS, WINDOW, BATCH = 7, 128, 8  # a seventh is about the share that BERT predi
 
 
 def masked(tokens: Tokens, special: Special, draw: int) -> list[Batch]:
-    """The probe with the tokens of one draw masked as BERT masks (80 % [MASK], 10 % another token, 10 % as it is)."""
+    """The probe with the tokens of one draw masked."""
     rng = np.random.Generator(np.random.Philox(key=[0, draw]))
     order = np.random.Generator(np.random.Philox(key=[1, 0])).permutation(len(tokens.ids))
     places = order[draw::DRAWS]
     shown, predicted = np.array(tokens.ids, np.int64), np.zeros(len(tokens.ids), bool)
-    fate, other = rng.random(len(places)), rng.integers(0, special.vocabulary, len(places))
-    shown[places] = np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, shown[places]))
+    shown[places] = masked_as_bert(shown[places], special, rng)
     predicted[places] = True
     chosen = windows(tokens, WINDOW)
     return [batch for batch, _ in fixed_batches(tokens, chosen, np.arange(len(chosen)), shown, predicted, special, BATCH)]

@@ -126,10 +126,15 @@ def windows_of_step(count: int, batch: int, seed: int, step: int) -> np.ndarray:
     return np.array([_order(count, seed, place // count)[place % count] for place in places.tolist()])
 
 
+def masked_as_bert(tokens: np.ndarray, special: Special, rng: np.random.Generator) -> np.ndarray:
+    """What is shown in place of predicted tokens: 80 % [MASK], 10 % a random token, 10 % the token (Devlin et al. 2019)."""
+    fate, other = rng.random(tokens.shape), rng.integers(0, special.vocabulary, tokens.shape)
+    return np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, tokens))
+
+
 def mask_rows(ids: np.ndarray, text: np.ndarray, rate: float, special: Special, rng: np.random.Generator,
               goes_on: np.ndarray | None = None):
-    """BERT's masking (Devlin et al. 2019): of each row's text tokens a share `rate` is predicted; of these 80 % are
-    replaced by [MASK], 10 % by a random token, 10 % stay.
+    """BERT's masking: of each row's text tokens a share `rate` is predicted.
 
     The count in a row is rate × tokens, rounded up or down at random so that it is right on average; its upper bound K
     is the same for every batch, which keeps shapes static. With `goes_on`, bool [vocabulary], true of a token that goes
@@ -144,8 +149,7 @@ def mask_rows(ids: np.ndarray, text: np.ndarray, rate: float, special: Special, 
         lottery, count = _whole_words(lottery, text, goes_on[ids], count)
     picks = np.argsort(np.where(text, lottery, 2.0), axis=1, kind="stable")[:, :most]
     labels = np.take_along_axis(ids, picks, axis=1)
-    fate, other = rng.random(picks.shape), rng.integers(0, special.vocabulary, picks.shape)
-    shown = np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, labels))
+    shown = masked_as_bert(labels, special, rng)
     used = np.arange(most) < count[:, None]
     masked = ids.copy()
     np.put_along_axis(masked, picks, np.where(used, shown, labels), axis=1)
@@ -184,8 +188,7 @@ def fixed_masks(tokens: Tokens, keys: np.ndarray, rate: float, special: Special,
         rng = np.random.Generator(np.random.Philox(key=[seed, key]))
         count = int((stop - start) * rate + rng.random())
         places = start + rng.permutation(stop - start)[:count]
-        fate, other = rng.random(count), rng.integers(0, special.vocabulary, count)
-        shown[places] = np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, shown[places]))
+        shown[places] = masked_as_bert(shown[places], special, rng)
         predicted[places] = True
     return shown, predicted
 

@@ -26,10 +26,11 @@ from dapt import batches, config
 from dapt.bench.turns import apart, peak_mb
 from dapt.errors import UserError
 from dapt.files import read_lines
-from dapt.fit import Schedule, accelerator_for, fit, mean_loss
+from dapt.fit import accelerator_for, fit, mean_loss
 from dapt.model import MaskedLM, load
 from dapt.paths import MODELS, PROCESSED
 from dapt.precision import decide, this_device
+from dapt.schedule import Schedule
 from dapt.tokenize import Special, Tokens, encode, load_tokenizer, read_tokens, write_tokens
 
 WINDOW = 128
@@ -116,9 +117,6 @@ def ours(task: Task, precision: str, compiled: bool) -> dict:
     text = read_tokens(task.tokens, "train", special)
     windows = batches.windows(text, WINDOW)
     masked_lm = MaskedLM(task.model())
-    if compiled:
-        torch.use_deterministic_algorithms(True)  # else two compiled runs end in other bits
-        masked_lm.forward = torch.compile(masked_lm.forward)
     slots, ends = [], []
 
     def batch_of(step: int) -> batches.Batch:
@@ -130,7 +128,8 @@ def ours(task: Task, precision: str, compiled: bool) -> dict:
         ends.append(time.perf_counter())
         return False
 
-    course = fit(accelerator, masked_lm, batch_of, task.schedule, "ours", pause, lambda *_: False)
+    course = fit(accelerator, masked_lm, batch_of, task.schedule, "ours", pause, lambda *_: False,
+                 compiled=compiled)
     peak, gemm = peak_mb(), gemm_peak(accelerator.mixed_precision)
     seconds = statistics.median(np.diff(ends)[SKIPPED - 1:])
     picks = task.kind.batch * (int((WINDOW - 2) * settings.mask) + 1)
