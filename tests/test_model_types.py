@@ -122,6 +122,15 @@ def test_attention_probabilities_are_dropped_too(network_of, batch, name, monkey
     assert rates == [0.25, 0.25]
 
 
+@pytest.mark.parametrize("name", [name for name in CONFIGS if not name.startswith("deberta")])
+def test_in_bf16_attention_is_two_products(network_of, batch, name, monkeypatch):
+    network = MaskedLM(network_of(name)).eval()
+    expected = network(*tensors(batch))[0]
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", None)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.allclose(network(*tensors(batch))[0], expected, atol=0.1)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_eager_attention_is_not_kept(network_of, batch, name):
     """Eager attention adds a boolean mask to the scores instead of masking with it."""

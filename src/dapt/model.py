@@ -17,6 +17,7 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from dapt import attention
 from dapt.batches import IGNORED, Batch
 from dapt.errors import UserError
 from dapt.tokenize import Special, Tokens
@@ -118,6 +119,15 @@ def head_of(model: PreTrainedModel) -> tuple[str, ...]:
     return HEADS.get(model.config.model_type, ())
 
 
+def set_dropout(model: nn.Module, rate: float) -> None:
+    """Of activations and of attention, in all layers."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = rate
+        elif isinstance(getattr(module, "attention_dropout", None), int | float):  # ModernBERT's, a bare number
+            module.attention_dropout = rate
+
+
 class MaskedLM(nn.Module):
     """A masked language model whose head sees only the positions that are predicted, and whose attention stays within
     each text of a window. A model that is not in HEADS is given one text a row, and its head sees every position."""
@@ -127,16 +137,12 @@ class MaskedLM(nn.Module):
         self.model = model
         self.head = head_of(model)
         if self.head:
-            model.set_attn_implementation("sdpa")  # eager attention would add a boolean mask to the scores
+            model.set_attn_implementation(attention.NAME)  # eager attention would add a boolean mask to the scores
         elif os.environ.get("RANK", "0") == "0":
             print(f"a model of type {model.config.model_type} is not packed here: each text has a row of its own and "
                   f"the head runs at every position, which is right but slower; packed are {', '.join(HEADS)}, "
                   "without convolutions", file=sys.stderr)
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
-            elif isinstance(getattr(module, "attention_dropout", None), int | float):  # ModernBERT's, a bare number
-                module.attention_dropout = dropout
+        set_dropout(model, dropout)
 
     def head_parameters(self) -> dict[str, nn.Parameter]:
         """All outside the encoder: the head, without the decoder's weight where that is the word embeddings'."""

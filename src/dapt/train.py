@@ -24,7 +24,7 @@ from dapt.paths import CURVES, METRICS, MODELS, TOKENS
 from dapt.schedule import Schedule, length
 from dapt.tokenize import goes_on, load_tokenizer, read_tokens
 
-DECIDING = ("batches", "fit", "model", "schedule", "train")  # changed, these begin a run anew
+DECIDING = ("attention", "batches", "fit", "model", "schedule", "train")  # changed, these begin a run anew
 ENDS = 10  # steps whose mean is the first, and the last, training loss
 EVERY = 10  # steps whose mean is one point of the curve
 

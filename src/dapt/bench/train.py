@@ -27,7 +27,7 @@ from dapt.bench.turns import apart, peak_mb
 from dapt.errors import UserError
 from dapt.files import read_lines
 from dapt.fit import accelerator_for, fit, mean_loss
-from dapt.model import MaskedLM, load
+from dapt.model import MaskedLM, load, set_dropout
 from dapt.paths import MODELS, PROCESSED
 from dapt.precision import decide, this_device
 from dapt.schedule import Schedule
@@ -148,7 +148,7 @@ def peer(task: Task, precision: str, dropout: float | None) -> dict:
     _, special = load_tokenizer(MODELS / "base")
     model = task.model()
     if dropout is not None:
-        MaskedLM(model, dropout)
+        set_dropout(model, dropout)
     collate = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(MODELS / "base"),
                                               mlm_probability=settings.mask)
     slots, ends = [], []
