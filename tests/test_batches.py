@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dapt.batches import (IGNORED, fill, fixed_batches, fixed_masks, mask_rows, pack, training_batch, valid_batches,
-                          windows, windows_of_step)
+from dapt.batches import (IGNORED, fill, fixed_batches, fixed_masks, mask_rows, pack, places_of_step, training_batch,
+                          valid_batches, windows, windows_of_step)
 from dapt.tokenize import Tokens
 
 
@@ -43,10 +43,32 @@ def test_each_piece_stands_in_its_window_as_if_alone(tokens, special):
 
 
 def test_an_epoch_is_a_permutation_and_steps_read_on_without_a_gap():
-    seen = np.concatenate([windows_of_step(10, 4, seed=3, step=step) for step in range(5)])
+    seen = np.concatenate([windows_of_step(10, places_of_step(step, 4)[0], seed=3) for step in range(5)])
     assert sorted(seen[:10]) == list(range(10)) and sorted(seen[10:]) == list(range(10))
     assert list(seen[:10]) != list(seen[10:])
-    assert np.array_equal(windows_of_step(10, 4, 3, 2), seen[8:12])
+    assert np.array_equal(windows_of_step(10, np.arange(8, 12), 3), seen[8:12])
+
+
+@pytest.mark.parametrize("replay", [0.0, 0.1, 0.25, 0.9])
+def test_a_share_of_general_windows_is_replayed_and_both_texts_are_read_on_without_a_gap(replay):
+    own, general = (np.concatenate(parts) for parts in zip(*(places_of_step(step, 7, replay) for step in range(50))))
+    assert np.array_equal(own, np.arange(len(own))) and np.array_equal(general, np.arange(len(general)))
+    assert len(own) + len(general) == 50 * 7 and abs(len(general) - 350 * replay) < 1
+
+
+def test_replayed_rows_are_windows_of_the_general_text(tokens, special):
+    chosen = windows(tokens, 32)
+    other = Tokens(np.asarray(tokens.ids)[::-1].copy(), tokens.offsets)
+    general = windows(other, 32)
+    batch = training_batch(tokens, chosen, special, 8, 0.15, 0, 3, None, (other, general), 0.25)
+    ids = np.where(batch.ids == special.mask, -1, batch.ids)
+    for row, (text, its_windows, place) in enumerate([(tokens, chosen, place) for place in range(18, 24)]
+                                                     + [(other, general, place) for place in range(6, 8)]):
+        rows = windows_of_step(len(its_windows), np.array([place]), 0)
+        expected = fill(its_windows, rows, text.ids, special)[0][0]
+        kept = np.ones(32, bool)
+        kept[batch.picks[row]] = False
+        assert np.array_equal(ids[row][kept], expected[kept])
 
 
 def test_a_batch_is_a_function_of_seed_and_step(tokens, special):
@@ -80,7 +102,7 @@ def test_masks_are_berts(special):
 def test_every_row_predicts_its_share_rounded_up_or_down(tokens, special):
     chosen = windows(tokens, 32)
     batch = training_batch(tokens, chosen, special, 16, 0.15, 0, 0)
-    _, _, _, source = fill(chosen, windows_of_step(len(chosen), 16, 0, 0), tokens.ids, special)
+    _, _, _, source = fill(chosen, windows_of_step(len(chosen), np.arange(16), 0), tokens.ids, special)
     share = (source >= 0).sum(1) * 0.15
     count = (batch.labels != IGNORED).sum(1)
     assert ((count == np.floor(share)) | (count == np.ceil(share))).all()

@@ -6,7 +6,8 @@ from accelerate import Accelerator
 
 from dapt.batches import IGNORED, training_batch, valid_batches, windows
 from dapt.errors import UserError
-from dapt.fit import Diverged, compile_static, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors, real_tokens, shares
+from dapt.fit import (Asked, Diverged, compile_static, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors,
+                      real_tokens, shares)
 from dapt.model import MaskedLM, load, restore, state, tensors
 from dapt.schedule import Schedule
 
@@ -168,16 +169,16 @@ def test_fp16_has_failed_after_three_skips_at_scale_one():
     assert not hopeless(2, 1.0) and not hopeless(7, 2.0) and hopeless(3, 1.0)
 
 
-def test_a_run_that_is_asked_to_leave_visits_once_more_and_ends(model_folder, batch_of):
-    visits, asked = [], iter([False, False, True])
+def test_a_run_that_is_asked_for_something_visits_at_once_and_one_that_is_to_leave_ends(model_folder, batch_of):
+    visits, wishes = [], iter([Asked(), Asked(save=True), Asked(), Asked(leave=True)])
 
-    def visit(step, optim, course, leaving):
-        visits.append((step, len(course.train), leaving))
-        return leaving
+    def visit(step, optim, course, asked):
+        visits.append((step, len(course.train), *asked))
+        return asked.leave
 
     course = fit(Accelerator(cpu=True), MaskedLM(load(model_folder)[0]), batch_of, SCHEDULE, "test", never, visit,
-                 leave=lambda: next(asked, True))
-    assert visits == [(3, 3, True)] and len(course.train) == 3
+                 asked=lambda: next(wishes))
+    assert visits == [(2, 2, False, True), (4, 4, True, False)] and len(course.train) == 4
 
 
 def test_compiled_it_is_the_same_training_and_repeatable(model_folder, batch_of):

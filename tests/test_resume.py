@@ -49,20 +49,28 @@ def test_what_was_being_written_is_no_checkpoint(tmp_path):
 
 def test_another_process_is_refused_until_the_first_is_gone(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", "import sys; from pathlib import Path; from dapt import resume\n"
-                               f"with resume.locked(Path({str(tmp_path)!r})): print('held', flush=True); sys.stdin.read()"],
+                               f"with resume.locked(Path({str(tmp_path)!r}), {{}}): print('held', flush=True); sys.stdin.read()"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(UserError, match="another process"):
-        with resume.locked(tmp_path):
+        with resume.locked(tmp_path, {}):
             pass
     holder.kill()  # no chance to clean up
     holder.wait()
-    with resume.locked(tmp_path):
+    with resume.locked(tmp_path, {}):
         pass
 
 
-def test_changed_inputs_are_another_run(monkeypatch, tmp_path):
+def test_changed_inputs_are_another_run_and_the_old_one_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("DAPT_STATE", str(tmp_path))
-    assert resume.folder_of("biomed", {"lr": 1e-3}) == resume.folder_of("biomed", {"lr": 1e-3})
-    assert resume.folder_of("biomed", {"lr": 1e-3}) != resume.folder_of("biomed", {"lr": 2e-3})
-    assert resume.folder_of("x").parent == tmp_path
+    old, new = {"train.lr": 1e-3, "data": ["a  x"]}, {"train.lr": 2e-3, "data": ["a  x"]}
+    assert resume.folder_of("biomed", old) == resume.folder_of("biomed", dict(reversed(old.items())))
+    before, now = (resume.folder_of("biomed", decides) for decides in (old, new))
+    assert before != now and before.parent == tmp_path
+    with resume.locked(before, old):
+        resume.save(before, 5, numbers(5), {})
+        assert not list(resume.passed_over(now, "biomed", new))  # it is under way
+    assert list(resume.passed_over(now, "biomed", new)) == [
+        f"not resumed: step-5 in {before}, where train.lr differs; delete it if it is of no use"]
+    assert not list(resume.passed_over(before, "biomed", old))
+    assert not list(resume.passed_over(resume.folder_of("finance", new), "finance", new))

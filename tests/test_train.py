@@ -14,11 +14,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from accelerate import Accelerator
 from repositories import ROOT, change
 
+from dapt.batches import valid_batches
 from dapt.files import sha256
-from dapt.tokenize import write_tokens
+from dapt.fit import mean_loss
+from dapt.model import MaskedLM, load
+from dapt.tokenize import read_tokens, write_tokens
 
 STEPS = 300  # a few milliseconds each: enough that a run is still under way when it is killed
 
@@ -111,6 +116,54 @@ def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, un
     assert process.returncode == 0 and f"resumed at step {left}" in output, output
     weights = "models/biomed/model.safetensors"
     assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
+def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    process = start(folder)
+    wait_for_checkpoint(folder, 3)
+    process.send_signal(signal.SIGTERM)
+    left = int(re.search(r"asked to leave at step (\d+)", process.communicate()[0])[1])
+    change(folder / "params.yaml", {"train.lr": 2e-3, "train.steps": 20, "train.keep": []})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0 and "resumed" not in output.replace("not resumed", ""), output
+    assert re.search(rf"not resumed: step-{left} in \S+, where train.keep, train.lr, train.steps differs", output), output
+    assert [path.name for path in (folder / "state").glob("*/step-*")][-1] == f"step-{left}"  # it is left alone
+
+
+def test_a_checkpoint_is_written_behind_so_many_minutes(ground, uninterrupted, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.save_every": 100_000, "train.save_minutes": 1e-4})
+    process = start(folder)
+    wait_for_checkpoint(folder, 1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0 and "resumed at step" in output, output
+    weights = "models/biomed/model.safetensors"
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
+def test_replayed_general_text_is_forgotten_less(ground, tokens, special, tmp_path):
+    """Of two kinds of text that have nothing in common, the one that is replayed is predicted better afterwards."""
+    folder = copy(ground, tmp_path / "run")
+    shutil.copytree(folder / "data/tokens/biomed", folder / "data/tokens/general")
+    own = [np.full(60, 60 + word % 40) for word in range(100)]
+    write_tokens(folder / "data/tokens/biomed", "train", own, special)
+    write_tokens(folder / "data/tokens/biomed", "valid", own[:4], special)
+    general = read_tokens(folder / "data/tokens/general", "valid", special)
+    looks = valid_batches(general, special, 32, 8, 32, 0.15)
+    losses = {}
+    for replay in (0.0, 0.5):
+        change(folder / "params.yaml", {"train.replay": replay, "train.lr": 1e-2})
+        process = start(folder)
+        output = process.communicate()[0]
+        assert process.returncode == 0, output
+        assert json.loads((folder / "metrics/train/biomed.json").read_text())["replay"] == replay
+        losses[replay] = mean_loss(Accelerator(cpu=True), MaskedLM(load(folder / "models/biomed")[0]), looks)
+    assert losses[0.5] < losses[0.0] - 0.5, losses
 
 
 def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path):

@@ -120,10 +120,19 @@ def _order(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
 
 
-def windows_of_step(count: int, batch: int, seed: int, step: int) -> np.ndarray:
-    """The `batch` windows of a step: each epoch is a permutation of all `count` windows, read on without a gap."""
-    places = np.arange(step * batch, (step + 1) * batch)
-    return np.array([_order(count, seed, place // count)[place % count] for place in places.tolist()])
+def windows_of_step(count: int, places: np.ndarray, seed: int) -> np.ndarray:
+    """The windows at `places` of an endless order: each epoch is a permutation of all `count` windows."""
+    return np.array([_order(count, seed, place // count)[place % count] for place in places.tolist()], np.int64)
+
+
+def places_of_step(step: int, batch: int, replay: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Where a step reads on in the order of its own windows and in that of general text, which gives a share `replay`.
+
+    >>> [[part.tolist() for part in places_of_step(step, 2, 0.25)] for step in range(2)]
+    [[[0, 1], []], [[2], [0]]]
+    """
+    begin, end = (int(number * batch * replay) for number in (step, step + 1))
+    return np.arange(step * batch - begin, (step + 1) * batch - end), np.arange(begin, end)
 
 
 def masked_as_bert(tokens: np.ndarray, special: Special, rng: np.random.Generator) -> np.ndarray:
@@ -169,11 +178,16 @@ def _whole_words(lottery: np.ndarray, text: np.ndarray, goes_on: np.ndarray, cou
     return lottery, place.max(1)
 
 
-def training_batch(tokens: Tokens, chosen: Windows, special: Special, batch: int, rate: float, seed: int,
-                   step: int, goes_on: np.ndarray | None = None) -> Batch:
-    """The whole batch of a step, for all processes; each takes its rows."""
-    rows = windows_of_step(len(chosen), batch, seed, step)
-    ids, segments, positions, source = fill(chosen, rows, tokens.ids, special)
+def training_batch(tokens: Tokens, chosen: Windows, special: Special, batch: int, rate: float, seed: int, step: int,
+                   goes_on: np.ndarray | None = None, general: tuple[Tokens, Windows] | None = None,
+                   replay: float = 0.0) -> Batch:
+    """The whole batch of a step, for all processes; each takes its rows. A share `replay` of all rows is general text."""
+    own, again = places_of_step(step, batch, replay)
+    filled = [fill(chosen, windows_of_step(len(chosen), own, seed), tokens.ids, special)]
+    if len(again):
+        text, windows_of_it = general
+        filled.append(fill(windows_of_it, windows_of_step(len(windows_of_it), again, seed), text.ids, special))
+    ids, segments, positions, source = map(np.concatenate, zip(*filled))
     rng = np.random.Generator(np.random.Philox(key=[seed + (1 << 32), step]))
     masked, picks, labels = mask_rows(ids, source >= 0, rate, special, rng, goes_on)
     return Batch(masked, segments, positions, picks, labels)

@@ -129,6 +129,7 @@ class Train(Settings):
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     mask: Share  # share of tokens predicted
     whole_words: bool = False  # predicts words whole, not tokens
+    replay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the windows that are the control's text, against forgetting
     dropout: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0)]
     threads: Count
@@ -139,6 +140,7 @@ class Train(Settings):
     valid_every: Count  # steps
     valid_windows: Count  # at most, for the loss during training
     save_every: Count  # steps between checkpoints to resume from
+    save_minutes: Annotated[float, Field(gt=0)] = 10.0  # after which one is written in any case
     keep: list[Count]  # steps whose weights stay in models/X/checkpoint-N
 
     @model_validator(mode="after")

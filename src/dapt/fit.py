@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from shutil import which
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -34,6 +35,13 @@ class Course:
     predicted: int = 0
     skipped: int = 0  # steps that the fp16 scaler left out, since a gradient was too large for it
     scaler: dict = field(default_factory=dict)
+
+
+class Asked(NamedTuple):
+    """What is asked of a training between two of its steps."""
+
+    leave: bool = False
+    save: bool = False
 
 
 class Diverged(UserError):
@@ -67,13 +75,13 @@ def mean_loss(accelerator: Accelerator, model: MaskedLM, batches: Iterable[Batch
 
 
 def fit(accelerator: Accelerator, model: MaskedLM, batch_of: Callable[[int], Batch], schedule: Schedule, name: str,
-        pause: Callable[[int], bool], visit: Callable[[int, torch.optim.Optimizer, Course, bool], bool],
-        start: tuple[dict[str, torch.Tensor], Course, int] | None = None, leave: Callable[[], bool] = lambda: False,
+        pause: Callable[[int], bool], visit: Callable[[int, torch.optim.Optimizer, Course, Asked], bool],
+        start: tuple[dict[str, torch.Tensor], Course, int] | None = None, asked: Callable[[], Asked] = Asked,
         parts: int = 1, compiled: bool = False) -> Course:
     """Train the parameters of `model` that require a gradient, in place, and return the course.
 
-    `visit(steps done, optimizer, course, leaving)` is called where `pause(steps done)` is true, where `leave()` asks for
-    it, and behind the last step; it stops the training by returning True. `start` is a state to go on from: the
+    `visit(steps done, optimizer, course, asked)` is called where `pause(steps done)` is true, where `asked()` is for
+    something, and behind the last step; it stops the training by returning True. `start` is a state to go on from: the
     optimizer's tensors, the course so far and the steps done. A process takes its share of a batch in `parts`, one
     after the other; where one does not fit into memory they are halved.
     """
@@ -115,21 +123,22 @@ def fit(accelerator: Accelerator, model: MaskedLM, batch_of: Callable[[int], Bat
         unread.append(loss)
         course.predicted += predicted
         course.tokens += seen
-        leaving = world == 1 and leave()
-        halt = pause(done) or done == schedule.steps or leaving
+        wish = asked()
+        halt = pause(done) or done == schedule.steps or (world == 1 and any(wish))
         if halt or len(unread) == READ_EVERY:
-            asked = torch.tensor(float(leave()), device=accelerator.device)
-            *losses, asked = accelerator.reduce(torch.stack([*unread, asked]), "sum").tolist()
-            leaving = asked > 0  # of any process: they leave together
+            flags = torch.tensor(wish, dtype=torch.float32, device=accelerator.device)
+            *losses, leave, save = accelerator.reduce(torch.cat([torch.stack(unread), flags]), "sum").tolist()
+            wish = Asked(leave > 0, save > 0)  # of any process: they leave together
+            halt = halt or any(wish)
             for step, value in enumerate(losses, done - len(losses) + 1):
                 if not accelerator.scaler and not math.isfinite(value):
                     raise Diverged(step)
             course.train += losses
             unread.clear()
         progress.advance(seen, loss=course.train[-1] if course.train else math.nan)
-        if halt or leaving:
+        if halt:
             course.scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
-            if visit(done, optim, course, leaving):
+            if visit(done, optim, course, wish):
                 break
     progress.close()
     return course

@@ -1,7 +1,7 @@
 """The state of a run on disk, outside DVC's outputs, so that a killed run goes on where it was.
 
 A state folder belongs to one run: its key is a hash of all that decides the run's bits, so changed data, parameters or
-code begin anew. A checkpoint is a folder step-N of safetensors and JSON, written under another name, flushed, and then
+code begin anew; run.json in it says what they were. A checkpoint is a folder step-N of safetensors and JSON, written under another name, flushed, and then
 renamed; the newest two are kept, and one whose hashes are wrong is passed over for the one before.
 """
 
@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dapt.errors import UserError
-from dapt.files import sha256, whole_folder, write_json
+from dapt.files import sha256, whole_file, whole_folder, write_json
 
 KEPT = 2
 
@@ -37,13 +37,17 @@ def root() -> Path:
     return cache.parent / "tmp" / "dapt-state" / getpass.getuser()
 
 
-def folder_of(*parts: object) -> Path:
+def folder_of(domain: str, decides: dict[str, object]) -> Path:
     """The folder of the run that all these decide."""
-    return root() / hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return root() / f"{domain}-{hashlib.sha256(_text(decides).encode()).hexdigest()[:16]}"
+
+
+def _text(decides: dict[str, object]) -> str:
+    return json.dumps(decides, sort_keys=True)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, decides: dict[str, object]) -> Iterator[None]:
     """Hold the folder for this process; the lock goes with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as file:
@@ -51,7 +55,29 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"another process trains on {folder}; wait for it, or end it") from error
+        with whole_file(folder / "run.json") as described:
+            described.write(_text(decides))
         yield
+
+
+def _in_use(folder: Path) -> bool:
+    with open(folder / "lock", "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def passed_over(folder: Path, domain: str, decides: dict[str, object]) -> Iterator[str]:
+    """A line for each stopped run of this domain that other settings, data or code decided: it is not resumed."""
+    for other in sorted(folder.parent.glob(f"{domain}-{'[0-9a-f]' * 16}")):
+        step = newest(other)
+        if other == folder or step is None or _in_use(other):
+            continue
+        theirs = json.loads((other / "run.json").read_text())
+        changed = sorted(name for name in decides.keys() | theirs.keys() if decides.get(name) != theirs.get(name))
+        yield f"not resumed: {step} in {other}, where {', '.join(changed)} differs; delete it if it is of no use"
 
 
 def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict) -> None:

@@ -34,8 +34,9 @@ class Schedule:
         return self.lr * left
 
 
-def length(steps: int | None, epochs: float | None, tokens: int | None, windows: int, batch: int, text: int) -> int:
-    """Steps of a training whose length is given as one of the three; `text` tokens lie in `windows` windows.
+def length(steps: int | None, epochs: float | None, tokens: int | None, windows: int, batch: float, text: int) -> int:
+    """Steps of a training whose length is given as one of the three; `text` tokens lie in `windows` windows, of which a step
+    reads `batch`.
 
     >>> length(None, 2.0, None, 100, 8, 12_000), length(None, None, 24_000, 100, 8, 12_000)
     (25, 25)

@@ -9,6 +9,7 @@ SIGUSR1, it writes one first and ends with code 75 (leave.py).
 
 import shutil
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from dapt import batches, config, leave, model, resume
 from dapt.config import Params
 from dapt.errors import UserError, guarded
 from dapt.files import made_from, sha256, whole_file, whole_folder, write_json
-from dapt.fit import Course, Diverged, accelerator_for, fit, mean_loss, optimizer_tensors
+from dapt.fit import Asked, Course, Diverged, accelerator_for, fit, mean_loss, optimizer_tensors
 from dapt.model import MaskedLM
 from dapt.paths import CURVES, METRICS, MODELS, TOKENS
 from dapt.schedule import Schedule, length
@@ -57,7 +58,12 @@ def train(params: Params, domain: str) -> None:
     continuing = goes_on(tokenizer) if settings.whole_words else None
     text, valid_text = (read_tokens(TOKENS / domain, name, special) for name in ("train", "valid"))
     windows = batches.windows(text, settings.window)
-    steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch,
+    replay = 0.0 if domain == params.control else settings.replay
+    general = None
+    if replay:
+        again = read_tokens(TOKENS / params.control, "train", special)
+        general = again, batches.windows(again, settings.window)
+    steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch * (1 - replay),
                    int(text.offsets[-1]))
     valid = batches.valid_batches(valid_text, special, settings.window, settings.batch, settings.valid_windows,
                                   settings.mask)
@@ -67,16 +73,19 @@ def train(params: Params, domain: str) -> None:
     if settings.gradient_checkpointing:
         loaded.gradient_checkpointing_enable()
     precision = accelerator.mixed_precision.replace("no", "fp32")
-    inputs = made_from(TOKENS / domain, base)
-    code = [sha256(Path(__file__).parent / f"{name}.py") for name in DECIDING]
-    state = resume.folder_of(domain, settings.model_dump(), inputs, precision, torch.__version__, code)
+    replayed = [TOKENS / params.control / name for name in ("train.bin", "train.offsets.npy")] if replay else []
+    inputs = made_from(TOKENS / domain, *replayed, base)
+    decides = {"data": inputs, "torch": torch.__version__, "precision": precision}
+    decides |= {f"train.{name}": value for name, value in settings.model_dump().items()}
+    decides |= {f"{name}.py": sha256(Path(__file__).parent / f"{name}.py") for name in DECIDING}
+    state = resume.folder_of(domain, decides)
     if main:
         print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
               f"{steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
 
     def batch_of(step: int) -> batches.Batch:
         return batches.training_batch(text, windows, special, settings.batch, settings.mask, settings.seed, step,
-                                      continuing)
+                                      continuing, general, replay)
 
     def look(step: int, course: Course) -> None:
         course.valid.append((step, mean_loss(accelerator, masked_lm, valid)))
@@ -86,19 +95,22 @@ def train(params: Params, domain: str) -> None:
     def pause(step: int) -> bool:
         return step % settings.valid_every == 0 or step % settings.save_every == 0 or step in settings.keep
 
-    def visit(step: int, optim: torch.optim.Optimizer, course: Course, leaving: bool) -> bool:
+    def visit(step: int, optim: torch.optim.Optimizer, course: Course, asked: Asked) -> bool:
         if step % settings.valid_every == 0 or step == steps:
             look(step, course)
         if main and step in settings.keep:
             with whole_folder(state / f"checkpoint-{step}") as folder:
                 model.save(loaded, model.pooler(base, loaded.base_model_prefix), base, folder)
-        if main and step < steps and (leaving or step % settings.save_every == 0):
-            resume.save(state, step, model.state(masked_lm) | optimizer_tensors(optim), vars(course))
-        return leaving
+        if step < steps and (any(asked) or step % settings.save_every == 0):
+            if main:
+                resume.save(state, step, model.state(masked_lm) | optimizer_tensors(optim), vars(course))
+            saved.append(time.monotonic())
+        return asked.leave
 
     def told(error: Diverged) -> UserError:
         """The same, with the documents of the batch and the checkpoint before it."""
-        rows = batches.windows_of_step(len(windows), settings.batch, settings.seed, error.step - 1)
+        own, _ = batches.places_of_step(error.step - 1, settings.batch, replay)
+        rows = batches.windows_of_step(len(windows), own, settings.seed)
         pieces = [slice(windows.bounds[row], windows.bounds[row + 1]) for row in rows]
         lines = sorted({int(document) + 1 for piece in pieces for document in windows.documents[piece]})
         last = resume.newest(state)
@@ -106,8 +118,13 @@ def train(params: Params, domain: str) -> None:
                          f"{'and others ' if len(lines) > 20 else ''}of data/split/{domain}/train.jsonl; the last good "
                          f"checkpoint is {last or 'the base'}; lower train.lr, or set train.precision to fp32")
 
-    asked: list[int] = []
-    with leave.on_signal(asked.append), resume.locked(state) if main else nullcontext():
+    signals: list[int] = []
+    saved = [time.monotonic()]
+
+    def asked() -> Asked:
+        return Asked(bool(signals), time.monotonic() - saved[-1] >= 60 * settings.save_minutes)
+
+    with leave.on_signal(signals.append), resume.locked(state, decides) if main else nullcontext():
         begin = None
         if found := resume.latest(state):
             tensors, facts, step = found
@@ -115,13 +132,16 @@ def train(params: Params, domain: str) -> None:
             begin = tensors, Course(**facts), step
             if main:
                 print(f"resumed at step {step}", flush=True)
+        elif main:
+            for line in resume.passed_over(state, domain, decides):
+                print(line, flush=True)
         masked_lm.to(accelerator.device)
         if not begin:
             begin = {}, Course(), 0
             look(0, begin[1])
         schedule = Schedule(steps, settings.lr, settings.warmup, settings.weight_decay, settings.clip, settings.schedule)
         try:
-            course = fit(accelerator, masked_lm, batch_of, schedule, domain, pause, visit, begin, lambda: bool(asked),
+            course = fit(accelerator, masked_lm, batch_of, schedule, domain, pause, visit, begin, asked,
                          settings.parts, settings.compile)
         except Diverged as error:
             raise told(error) from error
@@ -140,7 +160,8 @@ def train(params: Params, domain: str) -> None:
         write_json(METRICS / "train" / f"{domain}.json", {
             "domain": domain, "steps": steps, "precision": precision, "parameters": audit.parameters,
             "documents": len(text), "tokens": int(text.offsets[-1]), "tokens_seen": course.tokens,
-            "tokens_predicted": course.predicted, "epochs": round(steps * settings.batch / len(windows), 3),
+            "tokens_predicted": course.predicted, "replay": replay,
+            "epochs": round(steps * settings.batch * (1 - replay) / len(windows), 3),
             "first_loss": mean(course.train[:ENDS]), "last_loss": mean(course.train[-ENDS:]),
             "valid_loss_before": round(course.valid[0][1], 4), "valid_loss": round(course.valid[-1][1], 4),
             "model_bytes": (MODELS / domain / "model.safetensors").stat().st_size,
