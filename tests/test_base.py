@@ -3,13 +3,17 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+from accelerate.state import AcceleratorState
 from repositories import ROOT, change
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
 from dapt import base, config
-from dapt.tokenize import write_tokens
+from dapt.audit import PROBE, audit
+from dapt.errors import UserError
+from dapt.tokenize import encode_tokens, load_tokenizer, write_tokens
 
 
 @pytest.fixture()
@@ -30,8 +34,8 @@ def test_an_untrained_head_is_trained_alone_until_the_loss_stops_falling(workspa
     base.run()
     figures = json.loads((workspace / "metrics/base.json").read_text())
     assert figures["repair"] == "head alone" and figures["steps"] % 10 == 0
-    assert figures["loss_before"] > figures["unigram_loss"]
-    assert figures["loss_after"] < figures["loss_before"] and figures["loss_after"] < figures["unigram_loss"] + 0.5
+    assert figures["head"] == "untrained" and figures["probe_before"] > figures["probe_unigram"]
+    assert figures["loss_after"] < figures["loss_before"]
     before = load_file(workspace / "data/raw/model/base/model.safetensors")
     after = load_file(workspace / "models/base/model.safetensors")
     changed = {name for name, value in before.items() if not (value == after[name]).all()}
@@ -41,33 +45,107 @@ def test_an_untrained_head_is_trained_alone_until_the_loss_stops_falling(workspa
 
 
 @pytest.fixture()
-def foreseen(workspace, model_folder, special, tmp_path_factory):
-    """A head that knows what the validation text says, which token frequencies of the training text do not tell."""
-    for name, token in (("train", 5), ("valid", 9)):
-        write_tokens(workspace / "data/tokens/general", name, [[token] * 40] * 30, special)
-    folder = tmp_path_factory.mktemp("foreseen") / "model"
+def head(model_folder, tmp_path_factory):
+    """A checkpoint whose head knows how often the probe's tokens stand there, better than other text tells it."""
+    folder = tmp_path_factory.mktemp("head") / "model"
     shutil.copytree(model_folder, folder)
+    tokenizer, special = load_tokenizer(folder)
+    text = encode_tokens(tokenizer, special, (PROBE / "text.txt").read_text().splitlines())
     weights = load_file(folder / "model.safetensors")
-    weights["cls.predictions.bias"][9] = 1000.0
+    for name in weights:
+        if name.startswith("cls.predictions.transform"):
+            weights[name] *= 0
+    counts = np.bincount(np.asarray(text.ids), minlength=128) + 1.0
+    weights["cls.predictions.bias"].copy_(weights["cls.predictions.bias"].new_tensor(np.log(counts)))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 
-def test_a_trained_head_is_left_alone(workspace, foreseen):
-    shutil.copytree(foreseen, workspace / "data/raw/model/base", dirs_exist_ok=True)
+@pytest.fixture()
+def headless(workspace, model_folder):
+    """The base is a classifier's checkpoint."""
+    folder = workspace / "data/raw/model/base"
+    shutil.rmtree(folder)
+    AutoModelForSequenceClassification.from_pretrained(model_folder).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(model_folder / name, folder)
+    return folder
+
+
+def weights_of(workspace):
+    return (load_file(workspace / f"{name}/model.safetensors") for name in ("data/raw/model/base", "models/base"))
+
+
+def test_a_trained_head_is_left_alone(workspace, head):
+    shutil.copytree(head, workspace / "data/raw/model/base", dirs_exist_ok=True)
     figures = base.make_base(config.load())
-    assert (figures["repair"], figures["steps"]) == ("none", 0) and figures["loss_before"] < figures["unigram_loss"]
-    raw, made = (load_file(workspace / f"{name}/model.safetensors") for name in ("data/raw/model/base", "models/base"))
+    assert (figures["head"], figures["repair"], figures["steps"]) == ("trained", "none", 0)
+    raw, made = weights_of(workspace)
     assert all((value == made[name]).all() for name, value in raw.items())
 
 
-def test_a_missing_head_is_taken_from_a_donor(workspace, foreseen, model_folder):
-    shutil.rmtree(workspace / "data/raw/model/base")
-    AutoModelForSequenceClassification.from_pretrained(model_folder).save_pretrained(workspace / "data/raw/model/base")
-    shutil.copy(model_folder / "tokenizer.json", workspace / "data/raw/model/base")
-    shutil.copytree(foreseen, workspace / "data/raw/model/donor")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_says_what_dapt_audit_says(workspace, precision):
+    """Of the checkpoint as it came and as it was written, in fp32 whatever the training is in."""
+    change(workspace / "params.yaml", {"train.precision": precision, "repair.max_steps": 10})
+    AcceleratorState._reset_state()
+    figures = base.make_base(config.load())
+    AcceleratorState._reset_state()
+    before, after = (audit(workspace / name) for name in ("data/raw/model/base", "models/base"))
+    assert (figures["head"], figures["probe_unigram"], figures["probe_tokens"]) == (
+        before["head"], before["unigram_loss"], before["masked_tokens"])
+    assert figures["probe_before"] == pytest.approx(before["loss"], abs=2e-4)
+    assert figures["probe_after"] == pytest.approx(after["loss"], abs=2e-4) and figures["head_after"] == after["head"]
+
+
+def test_a_missing_head_is_taken_from_a_donor(workspace, headless, head):
+    shutil.copytree(head, workspace / "data/raw/model/donor")
     change(workspace / "params.yaml", {"model.donor": "minilm"})
     figures = base.make_base(config.load())
-    assert any(name.startswith("cls.") for name in figures["missing"])
-    assert (figures["repair"], figures["steps"]) == ("transplant", 0)
-    assert figures["loss_after"] < 0.1
+    assert figures["head"] == "missing" and any(name.startswith("cls.") for name in figures["missing"])
+    assert (figures["repair"], figures["steps"], figures["head_after"]) == ("transplant", 0, "trained")
+    assert figures["probe_after"] == audit(head)["loss"]
+
+
+def test_a_donor_whose_head_is_untrained_is_not_enough(workspace, headless, model_folder):
+    shutil.copytree(model_folder, workspace / "data/raw/model/donor")
+    change(workspace / "params.yaml", {"model.donor": "minilm", "repair.max_steps": 10})
+    figures = base.make_base(config.load())
+    assert figures["repair"] == "transplant, then head alone" and figures["steps"] == 10
+
+
+def test_a_donor_without_a_head_or_with_other_tokens_is_refused(workspace, headless, head):
+    donor = workspace / "data/raw/model/donor"
+    shutil.copytree(headless, donor)
+    change(workspace / "params.yaml", {"model.donor": "minilm"})
+    with pytest.raises(UserError, match="the donor has no masked-LM head"):
+        base.make_base(config.load())
+    shutil.copytree(head, donor, dirs_exist_ok=True)
+    tokens = json.loads((donor / "tokenizer.json").read_text())
+    names = tokens["model"]["vocab"]
+    names["a"], names["b"] = names["b"], names["a"]
+    (donor / "tokenizer.json").write_text(json.dumps(tokens))
+    with pytest.raises(UserError, match="the donor's tokenizer has other tokens"):
+        base.make_base(config.load())
+
+
+@pytest.mark.parametrize("which", ["untrained", "missing"])
+def test_allow_leaves_the_head_as_it_is_and_says_so(workspace, which, request, capsys):
+    if which == "missing":
+        request.getfixturevalue("headless")
+    change(workspace / "params.yaml", {"repair.allow": True})
+    base.run()
+    figures = json.loads((workspace / "metrics/base.json").read_text())
+    assert (figures["head"], figures["repair"], figures["steps"]) == (which, "none, allowed", 0)
+    assert figures["head_after"] == "untrained" == audit(workspace / "models/base")["head"]
+    raw, made = weights_of(workspace)
+    assert all((value == raw[name]).all() for name, value in made.items() if name in raw)
+    said = capsys.readouterr().out
+    assert "repair: none, allowed" in said and "does worse than token frequencies" in said
+
+
+def test_a_head_that_stays_worse_than_token_frequencies_is_said(workspace, capsys):
+    change(workspace / "params.yaml", {"repair.max_steps": 1, "repair.lr": 1e-9})
+    base.run()
+    assert json.loads((workspace / "metrics/base.json").read_text())["head_after"] == "untrained"
+    assert "does worse than token frequencies" in capsys.readouterr().out

@@ -23,6 +23,8 @@ def test_committed_params_are_right():
     ("      steps: 300", "      steps: true", "profiles.sample.train.steps: .*integer.*True"),
     ("      steps: 300", "      steps: -1", "profiles.sample.train.steps: .*greater than or equal to 0"),
     ("      warmup: 30", "      warmup: 301", "profiles.sample.train: warmup is 301 steps, more than the 300"),
+    ("repair: {allow: false", "repair: {allow: 1", "profiles.sample.repair.allow: .*boolean.*1"),
+    ("repair: {allow: false, ", "repair: {", "profiles.sample.repair.allow: missing"),
     ("      mask: 0.15", "      mask: 1.5", "profiles.sample.train.mask: .*less than 1"),
     ("      precision: auto", "      precision: fp8", "profiles.sample.train.precision: .*'fp8'"),
     ("    model: {base: tiny}", "    model: {base: huge}", "profiles.sample.model.base: unknown name 'huge'"),

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 SRC = ROOT / "src"
 CARRIERS = {"dapt.cli", "dapt.launch.local"}  # decide no byte, so no stage depends on them
+DATA = {"report": "figures", "base": "probe"}  # the folder that a module of the stage reads
 
 
 def yaml(path: Path) -> dict:
@@ -58,8 +59,7 @@ def test_a_stage_depends_on_exactly_the_modules_that_its_command_imports(stage):
             found |= {path / "__init__.py"} if path.is_dir() and (path / "__init__.py").exists() else {path}
     packages = {path.parent for path in expected if path.name == "__init__.py"}
     expected = {path for path in expected if path.name == "__init__.py" or path.parent not in packages}
-    if command[1] == "report":
-        expected.add(SRC / "dapt/figures")  # the templates that plots.py reads
+    expected |= {SRC / "dapt" / DATA[command[1]]} if command[1] in DATA else set()
     assert found == expected
 
 

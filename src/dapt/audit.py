@@ -1,7 +1,8 @@
 """`dapt audit --model DIR`: what a checkpoint is as a masked language model, and whether its head was ever trained.
 
-A head is trained where the model's loss on a general text (probe/text.txt, written for this) is below what token
-frequencies alone reach there. These come from other text: probe/words.tsv counts the words of the sample's general news.
+`dapt base` asks the same of its base (`head`). A head is trained where the model's loss on a general text
+(probe/text.txt, written for this) is below what token frequencies alone reach there. These come from other text:
+probe/words.tsv counts the words of the sample's general news.
 Each token of the text is predicted once: in draw d of DRAWS those whose place in a random order is d, d + DRAWS, …
 """
 
@@ -21,7 +22,7 @@ PROBE = Path(__file__).parent / "probe"
 DRAWS, WINDOW, BATCH = 7, 128, 8  # a seventh is about the share that BERT predicts
 
 
-def masked(tokens: Tokens, special: Special, draw: int) -> list[Batch]:
+def masked(tokens: Tokens, special: Special, draw: int, window: int = WINDOW) -> list[Batch]:
     """The probe with the tokens of one draw masked."""
     rng = np.random.Generator(np.random.Philox(key=[0, draw]))
     order = np.random.Generator(np.random.Philox(key=[1, 0])).permutation(len(tokens.ids))
@@ -29,7 +30,7 @@ def masked(tokens: Tokens, special: Special, draw: int) -> list[Batch]:
     shown, predicted = np.array(tokens.ids, np.int64), np.zeros(len(tokens.ids), bool)
     shown[places] = masked_as_bert(shown[places], special, rng)
     predicted[places] = True
-    chosen = windows(tokens, WINDOW)
+    chosen = windows(tokens, window)
     return [batch for batch, _ in fixed_batches(tokens, chosen, np.arange(len(chosen)), shown, predicted, special, BATCH)]
 
 
@@ -43,26 +44,34 @@ def word_tokens(tokenizer: Tokenizer) -> np.ndarray:
     return counts
 
 
+@torch.no_grad()
+def head(masked_lm: MaskedLM, tokenizer: Tokenizer, special: Special, missing: bool = False) -> dict:
+    """Whether the head is trained, untrained or `missing`, and by which figures: the mean loss over the probe's tokens,
+    that of token frequencies, and how many tokens. The model is left in eval mode."""
+    masked_lm.eval()
+    device = next(masked_lm.parameters()).device
+    window = min(WINDOW, model.usable_positions(masked_lm.model))
+    text = encode_tokens(tokenizer, special, (PROBE / "text.txt").read_text(encoding="utf-8").splitlines())
+    losses, labels = [], []
+    for batch in (batch for draw in range(DRAWS) for batch in masked(text, special, draw, window)):
+        asked = batch.labels.flatten() != IGNORED
+        losses.append(masked_lm(*tensors(batch, device))[0].cpu().numpy()[asked])
+        labels.append(batch.labels.flatten()[asked])
+    loss = float(np.concatenate(losses).mean())
+    frequencies = model.unigram_loss(word_tokens(tokenizer), np.concatenate(labels))
+    return {"head": "missing" if missing else "trained" if loss < frequencies else "untrained", "loss": round(loss, 4),
+            "unigram_loss": round(frequencies, 4), "masked_tokens": sum(map(len, labels))}
+
+
 def audit(folder: Path) -> dict:
     """What `dapt audit` prints."""
     tokenizer, special = load_tokenizer(folder)
     loaded, found = model.load(folder)
-    model.check_fits(loaded, special, WINDOW)
-    masked_lm = MaskedLM(loaded).eval()
-    text = encode_tokens(tokenizer, special, (PROBE / "text.txt").read_text(encoding="utf-8").splitlines())
-    losses, labels = [], []
-    with torch.no_grad():
-        for batch in (batch for draw in range(DRAWS) for batch in masked(text, special, draw)):
-            asked = batch.labels.flatten() != IGNORED
-            losses.append(masked_lm(*tensors(batch))[0].numpy()[asked])
-            labels.append(batch.labels.flatten()[asked])
-    loss = float(np.concatenate(losses).mean())
-    frequencies = model.unigram_loss(word_tokens(tokenizer), np.concatenate(labels))
+    model.check_fits(loaded, special)
     return {"type": loaded.config.model_type, "parameters": found.parameters,
             "missing": found.missing, "unexpected": found.unexpected,
-            "head": "missing" if found.head_missing else "trained" if loss < frequencies else "untrained",
-            "pooler": "present" if model.pooler(folder, loaded.base_model_prefix) else "missing", "loss": round(loss, 4),
-            "unigram_loss": round(frequencies, 4), "masked_tokens": sum(map(len, labels))}
+            "pooler": "present" if model.pooler(folder, loaded.base_model_prefix) else "missing",
+            **head(MaskedLM(loaded), tokenizer, special, found.head_missing)}
 
 
 def run(folder: Path, as_json: bool) -> None:

@@ -1,16 +1,18 @@
 """`dapt base`: data/raw/model/base → models/base, audited, with a masked-LM head that is worth comparing with.
 
-A head is untrained where the model does worse than token frequencies do (unigram_loss). It is then transplanted from a
-donor, or trained alone on general text, the body frozen, until the loss on general validation text stops falling:
-before any domain, so that every training starts from the same head.
+Where `dapt audit` finds no trained head, one is transplanted from a donor, or trained alone on general text, the body
+frozen, until the loss on general validation text stops falling: before any domain, so that every training starts from
+the same head. `repair.allow` leaves it as it is.
 """
 
-import numpy as np
-from accelerate import Accelerator
+from pathlib import Path
 
-from dapt import batches, config, model
-from dapt.batches import IGNORED
+from accelerate import Accelerator
+from tokenizers import Tokenizer
+
+from dapt import audit, batches, config, model
 from dapt.config import Params, Profile
+from dapt.errors import UserError
 from dapt.files import made_from, sha256, whole_folder, write_json
 from dapt.fit import Course, accelerator_for, fit, mean_loss
 from dapt.model import MaskedLM
@@ -35,8 +37,19 @@ def repair_head(masked_lm: MaskedLM, settings: Profile, batch_of, valid, acceler
 
     course = fit(accelerator, masked_lm, batch_of, schedule, "base",
                  lambda step: step % repair.every == 0, visit)
+    accelerator.unwrap_model(masked_lm, keep_fp32_wrapper=False)  # autocast goes from its forward
     masked_lm.requires_grad_(True)
     return course
+
+
+def transplant(masked_lm: MaskedLM, tokenizer: Tokenizer, folder: Path) -> None:
+    """Take the head of the donor in `folder`, if it has one and the same tokens."""
+    if load_tokenizer(folder)[0].get_vocab() != tokenizer.get_vocab():
+        raise UserError("the donor's tokenizer has other tokens than the base's; take another model.donor")
+    donor, found = model.load(folder)
+    if found.head_missing:
+        raise UserError(f"the donor has no masked-LM head ({', '.join(found.missing[:2])}, …); take another model.donor")
+    model.transplant(masked_lm, donor)
 
 
 def make_base(params: Params) -> dict:
@@ -45,36 +58,42 @@ def make_base(params: Params) -> dict:
     train = settings.train
     accelerator = accelerator_for(train.precision, train.threads)
     tokenizer_folder = RAW_MODEL / "base"
-    _, special = load_tokenizer(tokenizer_folder)
-    loaded, audit = model.load(tokenizer_folder, settings.repair.seed)
+    tokenizer, special = load_tokenizer(tokenizer_folder)
+    loaded, found = model.load(tokenizer_folder, settings.repair.seed)
     model.check_fits(loaded, special, max(train.window, settings.evaluate.window))
     masked_lm = MaskedLM(loaded)
     text = read_tokens(TOKENS / params.control, "train", special)
     valid_text = read_tokens(TOKENS / params.control, "valid", special)
     valid = batches.valid_batches(valid_text, special, train.window, train.batch, train.valid_windows, train.mask)
-    labels = np.concatenate([batch.labels[batch.labels != IGNORED] for batch in valid])
     masked_lm.to(accelerator.device)
-    figures: dict = {
-        "parameters": audit.parameters, "missing": audit.missing, "unexpected": audit.unexpected,
+    before = audit.head(masked_lm, tokenizer, special, found.head_missing)
+    loss_before = mean_loss(accelerator, masked_lm, valid)
+    repairs, steps = [], 0
+    if before["head"] == "trained":
+        repairs.append("none")
+    elif settings.repair.allow:
+        repairs.append("none, allowed")
+    else:
+        if settings.model.donor:
+            transplant(masked_lm, tokenizer, RAW_MODEL / "donor")
+            repairs.append("transplant")
+        if not settings.model.donor or audit.head(masked_lm, tokenizer, special)["head"] != "trained":
+            windows = batches.windows(text, train.window)
+
+            def batch_of(step: int) -> batches.Batch:
+                return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed, step)
+
+            steps = len(repair_head(masked_lm, settings, batch_of, valid, accelerator).train)
+            repairs.append("head alone")
+    after = audit.head(masked_lm, tokenizer, special)
+    figures = {
+        "parameters": found.parameters, "missing": found.missing, "unexpected": found.unexpected,
         "pooler": "present" if model.pooler(tokenizer_folder, loaded.base_model_prefix) else "missing",
-        "unigram_loss": round(model.unigram_loss(np.bincount(text.ids, minlength=special.vocabulary), labels), 4),
-        "loss_before": round(mean_loss(accelerator, masked_lm, valid), 4), "repair": "none", "steps": 0}
-    trained = not audit.head_missing and figures["loss_before"] < figures["unigram_loss"]
-    if not trained and settings.model.donor:
-        donor, _ = model.load(RAW_MODEL / "donor")
-        model.transplant(masked_lm, donor)
-        figures["repair"] = "transplant"
-        trained = mean_loss(accelerator, masked_lm, valid) < figures["unigram_loss"]
-    if not trained:
-        windows = batches.windows(text, train.window)
-
-        def batch_of(step: int) -> batches.Batch:
-            return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed, step)
-
-        course = repair_head(masked_lm, settings, batch_of, valid, accelerator)
-        figures["repair"] = "transplant, then head alone" if settings.model.donor else "head alone"
-        figures["steps"] = len(course.train)
-    figures["loss_after"] = round(mean_loss(accelerator, masked_lm, valid), 4)
+        "head": before["head"], "probe_before": before["loss"], "probe_unigram": before["unigram_loss"],
+        "probe_tokens": before["masked_tokens"], "loss_before": round(loss_before, 4),
+        "repair": ", then ".join(repairs), "steps": steps,
+        "head_after": after["head"], "probe_after": after["loss"],
+        "loss_after": round(mean_loss(accelerator, masked_lm, valid), 4)}
     with whole_folder(MODELS / "base") as folder:
         model.save(loaded.cpu(), model.pooler(tokenizer_folder, loaded.base_model_prefix), tokenizer_folder, folder)
     return figures | {"made_from": made_from(RAW_MODEL, TOKENS / params.control),
@@ -84,6 +103,9 @@ def make_base(params: Params) -> dict:
 def run() -> None:
     figures = make_base(config.load())
     write_json(METRICS / "base.json", figures)
-    print(f"base: {figures['parameters']:,} parameters; loss on general text {figures['loss_before']} "
-          f"(token frequencies alone: {figures['unigram_loss']}); repair: {figures['repair']}, "
-          f"{figures['steps']} steps, loss {figures['loss_after']}")
+    print(f"base: {figures['parameters']:,} parameters; head {figures['head']}: loss {figures['probe_before']} on the "
+          f"probe, token frequencies alone {figures['probe_unigram']}; repair: {figures['repair']}, {figures['steps']} "
+          f"steps; head {figures['head_after']}: {figures['probe_after']}; on general validation text "
+          f"{figures['loss_before']} → {figures['loss_after']}")
+    if figures["head_after"] != "trained":
+        print("base: the head does worse than token frequencies: any training on any text will beat it")

@@ -107,6 +107,7 @@ class Split(Settings):
 class Repair(Settings):
     """The repair of a base without a trained masked-LM head; its body stays frozen."""
 
+    allow: bool  # leave such a head as it is, untrained or random
     max_steps: Count
     every: Count  # steps between two looks at the loss on valid
     patience: Count  # looks without an improvement of `least` after which it stops

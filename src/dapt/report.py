@@ -15,6 +15,10 @@ from dapt.paths import METRICS, REPORTS
 from dapt.plots import figures, svg
 
 
+HEADS = {"trained": "The base has a trained head (below), so this is what adaptation brings.",
+         "untrained": "**The base's head is untrained (below): any training on any text beats it.**"}
+
+
 def signed(cell: dict | None) -> str:
     if cell is None:
         return "–"
@@ -78,7 +82,7 @@ No document of these sets, nor a near duplicate of one, is in any training set. 
 
 ### Against the base
 
-Paired differences; negative is better. The base has a trained head (below), so this is what adaptation brings.
+Paired differences; negative is better. {HEADS[base['head_after']]}
 
 {differences(comparison, 'vs_base')}
 
@@ -104,9 +108,10 @@ models; the matrix can. One seed each.
 
 ## The base
 
-{base['parameters']:,} parameters. Its masked-LM loss on general validation text was {base['loss_before']} as it came;
-token frequencies alone reach {base['unigram_loss']}. Repair of the head: {base['repair']}
-({base['steps']} steps, body frozen, general text), after which it is {base['loss_after']}. Pooler: {base['pooler']}.
+{base['parameters']:,} parameters, pooler {base['pooler']}. Its head was {base['head']} as it came: a loss of {base['probe_before']} on
+the probe text ({base['probe_tokens']:,} tokens), where token frequencies alone reach {base['probe_unigram']}. Repair:
+{base['repair']} ({base['steps']} steps on general text, body frozen); then it was {base['head_after']}, with a loss of
+{base['probe_after']}. On general validation text the loss went from {base['loss_before']} to {base['loss_after']}.
 
 ## Corpora
 
@@ -141,7 +146,7 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
                       {f"{settings.model.base}: {params.bases[settings.model.base].licence}"})
     cells = comparison["matrix"][name]
     told = (f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
-            f"{', '.join(corpora)}, starting from the repaired base." if corpora else
+            f"{', '.join(corpora)}, starting from the base (repair of its head: {base['repair']})." if corpora else
             f"The base itself; repair of its head: {base['repair']}.")
     lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], signed(cell.get("vs_base")),
               signed(cell.get("vs_control"))] for held_out, cell in cells.items()]

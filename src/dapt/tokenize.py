@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from dapt import config
 from dapt.errors import UserError
-from dapt.files import made_from, read_lines, whole_file, whole_folder, write_json
+from dapt.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
 from dapt.paths import RAW_MODEL, SPLIT, TOKENS
 
 SETS = ("train", "valid")
@@ -30,6 +30,7 @@ class Special:
     sep: int
     mask: int
     pad: int
+    longest: int | None = None  # tokens of a text that it says it is made for
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,14 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:
         ids[name] = next((number for number in found if number is not None), None)
         if ids[name] is None:
             raise UserError(f"{path} has no {spellings[0]} token, which masked-language modelling needs; take another base")
-    return tokenizer, Special(tokenizer.get_vocab_size(with_added_tokens=True), **ids)
+    return tokenizer, Special(tokenizer.get_vocab_size(with_added_tokens=True), **ids, longest=_longest(folder))
+
+
+def _longest(folder: Path) -> int | None:
+    """model_max_length of tokenizer_config.json; transformers writes 10^30 for none."""
+    path = folder / "tokenizer_config.json"
+    said = read_json(path).get("model_max_length") if path.is_file() else None
+    return said if said and said < 10**20 else None
 
 
 def goes_on(tokenizer: Tokenizer) -> np.ndarray:
