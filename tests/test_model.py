@@ -1,9 +1,12 @@
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import BertConfig, BertForMaskedLM
 
 from dapt.batches import IGNORED, training_batch, windows
 from dapt.errors import UserError
@@ -98,7 +101,22 @@ def test_what_does_not_belong_together_is_refused(model_folder, special, tmp_pat
     with pytest.raises(UserError, match="160 positions"):
         check_fits(network, special, 161)
     with pytest.raises(UserError, match="embeddings for 128"):
-        check_fits(network, type(special)(500, 2, 3, 4, 0), 32)
+        check_fits(network, replace(special, vocabulary=500), 32)
+    with pytest.raises(UserError, match="texts of 512 tokens, the model has 160"):
+        check_fits(network, replace(special, longest=512), 32)
+
+
+def test_embeddings_are_padded_but_not_those_of_another_tokenizer(special):
+    """Of real models: DeBERTa-v3, its multilingual kin, BERT with its own tokenizer and with that of its cased twin."""
+    for embeddings, vocabulary, fits in ((128100, 128001, True), (251000, 250102, True), (30522, 30522, True),
+                                         (30522, 28996, False)):
+        network = BertForMaskedLM(BertConfig(vocab_size=embeddings, hidden_size=2, num_hidden_layers=1,
+                                             num_attention_heads=1, intermediate_size=2))
+        with nullcontext() if fits else pytest.raises(UserError, match=f"embeddings for {embeddings}"):
+            check_fits(network, replace(special, vocabulary=vocabulary))
+
+
+def test_what_does_not_load_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(UserError, match="does not load"):
         load(tmp_path)

@@ -204,6 +204,20 @@ def test_the_parents_pooler_is_kept_where_a_model_with_a_head_looks_for_it(netwo
     assert not load(tmp_path / "saved")[1].missing
 
 
+@pytest.mark.parametrize("form", ["pickled", "sharded"])
+def test_a_pooler_is_found_in_every_form_of_a_checkpoint(network_of, tmp_path, form):
+    source = AutoModelForSequenceClassification.from_config(copy.deepcopy(network_of("bert").config))
+    source.save_pretrained(tmp_path / "parent", max_shard_size="20KB" if form == "sharded" else "1GB")
+    if form == "pickled":
+        torch.save(source.state_dict(), tmp_path / "parent/pytorch_model.bin")
+        (tmp_path / "parent/model.safetensors").unlink()
+    assert bool(list((tmp_path / "parent").glob("model-*"))) == (form == "sharded")
+    assert load(tmp_path / "parent")[1].head_missing
+    found = pooler(tmp_path / "parent", "bert")
+    assert set(found) == {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in found.items())
+
+
 def test_windows_longer_than_the_positions_are_refused(network_of, special):
     for name in ALL:
         network = network_of(name)

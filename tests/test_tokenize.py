@@ -19,6 +19,17 @@ def test_ids_are_those_of_transformers(model_folder):
     assert special.vocabulary == len(reference)
 
 
+def test_the_longest_text_is_what_tokenizer_config_json_says(tokenizer_folder, tmp_path):
+    """Read and written by transformers; none is none, although it writes a number then."""
+    from transformers import AutoTokenizer
+
+    reference = AutoTokenizer.from_pretrained(tokenizer_folder)
+    for said, found in ((512, 512), (reference.model_max_length, None)):
+        reference.model_max_length = said
+        reference.save_pretrained(tmp_path)
+        assert load_tokenizer(tmp_path)[1].longest == found
+
+
 def test_nothing_is_cut_and_the_disk_holds_what_memory_holds(model_folder, tmp_path):
     texts = sentences(30, longest=900)
     tokenizer, special = load_tokenizer(model_folder)
