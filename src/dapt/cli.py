@@ -39,26 +39,35 @@ def parser() -> argparse.ArgumentParser:
     sub = {}
     for name, (what, text) in STAGES.items():
         sub[name] = commands.add_parser(name, help=text, description=text)
+        sub[name].set_defaults(run=run_stage)
         if what:
             sub[name].add_argument("name", metavar=what, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
     sub["fetch"].add_argument("--pin", action="store_true",
                               help="write commit and sha256 of what is fetched, or of all, into params.yaml")
+    sub["fetch"].set_defaults(run=run_fetch)
+    sub["clean"].set_defaults(run=run_clean)
     clean = sub["clean"].add_argument_group("any raw file, without params.yaml")
     clean.add_argument("--cleaner")
     for option in ("--raw", "--out", "--report"):
         clean.add_argument(option, type=Path)
+    sub["train"].set_defaults(run=run_train)
+    sub["evaluate"].set_defaults(run=run_evaluate)
     evaluate = sub["evaluate"].add_argument_group("any model and text")
     evaluate.add_argument("--model", type=Path)
     evaluate.add_argument("--text", type=Path, help="JSON lines with a field text")
     evaluate.add_argument("--json", action="store_true")
     audit = commands.add_parser("audit", help="what a checkpoint is as a masked language model, and if its head is trained")
+    audit.set_defaults(run=run_audit)
     audit.add_argument("--model", type=Path, required=True)
     audit.add_argument("--json", action="store_true")
+    sub["compare"].set_defaults(run=run_compare)
     sub["compare"].add_argument("--print", action="store_true", help="print the table that compare last wrote")
     plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
+    plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
     bench = commands.add_parser("bench", help="time our way and the usual way in turns")
+    bench.set_defaults(run=run_bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
     benches = {name: names.add_parser(name, help=text, description=text) for name, (_, text) in BENCHES.items()}
     for name, (rounds, _) in BENCHES.items():
@@ -71,42 +80,75 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def dispatch(args: argparse.Namespace) -> None:
-    name = args.command
-    if name == "clean" and args.cleaner:
-        if args.name or not (args.raw and args.out and args.report):
-            raise UserError("--cleaner goes with --raw, --out and --report, and without a corpus")
-        return import_module("dapt.clean").run_file(args.cleaner, args.raw, args.out, args.report)
-    if name == "evaluate" and args.model:
-        if args.name or not args.text:
-            raise UserError("--model goes with --text, and without a model's name")
-        return import_module("dapt.evaluate").run_file(args.model, args.text, args.json)
-    if name == "audit":
-        return import_module("dapt.audit").run(args.model, args.json)
+def to_repository() -> None:
+    """Make the repository of the current folder the current folder."""
     root = repository(Path.cwd())
     if root is None:
         raise UserError(f"no dvc.yaml in {Path.cwd()} or above; go to the repository")
-    if name == "plots":
-        args.folder = args.folder.resolve()
     os.chdir(root)
-    if name == "plots":
-        plots = import_module("dapt.plots")
-        return plots.write_page() if args.page else plots.run(args.folder)
-    if name == "bench":
-        options = {option: value for option, value in vars(args).items() if option not in ("command", "name")}
-        return import_module(f"dapt.bench.{args.name}").run(**options)
-    if name == "compare" and args.print:
-        return import_module("dapt.compare").print_table()
-    if name == "train":
-        return import_module("dapt.launch.local").train(args.name)
-    if name == "fetch" and args.pin:
-        return import_module("dapt.pin").run(args.name and known(name, args.name))
-    module = import_module(f"dapt.{name}")
-    if STAGES[name][0] is None:
-        return module.run()
+
+
+def run_stage(args: argparse.Namespace) -> None:
+    """dapt.COMMAND.run, with the name that it is given."""
+    to_repository()
+    run, what = import_module(f"dapt.{args.command}").run, STAGES[args.command][0]
+    if what is None:
+        return run()
     if args.name is None:
-        raise UserError(f"needs the name of a {STAGES[name][0]}")
-    return module.run(known(name, args.name))
+        raise UserError(f"needs the name of a {what}")
+    run(known(args.command, args.name))
+
+
+def run_fetch(args: argparse.Namespace) -> None:
+    if not args.pin:
+        return run_stage(args)
+    to_repository()
+    import_module("dapt.pin").run(args.name and known("fetch", args.name))
+
+
+def run_clean(args: argparse.Namespace) -> None:
+    if not args.cleaner:
+        return run_stage(args)
+    if args.name or not (args.raw and args.out and args.report):
+        raise UserError("--cleaner goes with --raw, --out and --report, and without a corpus")
+    import_module("dapt.clean").run_file(args.cleaner, args.raw, args.out, args.report)
+
+
+def run_train(args: argparse.Namespace) -> None:
+    to_repository()
+    import_module("dapt.launch.local").train(args.name)
+
+
+def run_evaluate(args: argparse.Namespace) -> None:
+    if not args.model:
+        return run_stage(args)
+    if args.name or not args.text:
+        raise UserError("--model goes with --text, and without a model's name")
+    import_module("dapt.evaluate").run_file(args.model, args.text, args.json)
+
+
+def run_compare(args: argparse.Namespace) -> None:
+    if not args.print:
+        return run_stage(args)
+    to_repository()
+    import_module("dapt.compare").print_table()
+
+
+def run_audit(args: argparse.Namespace) -> None:
+    import_module("dapt.audit").run(args.model, args.json)
+
+
+def run_plots(args: argparse.Namespace) -> None:
+    folder = args.folder.resolve()
+    to_repository()
+    module = import_module("dapt.plots")
+    module.write_page() if args.page else module.run(folder)
+
+
+def run_bench(args: argparse.Namespace) -> None:
+    to_repository()
+    options = {option: value for option, value in vars(args).items() if option not in ("command", "name", "run")}
+    import_module(f"dapt.bench.{args.name}").run(**options)
 
 
 def known(command: str, name: str) -> str:
@@ -136,7 +178,7 @@ def run_workspace_code() -> None:
 def main() -> int:
     run_workspace_code()
     args = parser().parse_args()
-    return guarded(f"dapt {args.command}", lambda: dispatch(args))
+    return guarded(f"dapt {args.command}", lambda: args.run(args))
 
 
 if __name__ == "__main__":
