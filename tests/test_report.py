@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dapt import config, plots
-from dapt.files import numbers
+from dapt.files import numbers, write_json
 from dapt.markdown import page
 from dapt.report import card, markdown, signed
 
@@ -26,6 +27,14 @@ def test_what_is_not_pinned_is_named_where_there_is_something(twin):
     full = PARAMS.model_copy(update={"profile": "full"})
     assert "may read other text: Hmehdi515/biomedical_en-de." in markdown(full, ROOT / "metrics")
     assert "ot pinned" not in twin
+
+
+def test_a_base_with_a_useless_head_is_named(twin, tmp_path):
+    shutil.copytree(ROOT / "metrics", tmp_path / "metrics")
+    base = json.loads((ROOT / "metrics/base.json").read_text())
+    assert str(base["probe_after"]) in twin and str(base["probe_unigram"]) in twin and "The base has a trained head" in twin
+    write_json(tmp_path / "metrics/base.json", base | {"head_after": "untrained"})
+    assert "The base's head is untrained (below): any training on any text beats it." in markdown(PARAMS, tmp_path / "metrics")
 
 
 @pytest.fixture()

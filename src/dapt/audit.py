@@ -31,7 +31,8 @@ def masked(tokens: Tokens, special: Special, draw: int, window: int = WINDOW) ->
     shown[places] = masked_as_bert(shown[places], special, rng)
     predicted[places] = True
     chosen = windows(tokens, window)
-    return [batch for batch, _ in fixed_batches(tokens, chosen, np.arange(len(chosen)), shown, predicted, special, BATCH)]
+    every = np.arange(len(chosen))
+    return [batch for batch, _ in fixed_batches(tokens, chosen, every, shown, predicted, special, BATCH)]
 
 
 def word_tokens(tokenizer: Tokenizer) -> np.ndarray:

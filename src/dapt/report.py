@@ -146,8 +146,8 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
                       {f"{settings.model.base}: {params.bases[settings.model.base].licence}"})
     cells = comparison["matrix"][name]
     told = (f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
-            f"{', '.join(corpora)}, starting from the base (repair of its head: {base['repair']})." if corpora else
-            f"The base itself; repair of its head: {base['repair']}.")
+            f"{', '.join(corpora)}, starting from the base. " if corpora else "The base itself. ")
+    told += f"Repair of the base's head: {base['repair']}."
     lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], signed(cell.get("vs_base")),
               signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
     return f"""---
