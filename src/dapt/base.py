@@ -5,6 +5,9 @@ donor, or trained alone on general text, the body frozen, until the loss on gene
 before any domain, so that every training starts from the same head.
 """
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 from accelerate import Accelerator
 
@@ -16,7 +19,7 @@ from dapt.fit import Course, accelerator_for, fit, mean_loss
 from dapt.model import MaskedLM
 from dapt.paths import METRICS, MODELS, RAW_MODEL, TOKENS
 from dapt.schedule import Schedule
-from dapt.tokenize import load_tokenizer, read_tokens
+from dapt.tokenize import frequencies, load_tokenizer, read_tokens
 
 
 def repair_head(masked_lm: MaskedLM, settings: Profile, batch_of, valid, accelerator: Accelerator) -> Course:
@@ -51,13 +54,14 @@ def make_base(params: Params) -> dict:
     masked_lm = MaskedLM(loaded)
     text = read_tokens(TOKENS / params.control, "train", special)
     valid_text = read_tokens(TOKENS / params.control, "valid", special)
-    valid = batches.valid_batches(valid_text, special, train.window, train.batch, train.valid_windows, train.mask)
+    valid = batches.valid_batches(valid_text, batches.windows(valid_text, train.window), special, train.batch,
+                                  train.valid_windows, train.mask)
     labels = np.concatenate([batch.labels[batch.labels != IGNORED] for batch in valid])
     masked_lm.to(accelerator.device)
     figures: dict = {
         "parameters": audit.parameters, "missing": audit.missing, "unexpected": audit.unexpected,
         "pooler": "present" if model.pooler(tokenizer_folder, loaded.base_model_prefix) else "missing",
-        "unigram_loss": round(model.unigram_loss(np.bincount(text.ids, minlength=special.vocabulary), labels), 4),
+        "unigram_loss": round(model.unigram_loss(frequencies(text, special), labels), 4),
         "loss_before": round(mean_loss(accelerator, masked_lm, valid), 4), "repair": "none", "steps": 0}
     trained = not audit.head_missing and figures["loss_before"] < figures["unigram_loss"]
     if not trained and settings.model.donor:
@@ -66,12 +70,13 @@ def make_base(params: Params) -> dict:
         figures["repair"] = "transplant"
         trained = mean_loss(accelerator, masked_lm, valid) < figures["unigram_loss"]
     if not trained:
-        windows = batches.windows(text, train.window)
+        with TemporaryDirectory() as folder:
+            windows = batches.windows_on_disk(Path(folder) / "windows", text, train.window)
 
-        def batch_of(step: int) -> batches.Batch:
-            return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed, step)
+            def batch_of(step: int) -> batches.Batch:
+                return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed, step)
 
-        course = repair_head(masked_lm, settings, batch_of, valid, accelerator)
+            course = repair_head(masked_lm, settings, batch_of, valid, accelerator)
         figures["repair"] = "transplant, then head alone" if settings.model.donor else "head alone"
         figures["steps"] = len(course.train)
     figures["loss_after"] = round(mean_loss(accelerator, masked_lm, valid), 4)

@@ -12,6 +12,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from dapt import batches, config, leave, model, resume
@@ -56,11 +57,6 @@ def train(params: Params, domain: str) -> None:
     tokenizer, special = load_tokenizer(base)
     continuing = goes_on(tokenizer) if settings.whole_words else None
     text, valid_text = (read_tokens(TOKENS / domain, name, special) for name in ("train", "valid"))
-    windows = batches.windows(text, settings.window)
-    steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch,
-                   int(text.offsets[-1]))
-    valid = batches.valid_batches(valid_text, special, settings.window, settings.batch, settings.valid_windows,
-                                  settings.mask)
     loaded, audit = model.load(base, settings.seed)
     model.check_fits(loaded, special, settings.window)
     masked_lm = MaskedLM(loaded, settings.dropout)
@@ -70,6 +66,12 @@ def train(params: Params, domain: str) -> None:
     inputs = made_from(TOKENS / domain, base)
     code = [sha256(Path(__file__).parent / f"{name}.py") for name in DECIDING]
     state = resume.folder_of(domain, settings.model_dump(), inputs, precision, torch.__version__, code)
+    with accelerator.main_process_first():
+        windows = batches.windows_on_disk(state / "windows-train", text, settings.window)
+        valid_windows = batches.windows_on_disk(state / "windows-valid", valid_text, settings.window)
+    steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch,
+                   int(text.offsets[-1]))
+    valid = batches.valid_batches(valid_text, valid_windows, special, settings.batch, settings.valid_windows, settings.mask)
     if main:
         print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
               f"{steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
@@ -98,9 +100,10 @@ def train(params: Params, domain: str) -> None:
 
     def told(error: Diverged) -> UserError:
         """The same, with the documents of the batch and the checkpoint before it."""
-        rows = batches.windows_of_step(len(windows), settings.batch, settings.seed, error.step - 1)
-        pieces = [slice(windows.bounds[row], windows.bounds[row + 1]) for row in rows]
-        lines = sorted({int(document) + 1 for piece in pieces for document in windows.documents[piece]})
+        places = np.arange((error.step - 1) * settings.batch, error.step * settings.batch)
+        rows = batches.windows_of_step(len(windows), places, settings.seed)
+        starts = np.concatenate([windows.starts[windows.bounds[row]:windows.bounds[row + 1]] for row in rows])
+        lines = np.unique(np.searchsorted(text.offsets, starts, "right")).tolist()
         last = resume.newest(state)
         return UserError(f"{error.what} in step {error.step}, on lines {', '.join(map(str, lines[:20]))} "
                          f"{'and others ' if len(lines) > 20 else ''}of data/split/{domain}/train.jsonl; the last good "
