@@ -5,8 +5,11 @@ uint32), and SET.offsets.npy, where each document begins, int64 [documents + 1].
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +81,14 @@ def goes_on(tokenizer: Tokenizer) -> np.ndarray:
 
 
 def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
-    """Ids of each text, in order, without special tokens."""
-    for chunk in _chunks(texts):
-        for encoding in tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
-            yield encoding.ids
+    """Ids of each text, in order, without special tokens. One chunk is encoded while the next is read and the one before
+    is given out."""
+    encode_chunk = partial(tokenizer.encode_batch_fast, add_special_tokens=False)
+    with ThreadPoolExecutor(1) as thread:
+        ahead = thread.submit(encode_chunk, [])
+        for chunk in chain(_chunks(texts), [[]]):
+            ready, ahead = ahead, thread.submit(encode_chunk, chunk)
+            yield from (encoding.ids for encoding in ready.result())
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
