@@ -20,7 +20,7 @@ from dapt.tokenize import Special, Tokens, growing_array
 IGNORED = -100  # a label that counts for nothing, as in torch's cross_entropy
 CHUNK = 1 << 20  # tokens packed at once: a few ten thousand pieces
 PADDING = 0.01  # of windows for training: more than this is filled with pieces cut for it
-ROUNDS = 8  # of the Feistel network that orders an epoch
+ROUNDS = 20  # of the Feistel network that orders an epoch: fewer are not enough for five windows
 COLUMNS = ("starts", "lengths", "bounds")  # of Windows
 
 
@@ -198,7 +198,8 @@ def _permuted(numbers: np.ndarray, count: int, keys: np.ndarray) -> np.ndarray:
     """Where the permutation of range(count) with the key of each number takes it; uint64 arrays.
 
     A generalized Feistel network on the a × b numbers that are `count` or a few more, gone through again from where it
-    leaves the range (Black & Rogaway 2002, cycle-walking). The round function is splitmix64.
+    leaves the range (Black & Rogaway 2002, cycle-walking). The round function is splitmix64. Where a = b is odd,
+    only even permutations of the a × b numbers come up: half of them.
     """
     a = isqrt(count - 1) + 1
     b = -(-count // a)
