@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from dapt import batches
-from dapt.batches import (COLUMNS, IGNORED, fill, fixed_batches, fixed_masks, mask_rows, pack, splitmix64, training_batch,
-                          valid_batches, windows, windows_of_step, windows_on_disk)
+from dapt.batches import (COLUMNS, IGNORED, fill, fixed_batches, fixed_masks, mask_rows, pack, splitmix64,
+                          training_batch, valid_batches, windows, windows_of_step, windows_on_disk)
 from dapt.tokenize import Tokens
 
 
@@ -70,7 +70,8 @@ def assert_every_token_is_there_once(tokens: Tokens, chosen: batches.Windows) ->
 CHANCE = np.random.default_rng(7)
 TEXTS = {
     "tweets": CHANCE.integers(3, 40, 20000), "sentences": CHANCE.lognormal(3.3, .5, 20000).astype(int) + 1,
-    "abstracts": np.clip(CHANCE.normal(357, 120, 5000), 20, None).astype(int), "articles": CHANCE.integers(5, 4000, 800),
+    "abstracts": np.clip(CHANCE.normal(357, 120, 5000), 20, None).astype(int),
+    "articles": CHANCE.integers(5, 4000, 800),
     "somewhat more than half a window": CHANCE.integers(70, 100, 10000), "all of 80 tokens": np.full(10000, 80),
     "all but a window": np.full(10000, 119), "single tokens": np.ones(10**5, int),
     "one text": np.array([10**6]), "empty ones between": np.repeat([0, 57, 0, 300], 1000)}
@@ -96,7 +97,8 @@ def test_chunks_change_no_piece(monkeypatch, kind):
     chunked = windows(tokens, 128)
     for chosen in (whole, chunked):
         assert_every_token_is_there_once(tokens, chosen)
-    expected = [(start, min(126, stop - start)) for begin, stop in zip(tokens.offsets.tolist(), tokens.offsets[1:].tolist())
+    edges = tokens.offsets.tolist()
+    expected = [(start, min(126, stop - start)) for begin, stop in zip(edges, edges[1:])
                 for start in range(begin, stop, 126)]
     for chosen in (whole, chunked):
         assert sorted(zip(chosen.starts.tolist(), chosen.lengths.tolist())) == expected
@@ -161,11 +163,12 @@ def test_a_window_is_as_likely_at_every_place(count):
 
 
 def test_an_order_is_as_random_as_numpys():
-    """Neighbours, places and windows, and two epochs don't go together; as few windows as in a shuffle stay in place."""
+    """Neighbours, places and windows, and two epochs don't go together; as few windows stay in place."""
     count = 50021
     ours, numpys = epochs(count, 2), [np.random.default_rng(seed).permutation(count) for seed in range(2)]
     for one, other in (ours, numpys):
-        pairs = [(one[:-1], one[1:]), (one[:-2], one[2:]), (np.arange(count), one), (one, other), (one % 224, other % 224)]
+        pairs = [(one[:-1], one[1:]), (one[:-2], one[2:]), (np.arange(count), one), (one, other),
+                 (one % 224, other % 224)]  # 224: the width of the network
         assert all(abs(stats.spearmanr(*pair).statistic) < 4 / np.sqrt(count) for pair in pairs)
         assert (one == np.arange(count)).sum() < 8 and (one == other).sum() < 8  # Poisson of mean 1
         steps = np.diff(one) % count  # uniform over 1 … count - 1
@@ -245,9 +248,9 @@ def test_validation_windows_are_spread_over_the_whole_set(tokens, special):
 
 def test_validation_masks_are_the_same_at_every_look_and_in_every_batch_size(tokens, special):
     chosen = windows(tokens, 32)
-    small, large = ([np.concatenate([getattr(part, name) for part in valid_batches(tokens, chosen, special, batch, 20, 0.15)])
-                     for name in ("ids", "picks", "labels")] for batch in (3, 20))
-    assert all(np.array_equal(one, other) for one, other in zip(small, large))
+    small, large = (valid_batches(tokens, chosen, special, batch, 20, 0.15) for batch in (3, 20))
+    for name in ("ids", "picks", "labels"):
+        assert np.array_equal(np.concatenate([getattr(part, name) for part in small]), getattr(large[0], name))
 
 
 def test_whole_words_are_predicted_whole_and_at_about_the_rate(tokens, special):

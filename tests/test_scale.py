@@ -39,8 +39,8 @@ def repository(folder: Path, model_folder: Path, special, mb: int) -> Path:
     folder.mkdir()
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
-    change(folder / "params.yaml", {"train.steps": 60, "train.batch": 16, "train.valid_every": 30, "train.save_every": 20,
-                                    "train.threads": 1, "train.precision": "fp32"})
+    change(folder / "params.yaml", {"train.steps": 60, "train.batch": 16, "train.valid_every": 30,
+                                    "train.save_every": 20, "train.threads": 1, "train.precision": "fp32"})
     shutil.copytree(model_folder, folder / "models/base")
     for seed, (name, tokens) in enumerate({"train": mb * 500_000, "valid": mb * 10_000}.items()):
         written = write_tokens(folder / "data/tokens/biomed", name, documents(tokens, seed), special)
@@ -50,9 +50,10 @@ def repository(folder: Path, model_folder: Path, special, mb: int) -> Path:
 
 def peak_of_training(folder: Path) -> int:
     """The most that RssAnon of a training was, in kB, looked at every few milliseconds."""
+    environment = os.environ | {"DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")}
     with open(folder / "log", "w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "dapt.train", "biomed"], cwd=folder, stdout=log, stderr=log,
-                                   env=os.environ | {"DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")})
+        process = subprocess.Popen([sys.executable, "-m", "dapt.train", "biomed"], cwd=folder, env=environment,
+                                   stdout=log, stderr=log)
         peak = 0
         while process.poll() is None:
             if found := re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text()):

@@ -74,7 +74,8 @@ def make_base(params: Params) -> dict:
             windows = batches.windows_on_disk(Path(folder) / "windows", text, train.window)
 
             def batch_of(step: int) -> batches.Batch:
-                return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed, step)
+                return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed,
+                                              step)
 
             course = repair_head(masked_lm, settings, batch_of, valid, accelerator)
         figures["repair"] = "transplant, then head alone" if settings.model.donor else "head alone"

@@ -85,11 +85,11 @@ def pack(sizes: np.ndarray, capacity: int) -> np.ndarray:
 
 
 def cut_to_fill(starts: np.ndarray, lengths: np.ndarray, window_of: np.ndarray, size: int):
-    """Pieces and their windows with little padding: the fullest windows stay, as many as have PADDING together; the pieces
-    of the others are laid one behind the other and cut where a window ends.
+    """Pieces and their windows with little padding: the fullest windows stay, as many as have PADDING together; the
+    pieces of the others are laid one behind the other and cut where a window ends.
 
-    Where all documents are somewhat longer than half a window, no packing of whole ones does without this. A window is
-    left with a gap of `least` slots at most, 1.6 % from 128 slots on.
+    Where all documents are somewhat longer than half a window, no packing of whole ones does without this. Each window
+    that is laid anew, but the last, has a gap of `least` slots at most: 1.6 % from 128 slots on.
     """
     rooms = size - np.bincount(window_of, lengths + 2)
     fullest = np.argsort(rooms, kind="stable")
@@ -150,7 +150,7 @@ def windows(tokens: Tokens, size: int) -> Windows:
 
 def windows_on_disk(folder: Path, tokens: Tokens, size: int) -> Windows:
     """Windows for training, memory-mapped: files of `folder`, which are made where they are not there, whole or not at
-    all. At most 2 % is padding (cut_to_fill)."""
+    all. Less than 2 % is padding (cut_to_fill) in a corpus of some hundred windows or more."""
     if not folder.is_dir():
         with whole_folder(folder) as temporary, ExitStack() as stack:
             appends = [stack.enter_context(growing_array(temporary / f"{name}.npy")) for name in COLUMNS]
@@ -187,7 +187,7 @@ def fill(chosen: Windows, rows: np.ndarray, ids: np.ndarray, special: Special):
 
 
 def splitmix64(seed: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """The outputs `number`, counted from 0, of the generators that begin at `seed` (Steele et al. 2014); uint64 arrays."""
+    """The outputs `number`, from 0 on, of the generators that begin at `seed` (Steele et al. 2014); uint64 arrays."""
     mixed = seed + (number + 1) * 0x9E3779B97F4A7C15
     mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9
     mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB
@@ -215,8 +215,8 @@ def _permuted(numbers: np.ndarray, count: int, keys: np.ndarray) -> np.ndarray:
 
 
 def windows_of_step(count: int, places: np.ndarray, seed: int) -> np.ndarray:
-    """The windows at these places of the endless reading order, int64 both: each epoch of `count` places is a permutation
-    of all windows, by a key of its own, and is read on without a gap."""
+    """The windows at these places of the endless reading order, int64 both: each epoch of `count` places is a
+    permutation of all windows, by a key of its own, and the next follows without a gap."""
     epochs, numbers = np.divmod(np.asarray(places, np.uint64), count)
     keys = splitmix64(splitmix64(np.zeros(1, np.uint64), np.array([seed], np.uint64)), epochs)
     return _permuted(numbers, count, keys).astype(np.int64)

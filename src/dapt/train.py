@@ -71,7 +71,8 @@ def train(params: Params, domain: str) -> None:
         valid_windows = batches.windows_on_disk(state / "windows-valid", valid_text, settings.window)
     steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch,
                    int(text.offsets[-1]))
-    valid = batches.valid_batches(valid_text, valid_windows, special, settings.batch, settings.valid_windows, settings.mask)
+    valid = batches.valid_batches(valid_text, valid_windows, special, settings.batch, settings.valid_windows,
+                                  settings.mask)
     if main:
         print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
               f"{steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
