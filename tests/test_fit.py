@@ -94,7 +94,7 @@ def test_only_what_requires_a_gradient_is_trained_and_norms_are_not_decayed(mode
 
 def test_mean_loss_is_over_predicted_tokens(model_folder, tokens, special):
     masked_lm = MaskedLM(load(model_folder)[0])
-    batches = valid_batches(tokens, special, 32, 4, 10, 0.15)
+    batches = valid_batches(tokens, windows(tokens, 32), special, 4, 10, 0.15)
     with torch.no_grad():
         losses = [masked_lm.eval()(*tensors(batch))[0] for batch in batches]
     labels = [batch.labels.flatten() for batch in batches]

@@ -3,6 +3,7 @@ import pytest
 from conftest import sentences
 from tokenizers import Tokenizer, models
 
+from dapt import tokenize
 from dapt.errors import UserError
 from dapt.tokenize import encode, encode_tokens, goes_on, load_tokenizer, read_tokens, write_tokens
 
@@ -38,6 +39,30 @@ def test_nothing_is_cut_and_the_disk_holds_what_memory_holds(model_folder, tmp_p
     assert np.array_equal(on_disk.ids, in_memory.ids) and np.array_equal(on_disk.offsets, in_memory.offsets)
     assert max(np.diff(on_disk.offsets)) > 512
     assert isinstance(on_disk.ids, np.memmap)
+
+
+def test_the_offsets_file_is_the_one_that_numpy_writes(model_folder, tmp_path):
+    tokenizer, special = load_tokenizer(model_folder)
+    for number, texts in enumerate([[], [""], sentences(300)]):
+        written = write_tokens(tmp_path, f"{number}", encode(tokenizer, texts), special)
+        np.save(tmp_path / "numpys.npy", np.array(written.offsets))
+        assert (tmp_path / f"{number}.offsets.npy").read_bytes() == (tmp_path / "numpys.npy").read_bytes()
+        assert len(written) == len(texts)
+
+
+@pytest.mark.parametrize("documents, characters", [(3, 10**6), (10**6, 200)])
+def test_a_few_chunks_of_texts_are_in_memory(model_folder, monkeypatch, documents, characters):
+    texts, read = sentences(400), []
+    tokenizer, _ = load_tokenizer(model_folder)
+    expected = list(encode(tokenizer, texts))
+    monkeypatch.setattr(tokenize, "DOCUMENTS", documents)
+    monkeypatch.setattr(tokenize, "CHARACTERS", characters)
+    found = []
+    for ids in encode(tokenizer, (read.append(text) or text for text in texts)):
+        found.append(ids)
+        ahead = read[len(found):]
+        assert len(ahead) <= 2 * documents and sum(map(len, ahead)) <= 2 * (characters + max(map(len, texts)))
+    assert found == expected
 
 
 def test_a_cut_off_file_is_refused(model_folder, tmp_path):

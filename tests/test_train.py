@@ -19,7 +19,7 @@ import pytest
 from accelerate import Accelerator
 from repositories import ROOT, change
 
-from dapt.batches import valid_batches
+from dapt.batches import valid_batches, windows
 from dapt.files import sha256
 from dapt.fit import mean_loss
 from dapt.model import MaskedLM, load
@@ -154,7 +154,7 @@ def test_replayed_general_text_is_forgotten_less(ground, tokens, special, tmp_pa
     write_tokens(folder / "data/tokens/biomed", "train", own, special)
     write_tokens(folder / "data/tokens/biomed", "valid", own[:4], special)
     general = read_tokens(folder / "data/tokens/general", "valid", special)
-    looks = valid_batches(general, special, 32, 8, 32, 0.15)
+    looks = valid_batches(general, windows(general, 32), special, 8, 32, 0.15)
     losses = {}
     for replay in (0.0, 0.5):
         change(folder / "params.yaml", {"train.replay": replay, "train.lr": 1e-2})

@@ -6,6 +6,7 @@ the same head. `repair.allow` leaves it as it is.
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from accelerate import Accelerator
 from tokenizers import Tokenizer
@@ -64,7 +65,8 @@ def make_base(params: Params) -> dict:
     masked_lm = MaskedLM(loaded)
     text = read_tokens(TOKENS / params.control, "train", special)
     valid_text = read_tokens(TOKENS / params.control, "valid", special)
-    valid = batches.valid_batches(valid_text, special, train.window, train.batch, train.valid_windows, train.mask)
+    valid = batches.valid_batches(valid_text, batches.windows(valid_text, train.window), special, train.batch,
+                                  train.valid_windows, train.mask)
     masked_lm.to(accelerator.device)
     before = audit.head(masked_lm, tokenizer, special, found.head_missing)
     loss_before = mean_loss(accelerator, masked_lm, valid)
@@ -78,12 +80,14 @@ def make_base(params: Params) -> dict:
             transplant(masked_lm, tokenizer, RAW_MODEL / "donor")
             repairs.append("transplant")
         if not settings.model.donor or audit.head(masked_lm, tokenizer, special)["head"] != "trained":
-            windows = batches.windows(text, train.window)
+            with TemporaryDirectory() as folder:
+                windows = batches.windows_on_disk(Path(folder) / "windows", text, train.window)
 
-            def batch_of(step: int) -> batches.Batch:
-                return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed, step)
+                def batch_of(step: int) -> batches.Batch:
+                    return batches.training_batch(text, windows, special, train.batch, train.mask, settings.repair.seed,
+                                                  step)
 
-            steps = len(repair_head(masked_lm, settings, batch_of, valid, accelerator).train)
+                steps = len(repair_head(masked_lm, settings, batch_of, valid, accelerator).train)
             repairs.append("head alone")
     after = audit.head(masked_lm, tokenizer, special)
     figures = {

@@ -2,30 +2,38 @@
 
 Short documents share a window: packed best-fit-decreasing (Johnson 1974), each with its own [CLS] and [SEP], position
 ids that restart and a segment number that attention stays within. A document longer than a window is cut into pieces;
-no token is lost.
+no token is lost. Texts are packed CHUNK tokens at a time and read in an order that is computed place by place, so that
+memory does not grow with the corpus.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from math import isqrt
+from pathlib import Path
 
 import numpy as np
 
-from dapt.tokenize import Special, Tokens
+from dapt.files import whole_folder
+from dapt.tokenize import Special, Tokens, growing_array
 
 IGNORED = -100  # a label that counts for nothing, as in torch's cross_entropy
+CHUNK = 1 << 20  # tokens packed at once: a few ten thousand pieces
+PADDING = 0.01  # of windows for training: more than this is filled with pieces cut for it
+ROUNDS = 20  # of the Feistel network that orders an epoch: fewer are not enough for five windows
+COLUMNS = ("starts", "lengths", "bounds")  # of Windows
 
 
 @dataclass(frozen=True)
 class Windows:
     """Pieces of documents in the order of the windows they share.
 
-    starts, lengths: int64 [pieces], where each lies in the ids; documents: int64 [pieces], whose piece it is;
-    bounds: int64 [windows + 1], the pieces of window w are bounds[w]:bounds[w + 1]; size: tokens a window.
+    starts, lengths: int64 [pieces], where each lies in the ids; bounds: int64 [windows + 1], the pieces of window w are
+    bounds[w]:bounds[w + 1]; size: tokens a window.
     """
 
     starts: np.ndarray
     lengths: np.ndarray
-    documents: np.ndarray
     bounds: np.ndarray
     size: int
 
@@ -55,9 +63,11 @@ def pack(sizes: np.ndarray, capacity: int) -> np.ndarray:
     [1, 0, 1, 0]
     """
     window_of = np.empty(len(sizes), np.int64)
+    order, windows = np.argsort(-sizes, kind="stable"), int((sizes == capacity).sum())
+    window_of[order[:windows]] = np.arange(windows)  # those that fill a window are the first
     open_windows: list[list[int]] = [[] for _ in range(capacity + 1)]
-    rooms, windows = 0, 0  # bit r of rooms: a window with r free slots is open
-    for item in np.argsort(-sizes, kind="stable").tolist():
+    rooms = 0  # bit r: a window with r free slots is open
+    for item in order[windows:].tolist():
         size = int(sizes[item])
         fitting = rooms >> size
         if fitting:
@@ -74,19 +84,80 @@ def pack(sizes: np.ndarray, capacity: int) -> np.ndarray:
     return window_of
 
 
+def cut_to_fill(starts: np.ndarray, lengths: np.ndarray, window_of: np.ndarray, size: int):
+    """Pieces and their windows with little padding: the fullest windows stay, as many as have PADDING together; the
+    pieces of the others are laid one behind the other and cut where a window ends.
+
+    Where all documents are somewhat longer than half a window, no packing of whole ones does without this. Each window
+    that is laid anew, but the last, has a gap of `least` slots at most: 1.6 % from 128 slots on.
+    """
+    rooms = size - np.bincount(window_of, lengths + 2)
+    fullest = np.argsort(rooms, kind="stable")
+    stays = np.zeros(len(rooms), bool)
+    stays[fullest[np.cumsum(rooms[fullest]) <= PADDING * size * np.arange(1, len(rooms) + 1)]] = True
+    stays = stays[window_of]
+    laid, window, room, least = [], len(rooms), size, max(2, size // 64)
+    for start, length in zip(starts[~stays].tolist(), lengths[~stays].tolist()):
+        while length:
+            if room < length + 2 and room <= least:
+                window, room = window + 1, size
+            taken = min(length, room - 2)
+            laid.append((start, taken, window))
+            start, length, room = start + taken, length - taken, room - taken - 2
+    new = np.array(laid, np.int64).reshape(-1, 3).T
+    starts, lengths, window_of = (np.concatenate([old[stays], more])
+                                  for old, more in zip((starts, lengths, window_of), new))
+    return starts, lengths, np.unique(window_of, return_inverse=True)[1]
+
+
+def _chunks(offsets: np.ndarray, longest: int) -> Iterator[tuple[int, int]]:
+    """Where about CHUNK tokens begin and end; each begins where a piece of a document does."""
+    begin, end = 0, int(offsets[-1])
+    while begin < end:
+        stop = min(begin + CHUNK, end)
+        if stop < end:
+            document = int(offsets[np.searchsorted(offsets, stop, "right") - 1])
+            stop = document + (stop - document) // longest * longest
+        yield begin, stop
+        begin = stop
+
+
+def packed(tokens: Tokens, size: int, cut: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The COLUMNS of Windows, a chunk at a time."""
+    longest, before = size - 2, 0
+    yield np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64)
+    for begin, stop in _chunks(tokens.offsets, longest):
+        first = np.searchsorted(tokens.offsets, begin, "right") - 1
+        last = np.searchsorted(tokens.offsets, stop, "left")
+        edges = np.clip(tokens.offsets[first:last + 1], begin, stop)
+        pieces = -(-np.diff(edges) // longest)
+        number = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        starts = np.repeat(edges[:-1], pieces) + number * longest
+        lengths = np.minimum(np.repeat(edges[1:], pieces) - starts, longest)
+        window_of = pack(lengths + 2, size)
+        if cut:
+            starts, lengths, window_of = cut_to_fill(starts, lengths, window_of, size)
+        order = np.argsort(window_of, kind="stable")
+        yield starts[order], lengths[order], before + np.cumsum(np.bincount(window_of))
+        before += len(order)
+
+
 def windows(tokens: Tokens, size: int) -> Windows:
-    """All documents in windows of `size` tokens, [CLS] and [SEP] of each piece included."""
-    longest = size - 2
-    lengths = np.diff(tokens.offsets)
-    pieces = -(-lengths // longest)
-    documents = np.repeat(np.arange(len(lengths)), pieces)
-    number = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    starts = tokens.offsets[documents] + number * longest
-    piece_lengths = np.minimum(lengths[documents] - number * longest, longest)
-    window_of = pack(piece_lengths + 2, size)
-    order = np.argsort(window_of, kind="stable")
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(window_of))]) if len(order) else np.zeros(1, np.int64)
-    return Windows(starts[order], piece_lengths[order], documents[order], bounds, size)
+    """All documents in windows of `size` tokens, [CLS] and [SEP] of each piece included, in memory; one that fits a
+    window is not cut."""
+    return Windows(*map(np.concatenate, zip(*packed(tokens, size, cut=False))), size)
+
+
+def windows_on_disk(folder: Path, tokens: Tokens, size: int) -> Windows:
+    """Windows for training, memory-mapped: files of `folder`, which are made where they are not there, whole or not at
+    all. Less than 2 % is padding (cut_to_fill) in a corpus of some hundred windows or more."""
+    if not folder.is_dir():
+        with whole_folder(folder) as temporary, ExitStack() as stack:
+            appends = [stack.enter_context(growing_array(temporary / f"{name}.npy")) for name in COLUMNS]
+            for chunk in packed(tokens, size, cut=True):
+                for append, values in zip(appends, chunk):
+                    append(values)
+    return Windows(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS), size)
 
 
 def fill(chosen: Windows, rows: np.ndarray, ids: np.ndarray, special: Special):
@@ -115,14 +186,40 @@ def fill(chosen: Windows, rows: np.ndarray, ids: np.ndarray, special: Special):
     return tuple(array.reshape(len(rows), chosen.size) for array in (filled, segments, positions, source))
 
 
-@lru_cache(maxsize=2)
-def _order(count: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
+def splitmix64(seed: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """The outputs `number`, from 0 on, of the generators that begin at `seed` (Steele et al. 2014); uint64 arrays."""
+    mixed = seed + (number + 1) * 0x9E3779B97F4A7C15
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB
+    return mixed ^ mixed >> 31
+
+
+def _permuted(numbers: np.ndarray, count: int, keys: np.ndarray) -> np.ndarray:
+    """Where the permutation of range(count) with the key of each number takes it; uint64 arrays.
+
+    A generalized Feistel network on the a × b numbers that are `count` or a few more, gone through again from where it
+    leaves the range (Black & Rogaway 2002, cycle-walking). The round function is splitmix64. Where a = b is odd,
+    only even permutations of the a × b numbers come up: half of them.
+    """
+    a = isqrt(count - 1) + 1
+    b = -(-count // a)
+    left, right = numbers % a, numbers // a
+    for turn in range(ROUNDS):
+        modulus = b if turn % 2 else a
+        left, right = right, (left + splitmix64(keys, right * ROUNDS + turn) % modulus) % modulus
+    found = left + right * a
+    outside = found >= count
+    if outside.any():
+        found[outside] = _permuted(found[outside], count, keys[outside])
+    return found
 
 
 def windows_of_step(count: int, places: np.ndarray, seed: int) -> np.ndarray:
-    """The windows at `places` of an endless order: each epoch is a permutation of all `count` windows."""
-    return np.array([_order(count, seed, place // count)[place % count] for place in places.tolist()], np.int64)
+    """The windows at these places of the endless reading order, int64 both: each epoch of `count` places is a
+    permutation of all windows, by a key of its own, and the next follows without a gap."""
+    epochs, numbers = np.divmod(np.asarray(places, np.uint64), count)
+    keys = splitmix64(splitmix64(np.zeros(1, np.uint64), np.array([seed], np.uint64)), epochs)
+    return _permuted(numbers, count, keys).astype(np.int64)
 
 
 def places_of_step(step: int, batch: int, replay: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -224,10 +321,12 @@ def fixed_batches(tokens: Tokens, chosen: Windows, which: np.ndarray, shown: np.
         yield Batch(ids, segments, positions, picks, labels), np.where(used, document_of[places], -1)
 
 
-def valid_batches(tokens: Tokens, special: Special, size: int, batch: int, most: int, rate: float) -> list[Batch]:
+def valid_batches(tokens: Tokens, chosen: Windows, special: Special, batch: int, most: int, rate: float) -> list[Batch]:
     """At most `most` windows of a validation set, spread evenly over it (packing sorts by length), under fixed masks:
     the same at every look of every run."""
-    shown, predicted = fixed_masks(tokens, np.arange(len(tokens)), rate, special, seed=0)
-    chosen = windows(tokens, size)
     which = np.unique(np.linspace(0, len(chosen) - 1, min(most, len(chosen))).round().astype(int))
-    return [filled for filled, _ in fixed_batches(tokens, chosen, which, shown, predicted, special, batch)]
+    ids, segments, positions, source = fill(chosen, which, tokens.ids, special)
+    rng = np.random.Generator(np.random.Philox(key=[0, 0]))
+    masked, picks, labels = mask_rows(ids, source >= 0, rate, special, rng)
+    whole = Batch(masked, segments, positions, picks, labels)
+    return [whole.rows(start, start + batch) for start in range(0, len(which), batch)]

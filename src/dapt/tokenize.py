@@ -4,9 +4,12 @@ A set is two files: SET.bin, the ids of all documents in a row, little-endian (u
 uint32), and SET.offsets.npy, where each document begins, int64 [documents + 1]. Both are memory-mapped when read.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,8 @@ from dapt.files import made_from, read_json, read_lines, whole_file, whole_folde
 from dapt.paths import RAW_MODEL, SPLIT, TOKENS
 
 SETS = ("train", "valid")
-CHUNK = 4096  # documents encoded at once, on every core
+DOCUMENTS, CHARACTERS = 4096, 1 << 21  # encoded at once, on every core: at most so many, and about so many
+BLOCK = 1 << 20  # tokens counted at once
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,26 @@ def goes_on(tokenizer: Tokenizer) -> np.ndarray:
 
 
 def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
-    """Ids of each text, in order, without special tokens."""
-    texts = iter(texts)
-    while chunk := list(islice(texts, CHUNK)):
-        for encoding in tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
-            yield encoding.ids
+    """Ids of each text, in order, without special tokens. One chunk is encoded while the next is read and the one before
+    is given out."""
+    encode_chunk = partial(tokenizer.encode_batch_fast, add_special_tokens=False)
+    with ThreadPoolExecutor(1) as thread:
+        ahead = thread.submit(encode_chunk, [])
+        for chunk in chain(_chunks(texts), [[]]):
+            ready, ahead = ahead, thread.submit(encode_chunk, chunk)
+            yield from (encoding.ids for encoding in ready.result())
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    chunk, characters = [], 0
+    for text in texts:
+        chunk.append(text)
+        characters += len(text)
+        if len(chunk) == DOCUMENTS or characters >= CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def encode_tokens(tokenizer: Tokenizer, special: Special, texts: Iterable[str]) -> Tokens:
@@ -104,15 +123,34 @@ def _dtype(special: Special) -> str:
     return "<u2" if special.vocabulary <= 1 << 16 else "<u4"
 
 
+@contextmanager
+def growing_array(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that appends int64 values to a .npy file, whose header, of a fixed length, is written last."""
+
+    def header() -> None:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (count,)})
+
+    def append(values: np.ndarray) -> None:
+        nonlocal count
+        file.write(np.asarray(values, "<i8").tobytes())
+        count += len(values)
+
+    count = 0
+    with whole_file(path, "wb") as file:
+        header()
+        yield append
+        file.seek(0)
+        header()
+
+
 def write_tokens(folder: Path, name: str, documents: Iterable[list[int]], special: Special) -> Tokens:
     """Stream documents to disk; no more than a chunk of them is in memory."""
-    lengths = []
-    with whole_file(folder / f"{name}.bin", "wb") as file:
+    with whole_file(folder / f"{name}.bin", "wb") as file, growing_array(folder / f"{name}.offsets.npy") as append:
+        end = 0
+        append([end])
         for ids in documents:
             file.write(np.asarray(ids, _dtype(special)).tobytes())
-            lengths.append(len(ids))
-    with whole_file(folder / f"{name}.offsets.npy", "wb") as file:
-        np.save(file, np.cumsum([0, *lengths], dtype=np.int64))
+            append([end := end + len(ids)])
     return read_tokens(folder, name, special)
 
 

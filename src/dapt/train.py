@@ -13,6 +13,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from dapt import batches, config, leave, model, resume
@@ -57,28 +58,30 @@ def train(params: Params, domain: str) -> None:
     tokenizer, special = load_tokenizer(base)
     continuing = goes_on(tokenizer) if settings.whole_words else None
     text, valid_text = (read_tokens(TOKENS / domain, name, special) for name in ("train", "valid"))
-    windows = batches.windows(text, settings.window)
-    replay = 0.0 if domain == params.control else settings.replay
-    general = None
-    if replay:
-        again = read_tokens(TOKENS / params.control, "train", special)
-        general = again, batches.windows(again, settings.window)
-    steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch * (1 - replay),
-                   int(text.offsets[-1]))
-    valid = batches.valid_batches(valid_text, special, settings.window, settings.batch, settings.valid_windows,
-                                  settings.mask)
     loaded, audit = model.load(base, settings.seed)
     model.check_fits(loaded, special, settings.window)
     masked_lm = MaskedLM(loaded, settings.dropout)
     if settings.gradient_checkpointing:
         loaded.gradient_checkpointing_enable()
     precision = accelerator.mixed_precision.replace("no", "fp32")
+    replay = 0.0 if domain == params.control else settings.replay
     replayed = [TOKENS / params.control / name for name in ("train.bin", "train.offsets.npy")] if replay else []
     inputs = made_from(TOKENS / domain, *replayed, base)
     decides = {"data": inputs, "torch": torch.__version__, "precision": precision}
     decides |= {f"train.{name}": value for name, value in settings.model_dump().items()}
     decides |= {f"{name}.py": sha256(Path(__file__).parent / f"{name}.py") for name in DECIDING}
     state = resume.folder_of(domain, decides)
+    general = None
+    with accelerator.main_process_first():
+        windows = batches.windows_on_disk(state / "windows-train", text, settings.window)
+        valid_windows = batches.windows_on_disk(state / "windows-valid", valid_text, settings.window)
+        if replay:
+            again = read_tokens(TOKENS / params.control, "train", special)
+            general = again, batches.windows_on_disk(state / "windows-general", again, settings.window)
+    steps = length(settings.steps, settings.epochs, settings.tokens, len(windows), settings.batch * (1 - replay),
+                   int(text.offsets[-1]))
+    valid = batches.valid_batches(valid_text, valid_windows, special, settings.batch, settings.valid_windows,
+                                  settings.mask)
     if main:
         print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
               f"{steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
@@ -111,8 +114,8 @@ def train(params: Params, domain: str) -> None:
         """The same, with the documents of the batch and the checkpoint before it."""
         own, _ = batches.places_of_step(error.step - 1, settings.batch, replay)
         rows = batches.windows_of_step(len(windows), own, settings.seed)
-        pieces = [slice(windows.bounds[row], windows.bounds[row + 1]) for row in rows]
-        lines = sorted({int(document) + 1 for piece in pieces for document in windows.documents[piece]})
+        starts = np.concatenate([windows.starts[windows.bounds[row]:windows.bounds[row + 1]] for row in rows])
+        lines = np.unique(np.searchsorted(text.offsets, starts, "right")).tolist()
         last = resume.newest(state)
         return UserError(f"{error.what} in step {error.step}, on lines {', '.join(map(str, lines[:20]))} "
                          f"{'and others ' if len(lines) > 20 else ''}of data/split/{domain}/train.jsonl; the last good "

@@ -186,7 +186,8 @@ def _rows(tokens: Tokens, special: Special) -> list[dict]:
 
 def _heldout(accelerator: Accelerator, model: PreTrainedModel, task: Task, special: Special) -> float:
     """Loss on the held-out windows under fixed masks: the same code for both sides."""
-    held = batches.valid_batches(read_tokens(task.tokens, "heldout", special), special, WINDOW, 8, HELD_WINDOWS,
+    text = read_tokens(task.tokens, "heldout", special)
+    held = batches.valid_batches(text, batches.windows(text, WINDOW), special, 8, HELD_WINDOWS,
                                  config.load().active.train.mask)
     return mean_loss(accelerator, MaskedLM(model), held)
 
