@@ -98,7 +98,7 @@ def dispatch(args: argparse.Namespace) -> None:
     if name == "compare" and args.print:
         return import_module("dapt.compare").print_table()
     if name == "train":
-        return import_module("dapt.launch.local").train(args.name)
+        return import_module("dapt.launch").train(args.name)
     if name == "fetch" and args.pin:
         return import_module("dapt.pin").run(args.name and known(name, args.name))
     module = import_module(f"dapt.{name}")
