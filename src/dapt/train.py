@@ -72,7 +72,7 @@ def train(params: Params, domain: str) -> None:
     state = resume.folder_of(domain, settings.model_dump(), inputs, precision, torch.__version__, code)
     if main:
         print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
-              f"{steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
+              f"{steps} steps of {settings.batch}, {precision} on {world} × {accelerator.device.type}", flush=True)
 
     def batch_of(step: int) -> batches.Batch:
         return batches.training_batch(text, windows, special, settings.batch, settings.mask, settings.seed, step,
