@@ -17,6 +17,7 @@ from dapt import config
 from dapt.errors import UserError, guarded
 from dapt.files import whole_file
 from dapt.launch import local
+from dapt.launch.slurm import DONE
 from dapt.paths import LOGS
 
 PATIENCE = 300  # seconds that a node waits for the first one
@@ -55,14 +56,14 @@ def run(domain: str) -> None:
     variables = os.environ
     machines, rank = int(variables["SLURM_STEP_NUM_NODES"]), int(variables["SLURM_NODEID"])
     processes = torch.cuda.device_count() or 1
-    if rank == 0:
-        print(f"{domain}: job {variables['SLURM_JOB_ID']} on {variables['SLURM_STEP_NODELIST']}, {processes} a node, "
-              f"requeued {variables.get('SLURM_RESTART_COUNT', '0')} times", flush=True)
     threads = config.load().active.train.threads
     if machines == 1:
-        return local.start(domain, threads, local.Place(processes=processes))
-    with met(meeting_point(variables), rank) as (address, port):
-        local.start(domain, threads, local.Place(machines, rank, processes, address, port))
+        local.start(domain, threads, local.Place(processes=processes))
+    else:
+        with met(meeting_point(variables), rank) as (address, port):
+            local.start(domain, threads, local.Place(machines, rank, processes, address, port))
+    if rank == 0:
+        print(f"{domain}: job {variables['SLURM_JOB_ID']} {DONE}", end="", flush=True)
 
 
 if __name__ == "__main__":

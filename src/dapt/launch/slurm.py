@@ -23,7 +23,9 @@ from dapt.paths import CLUSTER, LOGS
 
 PAUSE = 5  # seconds between two questions to the controller
 SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, a line for each kind of node
+DONE = "is done\n"  # how the last line of a finished training ends (node.py)
 STARTED = re.compile(r"(?:srun: job (\d+) queued|\S+: job (\d+) on )")
+FIRST = '[ "$SLURM_NODEID" != 0 ] || echo "$1: job $SLURM_JOB_ID on $SLURM_STEP_NODELIST"'  # at once: Python takes seconds
 SAVED = re.compile(r"(?:resumed|asked to leave) at step (\d+)")
 AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
 ENDED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "OUT_OF_MEMORY", "COMPLETED", "DEADLINE",
@@ -34,13 +36,12 @@ def command(cluster: Cluster, threads: int, domain: str) -> list[str]:
     """srun for one training: one task a node, with as many CPUs as its processes have threads."""
     constraint = [f"--constraint={cluster.constraint}"] if cluster.constraint else []
     gpus = [f"--gpus-per-node={cluster.gpus}"] if cluster.gpus else []
-    training = [sys.executable, "-m", "dapt.launch.node", domain]
-    if cluster.setup:
-        training = ["bash", "-lc", "\n".join([*cluster.setup, 'exec "$@"']), "dapt", *training]
+    shell = "\n".join([FIRST, "shift", *cluster.setup, 'exec "$@"'])
     return ["srun", f"--job-name=train-{domain}", f"--partition={','.join(cluster.partitions)}", f"--nodes={cluster.nodes}",
             f"--ntasks={cluster.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus,
             *constraint, f"--mem={cluster.memory}", f"--time={cluster.time}", f"--signal=USR1@{cluster.leave_before}",
-            "--kill-on-bad-exit=1", "--mpi=none", *cluster.options, *training]
+            "--kill-on-bad-exit=1", "--mpi=none", *cluster.options,
+            "bash", "-c", shell, "bash", domain, sys.executable, "-m", "dapt.launch.node", domain]
 
 
 def refusal(said: str, cluster: Cluster) -> str | None:
@@ -89,9 +90,14 @@ class End:
     said: str
 
 
+def done(code: int, said: str) -> bool:
+    """srun's code alone does not tell: it is 0 where a node went down."""
+    return code == 0 and DONE in said
+
+
 def verdict(end: End) -> str:
     """done, away (no controller), cancelled, memory, again (saved, or nothing lost), or failed."""
-    if end.code == 0:
+    if done(end.code, end.said):
         return "done"
     if end.state == "CANCELLED":
         return "cancelled"
@@ -119,6 +125,19 @@ def ask(*words: str) -> tuple[bool, str]:
 
 def say(text: str) -> None:
     print(f"slurm: {text}", flush=True)
+
+
+def wait_for_controller(asked: list[int]) -> bool:
+    """Return True when the controller answers, or False when `asked` to leave before."""
+    said = False
+    while not asked:
+        if ask("scontrol", "ping")[0]:
+            return True
+        if not said:
+            say("the controller does not answer; asking again until it does")
+        said = True
+        time.sleep(PAUSE)
+    return False
 
 
 class Job:
@@ -154,7 +173,8 @@ class Job:
                 break
             self._take(line)
         code = self.process.wait()
-        end = End(code, self._state() if code and self.number else None, "".join(self.said))
+        said = "".join(self.said)
+        end = End(code, self._state() if self.number and not done(code, said) else None, said)
         if self.log:
             self.log.close()
         return end
@@ -162,8 +182,7 @@ class Job:
     def _take(self, line: str) -> None:
         print(line, end="", flush=True)
         self.said.append(line)
-        if line.startswith("srun: job "):
-            self.queued = line.rstrip().endswith("queued and waiting for resources")
+        self.queued = line.endswith("queued and waiting for resources\n")
         if self.log:
             self.log.write(line)
         elif found := STARTED.match(line):
@@ -218,9 +237,9 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
         for job in running:
             job.leave()
 
-    heading, step, idle, restarts, silent = "", -1, 0, 0, False
+    heading, step, idle, restarts = "", -1, 0, 0
     with leave.on_signal(pass_on, (*leave.SIGNALS, signal.SIGINT)):
-        while not asked:
+        while wait_for_controller(asked):
             job = Job(words, domain, environment, heading)
             running[:] = [job]
             if asked:
@@ -231,25 +250,22 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
             step = saved(end.said, step)
             if what == "done":
                 return
-            if what == "again" and not asked:
+            if asked:
+                break
+            if what == "again":
                 idle = 0 if step > before else idle + 1
                 if idle > cluster.restarts_without_progress:
-                    raise UserError(f"job {job.number} is the {idle}th in a row that saved no further step than {max(step, 0)}; "
-                                    f"see its log, and time and leave_before in {CLUSTER}")
+                    raise UserError(f"job {job.number} ended ({end.state}) and {idle} in a row have saved nothing new; see "
+                                    f"{LOGS}, and time and leave_before in {CLUSTER}")
                 restarts += 1
                 heading = f"slurm: restart {restarts}, after job {job.number} ({end.state}), from step {max(step, 0)}\n"
                 print(heading, end="", flush=True)
-            elif what == "away":
-                if not silent:
-                    say("the controller does not answer; asking again until it does")
-                silent = True
-                time.sleep(PAUSE)
             elif what == "cancelled":
                 raise UserError(f"job {job.number} was cancelled at step {max(step, 0)}; run again to go on from there")
             elif what == "memory":
                 raise UserError(f"job {job.number} needed more memory than {cluster.memory}; raise memory in {CLUSTER}, or make "
                                 "train.parts larger")
-            elif not asked:
+            elif what == "failed":
                 if meaning := refusal(end.said, cluster):
                     raise UserError(meaning)
                 raise SystemExit(end.code)
