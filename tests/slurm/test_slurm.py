@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -186,8 +188,6 @@ def test_cancelled_it_is_not_started_again_and_goes_on_when_asked(train, cluster
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_to_the_launcher_reaches_the_training(train, name):
-    import signal
-
     run = train()
     run.wait_for_checkpoint()
     run.process.send_signal(getattr(signal, name))
@@ -252,3 +252,59 @@ def test_the_controller_may_go_while_a_job_runs(train, cluster, alone):
     run.end()
     assert same(run.folder, alone)
     wait_until(lambda: number not in cluster.ask("squeue", "-h", "-o", "%i").split(), 30, "the end of the job")
+
+
+def test_through_dvc_the_lock_is_that_of_this_machine(ground, cluster, tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    copy_of_tree(folder)
+    change(folder / "params.yaml", {"train.steps": 20, "train.window": 32, "train.batch": 8, "train.threads": 1})
+    for name in ("models/base", "data/tokens/biomed"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-r", "-T", ground / name, folder / name], check=True)
+
+    def repro(launcher: str) -> str:
+        done = subprocess.run([Path(DAPT).parent / "dvc", "repro", "-f", "-s", "train@biomed"], cwd=folder, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=environment(tmp_path) | {"DAPT_LAUNCHER": launcher})
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    assert "> dapt train biomed\n" in (said := repro("slurm")) and re.search(r"biomed: job \d+ is done", said)
+    lock = (folder / "dvc.lock").read_bytes()
+    assert "job" not in repro("local") and (folder / "dvc.lock").read_bytes() == lock
+    assert len(list((folder / "logs").glob("train-biomed-*.log"))) == 1
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, text=True, stdout=subprocess.PIPE).stdout
+    assert "logs" not in status
+
+
+def by_hand(ground: Path, folder: Path) -> dict[str, str]:
+    """A copy of the ground with the scripts, and the environment in which `python` is this one."""
+    subprocess.run(["cp", "-r", ground, folder], check=True)
+    for path in (ROOT / "slurm").glob("*.sh"):
+        shutil.copy(path, folder / "slurm")
+    return os.environ | {"DAPT_STATE": str(folder / "state"), "PATH": f"{Path(DAPT).parent}:{os.environ['PATH']}",
+                         "PYTHONPATH": str(ROOT / "src")}
+
+
+def test_the_srun_script_trains(ground, alone, tmp_path):
+    variables = by_hand(ground, tmp_path / "run")
+    done = subprocess.run(["slurm/train.srun.sh", "biomed"], cwd=tmp_path / "run", env=variables, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and (tmp_path / "run/logs/train-biomed-by-hand.log").read_text() == done.stdout
+    assert same(tmp_path / "run", alone)
+
+
+def test_the_sbatch_script_is_queued_again_until_it_is_done(cluster, ground, alone, tmp_path):
+    folder = tmp_path / "run"
+    variables = by_hand(ground, folder)
+    (folder / "logs").mkdir()
+    told = subprocess.run(["sbatch", "--parsable", "slurm/train.sbatch.sh", "biomed"], cwd=folder, env=variables, text=True,
+                          stdout=subprocess.PIPE, check=True).stdout
+    number = told.strip()
+    wait_until(lambda: any(folder.glob("state/*/step-*")), 60, "a checkpoint")
+    cluster.ask("scancel", "--batch", "--signal=USR1", number)
+    log = folder / f"logs/train-{number}.log"
+    wait_until(lambda: "ended with code 0" in log.read_text(), 90, "the end")
+    said = log.read_text()
+    assert f"train-biomed: job {number} on" in said and "restart 1" in said and "ended with code 75" in said
+    assert same(folder, alone)
