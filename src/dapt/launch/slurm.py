@@ -254,11 +254,12 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
                 break
             if what == "again":
                 idle = 0 if step > before else idle + 1
+                ended = end.state if end.state not in (None, "FAILED") else "asked to leave"
                 if idle > cluster.restarts_without_progress:
-                    raise UserError(f"job {job.number} ended ({end.state}) and {idle} in a row have saved nothing new; see "
+                    raise UserError(f"job {job.number} ended ({ended}), and {idle} in a row have saved nothing new; see "
                                     f"{LOGS}, and time and leave_before in {CLUSTER}")
                 restarts += 1
-                heading = f"slurm: restart {restarts}, after job {job.number} ({end.state}), from step {max(step, 0)}\n"
+                heading = f"slurm: restart {restarts}, after job {job.number} ({ended}), from step {max(step, 0)}\n"
                 print(heading, end="", flush=True)
             elif what == "cancelled":
                 raise UserError(f"job {job.number} was cancelled at step {max(step, 0)}; run again to go on from there")
