@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One training as a batch job, which may wait for days:   mkdir -p logs && sbatch slurm/train.sbatch.sh biomed
-# Submit it in the repository's root. Asked to leave (preempted, time nearly over) it saves, and is queued again until it is
-# done; then `dvc commit train@biomed` brings the model into dvc.lock.
+# Submit it in the repository's root. Asked to leave (preempted, time nearly over) it saves, and is queued again until
+# it is done; then `dvc commit train@biomed` brings the model into dvc.lock.
 #SBATCH --job-name=train
 #SBATCH --partition=gpu-preempt
 #SBATCH --gpus=1

@@ -24,9 +24,10 @@ def test_the_committed_settings_are_the_seeds_cluster():
     words = slurm.command(SETTINGS, 2, "biomed")
     assert words[0] == "srun"
     assert {"--partition=gpu,gpu-preempt", "--gpus-per-node=1", "--constraint=2080ti", "--mem=64G", "--time=3:00:00",
-            "--signal=USR1@120", "--nodes=1", "--ntasks-per-node=1", "--cpus-per-task=2", "--kill-on-bad-exit=1"} <= set(words)
+            "--signal=USR1@120", "--nodes=1", "--ntasks-per-node=1", "--cpus-per-task=2",
+            "--kill-on-bad-exit=1"} <= set(words)
     assert words[-3:] == ["-m", "dapt.launch.node", "biomed"]
-    assert not any(word in " ".join(words) for word in ("precision", "fp16", "bf16"))  # the training decides where it runs
+    assert not any(word in " ".join(words) for word in ("precision", "fp16", "bf16"))  # the training decides
 
 
 def test_a_node_has_the_cpus_of_all_its_processes_and_what_is_not_asked_for_is_not_said():
@@ -54,7 +55,8 @@ def test_the_variable_wins_over_the_file(asked, file, result):
 
 
 @pytest.mark.parametrize("asked, settings, message", [
-    ("pbs", SETTINGS, "DAPT_LAUNCHER is 'pbs'; set it to local or slurm"), ("slurm", None, "there is no slurm/cluster.yaml")])
+    ("pbs", SETTINGS, "DAPT_LAUNCHER is 'pbs'; set it to local or slurm"),
+    ("slurm", None, "there is no slurm/cluster.yaml")])
 def test_a_launcher_that_cannot_be_is_refused(asked, settings, message):
     with pytest.raises(UserError, match=message):
         cluster.launcher(asked, settings)
@@ -80,7 +82,8 @@ def test_wrong_settings_are_refused_by_name(tmp_path, old, new, message):
     (End(75, "PREEMPTED", ""), "again"), (End(137, "TIMEOUT", ""), "again"),
     (End(137, "OUT_OF_MEMORY", ""), "memory"),
     (End(1, "FAILED", "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=3.0\n"), "memory"),
-    (End(1, None, "srun: error: Unable to allocate resources: Unable to contact slurm controller (connect failure)\n"), "away"),
+    (End(1, None, "srun: error: Unable to allocate resources: Unable to contact slurm controller (connect failure)\n"),
+     "away"),
     (End(1, None, "srun: error: Unable to allocate resources: Invalid feature specification\n"), "failed"),
     (End(1, "FAILED", "Traceback\n"), "failed"), (End(2, "FAILED", "dapt train biomed: no\n"), "failed"),
 ])
@@ -94,8 +97,9 @@ def test_the_last_saved_step_is_read_from_what_a_job_says():
 
 
 @pytest.mark.parametrize("reason, words", [
-    ("Resources", "no node has room"), ("(Priority)", "others are before it"), ("QOSMaxGRESPerUser", "a limit of your account"),
-    ("AssocGrpGRES", "a limit of your account"), ("ReqNodeNotAvail, UnavailableNodes:n1", "down or reserved"), ("Odd", "Odd")])
+    ("Resources", "no node has room"), ("(Priority)", "others are before it"), ("QOSMaxGRESPerUser", "a limit of your"),
+    ("AssocGrpGRES", "a limit of your account"), ("ReqNodeNotAvail, UnavailableNodes:n1", "down or reserved"),
+    ("Odd", "Odd")])
 def test_reasons_for_waiting_are_words(reason, words):
     assert words in slurm.waiting(reason)
 
@@ -108,8 +112,8 @@ def test_accelerate_is_given_the_machines_and_processes():
     one = local.arguments("biomed", 2, local.Place())
     assert "--multi_gpu" not in one and one[-3:] == ["--module", "dapt.train", "biomed"]
     two = " ".join(local.arguments("biomed", 2, local.Place(2, 1, 4, "n1", 1234)))
-    for option in ("--num_processes 8", "--num_machines 2", "--machine_rank 1", "--main_process_ip n1", "--main_process_port 1234",
-                   "--num_cpu_threads_per_process 2", "--multi_gpu", "--mixed_precision no"):
+    for option in ("--num_processes 8", "--num_machines 2", "--machine_rank 1", "--main_process_ip n1",
+                   "--main_process_port 1234", "--num_cpu_threads_per_process 2", "--multi_gpu", "--mixed_precision no"):
         assert option in two
 
 
@@ -134,3 +138,10 @@ def test_the_scripts_are_clean_and_ask_for_the_cpus_that_the_threads_need(script
         pytest.skip("shellcheck is not installed")
     done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_inside_of_a_job_it_asks_for_no_other(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with pytest.raises(UserError, match="inside of Slurm's job 7 already"):
+        slurm.train("biomed", 1, SETTINGS)

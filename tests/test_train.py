@@ -108,7 +108,7 @@ def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path)
     folder = copy(ground, tmp_path / "run")
 
     def run(processes: int, code: int) -> str:
-        several = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []  # on CPUs too; --cpu starts one alone
+        several = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []  # --cpu starts one alone
         command = [sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(processes),
                    "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
                    "--num_cpu_threads_per_process", "1", "--module", "dapt.train", "biomed"]
@@ -117,7 +117,7 @@ def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path)
                                    start_new_session=True)
         if code:
             wait_for_checkpoint(folder, 3 if processes == 2 else 20)
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:  # torchrun's are sessions of their own
+            for one in [*psutil.Process(process.pid).children(recursive=True), process]:  # each in a session of its own
                 one.kill()
         output = process.communicate()[0]
         assert bool(process.returncode) == bool(code) and f"fp32 on {processes} × cpu" in output, output

@@ -129,7 +129,7 @@ def train(params: Params, domain: str) -> None:
         if done < steps:
             if main:
                 print(f"{domain}: asked to leave at step {done} of {steps}; run again to go on from there", flush=True)
-            accelerator.wait_for_everyone()  # where one process ends, its launcher ends the others: not while one writes
+            accelerator.wait_for_everyone()  # when one process ends, its launcher ends the others: not while one saves
             raise SystemExit(leave.CODE)
         if not main:
             return

@@ -87,13 +87,13 @@ class Cluster:
         for name, text in self.settings().items():
             (self.folder / name).write_text(text)
         at = self.folder
-        self.spawn("munged", "munged", "-F", f"--socket={at}/munge.sock", f"--key-file={key}", f"--log-file={at}/munged.log",
-                   f"--pid-file={at}/munged.pid", f"--seed-file={at}/munged.seed")
+        self.spawn("munged", "munged", "-F", f"--socket={at}/munge.sock", f"--key-file={key}",
+                   f"--log-file={at}/munged.log", f"--pid-file={at}/munged.pid", f"--seed-file={at}/munged.seed")
         wait_until((at / "munge.sock").exists, 10, "munge")
         self.start_controller()
         for node in self.nodes:
-            apart = ["unshare", "--uts", "--mount", "sh", "-c",
-                     f'hostname {node} && mount --bind {at}/hosts /etc/hosts && exec "$@"', "sh"] if self.separate else []
+            named = f'hostname {node} && mount --bind {at}/hosts /etc/hosts && exec "$@"'
+            apart = ["unshare", "--uts", "--mount", "sh", "-c", named, "sh"] if self.separate else []
             self.spawn(node, *apart, "slurmd", "-D", "-N", node)
         wait_until(lambda: self.idle() == NODES, 30, "idle nodes")
 
@@ -147,7 +147,7 @@ GresTypes=gpu
 NodeName=DEFAULT CPUs=32 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=256000 Features=2080ti Gres=gpu:2080ti:2
 {ports}
 PartitionName=gpu Nodes={names} PriorityTier=10 PreemptMode=OFF DefaultTime=60 MaxTime=7-0 State=UP Default=YES
-PartitionName=gpu-preempt Nodes={names} PriorityTier=1 PreemptMode=REQUEUE DefaultTime=60 MaxTime=7-0 State=UP GraceTime=10
+PartitionName=gpu-preempt Nodes={names} PriorityTier=1 PreemptMode=REQUEUE GraceTime=10 DefaultTime=60 MaxTime=7-0
 """}
 
     def spawn(self, name: str, *command: str) -> None:

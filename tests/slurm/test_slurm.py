@@ -36,7 +36,8 @@ def alone(ground, tmp_path_factory) -> Path:
     """Trained on this machine, without Slurm and uninterrupted."""
     folder = tmp_path_factory.mktemp("alone") / "run"
     subprocess.run(["cp", "-r", ground, folder], check=True)
-    subprocess.run([DAPT, "train", "biomed"], cwd=folder, env=os.environ | {"DAPT_STATE": str(folder / "state")}, check=True)
+    subprocess.run([DAPT, "train", "biomed"], cwd=folder, check=True,
+                   env=os.environ | {"DAPT_STATE": str(folder / "state"), "DAPT_LAUNCHER": "local"})
     return folder
 
 
@@ -54,9 +55,10 @@ class Run:
 
     def start(self) -> None:
         self.output = self.folder / "output"
+        variables = os.environ | {"DAPT_STATE": str(self.folder / "state"), "DAPT_LAUNCHER": "slurm"}
         with open(self.output, "w") as file:
             self.process = subprocess.Popen([DAPT, "train", "biomed"], cwd=self.folder, stdout=file, stderr=file,
-                                            env=os.environ | {"DAPT_STATE": str(self.folder / "state"), "DAPT_LAUNCHER": "slurm"})
+                                            env=variables)
 
     def said(self) -> str:
         return self.output.read_text()
@@ -109,7 +111,8 @@ def test_it_asks_for_the_cpus_gpus_and_memory_of_the_settings(train, cluster):
     run = train()
     number = run.wait_for_checkpoint()
     job = cluster.ask("scontrol", "-o", "show", "job", number)
-    assert "cpu=1,mem=64G,node=1" in job and "TresPerNode=gres:gpu:1" in job and "Features=2080ti" in job and "TimeLimit=03:00:00" in job
+    for asked in ("cpu=1,mem=64G,node=1", "TresPerNode=gres:gpu:1", "Features=2080ti", "TimeLimit=03:00:00"):
+        assert asked in job
     cluster.ask("scancel", number)
     run.end(2)
 
@@ -147,7 +150,7 @@ def test_asked_to_leave_before_its_time_limit_it_is_started_again(train, cluster
 def test_cut_off_by_its_time_limit_it_is_started_again(train, cluster, alone):
     run = train()
     first = run.wait_for_checkpoint()
-    cluster.ask("scancel", "--signal=STOP", first)  # until Slurm looks at the limits, each half minute: then it sends CONT, TERM
+    cluster.ask("scancel", "--signal=STOP", first)  # until Slurm looks at the limits, each half minute, and sends CONT, TERM
     cluster.ask("scontrol", "update", f"jobid={first}", "EndTime=now+1")
     run.end()
     assert f"slurm: restart 1, after job {first} (TIMEOUT)" in run.said() and same(run.folder, alone)
@@ -198,7 +201,8 @@ def test_a_signal_to_the_launcher_reaches_the_training(train, name):
 def test_without_progress_it_gives_up(train, cluster):
     run = train(restarts_without_progress=1, setup=["kill -USR1 $$"])
     said = run.end(2)
-    assert said.count("slurm: restart") == 1 and re.search(r"job \d+ ended \(asked to leave\), and 2 in a row have saved nothing new", said)
+    assert said.count("slurm: restart") == 1
+    assert re.search(r"job \d+ ended \(asked to leave\), and 2 in a row have saved nothing new", said)
 
 
 @pytest.mark.parametrize("settings, message", [
@@ -289,7 +293,8 @@ def by_hand(ground: Path, folder: Path) -> dict[str, str]:
 
 def test_the_srun_script_trains(ground, alone, tmp_path):
     variables = by_hand(ground, tmp_path / "run")
-    done = subprocess.run(["slurm/train.srun.sh", "biomed"], cwd=tmp_path / "run", env=variables, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(["slurm/train.srun.sh", "biomed"], cwd=tmp_path / "run", env=variables, text=True,
+                          stdout=subprocess.PIPE)
     assert done.returncode == 0 and (tmp_path / "run/logs/train-biomed-by-hand.log").read_text() == done.stdout
     assert same(tmp_path / "run", alone)
 
@@ -298,9 +303,8 @@ def test_the_sbatch_script_is_queued_again_until_it_is_done(cluster, ground, alo
     folder = tmp_path / "run"
     variables = by_hand(ground, folder)
     (folder / "logs").mkdir()
-    told = subprocess.run(["sbatch", "--parsable", "slurm/train.sbatch.sh", "biomed"], cwd=folder, env=variables, text=True,
-                          stdout=subprocess.PIPE, check=True).stdout
-    number = told.strip()
+    number = subprocess.run(["sbatch", "--parsable", "slurm/train.sbatch.sh", "biomed"], cwd=folder, env=variables,
+                            text=True, stdout=subprocess.PIPE, check=True).stdout.strip()
     wait_until(lambda: any(folder.glob("state/*/step-*")), 60, "a checkpoint")
     cluster.ask("scancel", "--batch", "--signal=USR1", number)
     log = folder / f"logs/train-{number}.log"

@@ -38,5 +38,5 @@ def launcher(asked: str | None, settings: Cluster | None) -> str:
     if asked and asked not in ("local", "slurm"):
         raise UserError(f"DAPT_LAUNCHER is {asked!r}; set it to local or slurm")
     if asked == "slurm" and settings is None:
-        raise UserError(f"there is no {CLUSTER}, which says what to ask Slurm for; take it from the project's repository")
+        raise UserError(f"there is no {CLUSTER}, which says what to ask Slurm for; take it from the project")
     return asked or (settings.launcher if settings else "local")

@@ -41,8 +41,8 @@ def met(path: Path, rank: int) -> Iterator[tuple[str, int]]:
     deadline = time.monotonic() + PATIENCE
     while not path.exists():
         if time.monotonic() > deadline:
-            raise UserError(f"the first node did not write {path} in {PATIENCE} s; the repository must lie on a file system "
-                            "that all nodes share")
+            raise UserError(f"the first node did not write {path} in {PATIENCE} s; the repository must lie on "
+                            "a file system that all nodes share")
         time.sleep(0.2)
     address, port = path.read_text().split()
     try:

@@ -25,11 +25,12 @@ PAUSE = 5  # seconds between two questions to the controller
 SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, a line for each kind of node
 DONE = "is done\n"  # how the last line of a finished training ends (node.py)
 STARTED = re.compile(r"(?:srun: job (\d+) queued|\S+: job (\d+) on )")
-FIRST = '[ "$SLURM_NODEID" != 0 ] || echo "$1: job $SLURM_JOB_ID on $SLURM_STEP_NODELIST"'  # at once: Python takes seconds
+# Said at once, since Python takes seconds to start.
+FIRST = '[ "$SLURM_NODEID" != 0 ] || echo "$1: job $SLURM_JOB_ID on $SLURM_STEP_NODELIST"'
 SAVED = re.compile(r"(?:resumed|asked to leave) at step (\d+)")
 AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
-ENDED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "OUT_OF_MEMORY", "COMPLETED", "DEADLINE",
-         "REVOKED")
+ENDED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "OUT_OF_MEMORY", "COMPLETED",
+         "DEADLINE", "REVOKED")
 
 
 def command(cluster: Cluster, threads: int, domain: str) -> list[str]:
@@ -37,9 +38,9 @@ def command(cluster: Cluster, threads: int, domain: str) -> list[str]:
     constraint = [f"--constraint={cluster.constraint}"] if cluster.constraint else []
     gpus = [f"--gpus-per-node={cluster.gpus}"] if cluster.gpus else []
     shell = "\n".join([FIRST, "shift", *cluster.setup, 'exec "$@"'])
-    return ["srun", f"--job-name=train-{domain}", f"--partition={','.join(cluster.partitions)}", f"--nodes={cluster.nodes}",
-            f"--ntasks={cluster.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus,
-            *constraint, f"--mem={cluster.memory}", f"--time={cluster.time}", f"--signal=USR1@{cluster.leave_before}",
+    return ["srun", f"--job-name=train-{domain}", f"--partition={','.join(cluster.partitions)}",
+            f"--nodes={cluster.nodes}", f"--ntasks={cluster.nodes}", "--ntasks-per-node=1",
+            f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus, *constraint, f"--mem={cluster.memory}", f"--time={cluster.time}", f"--signal=USR1@{cluster.leave_before}",
             "--kill-on-bad-exit=1", "--mpi=none", *cluster.options,
             "bash", "-c", shell, "bash", domain, sys.executable, "-m", "dapt.launch.node", domain]
 
@@ -51,15 +52,15 @@ def refusal(said: str, cluster: Cluster) -> str | None:
         "Invalid feature specification": f"no node has the constraint {cluster.constraint!r}",
         "Memory specification can not be satisfied": f"no node of {partitions} has {cluster.memory} of memory",
         "Requested node configuration is not available":
-            f"no {cluster.nodes} nodes of {partitions} have {cluster.gpus} GPUs each with constraint {cluster.constraint!r} and "
-            f"memory {cluster.memory}",
+            f"no {cluster.nodes} nodes of {partitions} have {cluster.gpus} GPUs each with constraint "
+            f"{cluster.constraint!r} and memory {cluster.memory}",
         "nvalid partition": f"there is no partition {partitions}",
         "Requested time limit is invalid": f"{partitions} allow no time limit of {cluster.time}",
         "Node count specification invalid": f"{partitions} give no job {cluster.nodes} nodes",
         "Invalid account": "the account (options: --account) is not yours, or not for these partitions",
         "Invalid qos": "the quality of service (options: --qos) is not known or not yours",
-        "Job violates accounting/QOS policy": "a limit of your account or quality of service forbids it: `sacctmgr show "
-                                              "assoc user=$USER`",
+        "Job violates accounting/QOS policy":
+            "a limit of your account or quality of service forbids it: `sacctmgr show assoc user=$USER`",
         "group not permitted to use this partition": f"your group may not use {partitions}",
         "unavailable, drained": f"{partitions} are closed at the moment",
     }
@@ -71,10 +72,11 @@ def refusal(said: str, cluster: Cluster) -> str | None:
 
 def waiting(reason: str) -> str:
     """Slurm's reason for a pending job (squeue's %r) in words."""
-    meanings = {"Priority": "others are before it", "Resources": "no node has room for it", "None": "it was just queued",
+    meanings = {"Priority": "others are before it", "Resources": "no node has room for it",
+                "None": "it was just queued",
                 "Dependency": "it waits for another job", "BeginTime": "its time has not come",
-                "ReqNodeNotAvail": "the nodes it needs are down or reserved", "JobHeldUser": "it is held (scontrol release)",
-                "JobHeldAdmin": "an administrator holds it", "PartitionDown": "the partition is down",
+                "ReqNodeNotAvail": "the nodes it needs are down or reserved",
+                "JobHeldUser": "it is held (scontrol release)", "JobHeldAdmin": "an administrator holds it", "PartitionDown": "the partition is down",
                 "PartitionTimeLimit": "its time limit is beyond the partition's"}
     name = reason.split(",")[0].strip("()")
     limit = "a limit of your account or quality of service is reached" if re.match("Assoc|QOS|MaxJobs", name) else None
@@ -200,7 +202,8 @@ class Job:
             note = "the controller does not answer; the job keeps its place"
         elif told:
             reason, start = told.split("|")
-            note = f"job {self.number} waits: {waiting(reason)}" + (f"; estimated start {start}" if start != "N/A" else "")
+            estimate = f"; estimated start {start}" if start != "N/A" else ""
+            note = f"job {self.number} waits: {waiting(reason)}{estimate}"
         else:
             return
         if note != self.note:
@@ -224,9 +227,13 @@ class Job:
 
 
 def train(domain: str, threads: int, cluster: Cluster) -> None:
-    """Train on the cluster until it is done; SystemExit with the training's code, 75 where this process was asked to leave."""
+    """Train on the cluster until it is done; else SystemExit with the training's code, 75 where this process is asked to
+    leave, or a UserError for what Slurm refuses or ended for good.
+    """
     if not shutil.which("srun"):
         raise UserError("there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local")
+    if job := os.environ.get("SLURM_JOB_ID"):
+        raise UserError(f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to train right here")
     words = command(cluster, threads, domain)
     environment = os.environ | cluster.environment | {"OMP_NUM_THREADS": str(threads)}
     asked: list[int] = []
@@ -256,16 +263,16 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
                 idle = 0 if step > before else idle + 1
                 ended = end.state if end.state not in (None, "FAILED") else "asked to leave"
                 if idle > cluster.restarts_without_progress:
-                    raise UserError(f"job {job.number} ended ({ended}), and {idle} in a row have saved nothing new; see "
-                                    f"{LOGS}, and time and leave_before in {CLUSTER}")
+                    raise UserError(f"job {job.number} ended ({ended}), and {idle} in a row have saved nothing new; "
+                                    f"see {LOGS}, and time and leave_before in {CLUSTER}")
                 restarts += 1
                 heading = f"slurm: restart {restarts}, after job {job.number} ({ended}), from step {max(step, 0)}\n"
                 print(heading, end="", flush=True)
             elif what == "cancelled":
                 raise UserError(f"job {job.number} was cancelled at step {max(step, 0)}; run again to go on from there")
             elif what == "memory":
-                raise UserError(f"job {job.number} needed more memory than {cluster.memory}; raise memory in {CLUSTER}, or make "
-                                "train.parts larger")
+                raise UserError(f"job {job.number} needed more memory than {cluster.memory}; raise memory in {CLUSTER}, "
+                                "or make train.parts larger")
             elif what == "failed":
                 if meaning := refusal(end.said, cluster):
                     raise UserError(meaning)
