@@ -85,6 +85,8 @@ def test_wrong_settings_are_refused_by_name(tmp_path, old, new, message):
     (End(1, None, "srun: error: Unable to allocate resources: Unable to contact slurm controller (connect failure)\n"),
      "away"),
     (End(1, None, "srun: error: Unable to allocate resources: Invalid feature specification\n"), "failed"),
+    (End(1, "FAILED", "srun: error: Unable to create step for job 28: Invalid generic resource (gres) specification\n"),
+     "again"),
     (End(1, "FAILED", "Traceback\n"), "failed"), (End(2, "FAILED", "dapt train biomed: no\n"), "failed"),
 ])
 def test_what_follows_from_the_end_of_a_job(end, what):
@@ -113,7 +115,7 @@ def test_accelerate_is_given_the_machines_and_processes():
     assert "--multi_gpu" not in one and one[-3:] == ["--module", "dapt.train", "biomed"]
     two = " ".join(local.arguments("biomed", 2, local.Place(2, 1, 4, "n1", 1234)))
     for option in ("--num_processes 8", "--num_machines 2", "--machine_rank 1", "--main_process_ip n1",
-                   "--main_process_port 1234", "--num_cpu_threads_per_process 2", "--multi_gpu", "--mixed_precision no"):
+                   "--main_process_port 1234", "--num_cpu_threads_per_process 2", "--multi_gpu"):
         assert option in two
 
 

@@ -158,6 +158,10 @@ PartitionName=gpu-preempt Nodes={names} PriorityTier=1 PreemptMode=REQUEUE Grace
     def start_controller(self) -> None:
         self.spawn("slurmctld", "slurmctld", "-D")
 
+    def settle(self) -> None:
+        """Wait until a controller that was started again knows the nodes' GPUs."""
+        wait_until(lambda: self.ask("srun", "--gpus=1", "hostname"), 30, "a job")
+
     def end(self, name: str) -> None:
         process = self.running.pop(name)
         process.terminate()

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -150,7 +149,7 @@ def test_asked_to_leave_before_its_time_limit_it_is_started_again(train, cluster
 def test_cut_off_by_its_time_limit_it_is_started_again(train, cluster, alone):
     run = train()
     first = run.wait_for_checkpoint()
-    cluster.ask("scancel", "--signal=STOP", first)  # until Slurm looks at the limits, each half minute, and sends CONT, TERM
+    cluster.ask("scancel", "--signal=STOP", first)  # until Slurm looks at the limits, and sends CONT and TERM
     cluster.ask("scontrol", "update", f"jobid={first}", "EndTime=now+1")
     run.end()
     assert f"slurm: restart 1, after job {first} (TIMEOUT)" in run.said() and same(run.folder, alone)
@@ -238,11 +237,11 @@ def test_with_the_controller_away_it_waits_and_says_so(train, cluster, alone):
     try:
         run = train()
         run.wait_for("slurm: the controller does not answer; asking again until it does")
-        time.sleep(1)
     finally:
         cluster.start_controller()
     run.end()
     assert same(run.folder, alone)
+    cluster.settle()
 
 
 def test_the_controller_may_go_while_a_job_runs(train, cluster, alone):
@@ -256,6 +255,7 @@ def test_the_controller_may_go_while_a_job_runs(train, cluster, alone):
     run.end()
     assert same(run.folder, alone)
     wait_until(lambda: number not in cluster.ask("squeue", "-h", "-o", "%i").split(), 30, "the end of the job")
+    cluster.settle()
 
 
 def test_through_dvc_the_lock_is_that_of_this_machine(ground, cluster, tmp_path):

@@ -24,11 +24,12 @@ from dapt.paths import CLUSTER, LOGS
 PAUSE = 5  # seconds between two questions to the controller
 SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, a line for each kind of node
 DONE = "is done\n"  # how the last line of a finished training ends (node.py)
-STARTED = re.compile(r"(?:srun: job (\d+) queued|\S+: job (\d+) on )")
+STARTED = re.compile(r"(?:srun: job (\d+) queued|\S+: job (\d+) on |srun: error: Unable to create step for job (\d+))")
 # Said at once, since Python takes seconds to start.
 FIRST = '[ "$SLURM_NODEID" != 0 ] || echo "$1: job $SLURM_JOB_ID on $SLURM_STEP_NODELIST"'
 SAVED = re.compile(r"(?:resumed|asked to leave) at step (\d+)")
 AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
+NO_STEP = "Unable to create step"  # in the first seconds of a controller that was started again
 ENDED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "OUT_OF_MEMORY", "COMPLETED",
          "DEADLINE", "REVOKED")
 
@@ -40,7 +41,8 @@ def command(cluster: Cluster, threads: int, domain: str) -> list[str]:
     shell = "\n".join([FIRST, "shift", *cluster.setup, 'exec "$@"'])
     return ["srun", f"--job-name=train-{domain}", f"--partition={','.join(cluster.partitions)}",
             f"--nodes={cluster.nodes}", f"--ntasks={cluster.nodes}", "--ntasks-per-node=1",
-            f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus, *constraint, f"--mem={cluster.memory}", f"--time={cluster.time}", f"--signal=USR1@{cluster.leave_before}",
+            f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus, *constraint,
+            f"--mem={cluster.memory}", f"--time={cluster.time}", f"--signal=USR1@{cluster.leave_before}",
             "--kill-on-bad-exit=1", "--mpi=none", *cluster.options,
             "bash", "-c", shell, "bash", domain, sys.executable, "-m", "dapt.launch.node", domain]
 
@@ -76,7 +78,8 @@ def waiting(reason: str) -> str:
                 "None": "it was just queued",
                 "Dependency": "it waits for another job", "BeginTime": "its time has not come",
                 "ReqNodeNotAvail": "the nodes it needs are down or reserved",
-                "JobHeldUser": "it is held (scontrol release)", "JobHeldAdmin": "an administrator holds it", "PartitionDown": "the partition is down",
+                "JobHeldUser": "it is held (scontrol release)", "JobHeldAdmin": "an administrator holds it",
+                "PartitionDown": "the partition is down",
                 "PartitionTimeLimit": "its time limit is beyond the partition's"}
     name = reason.split(",")[0].strip("()")
     limit = "a limit of your account or quality of service is reached" if re.match("Assoc|QOS|MaxJobs", name) else None
@@ -107,11 +110,20 @@ def verdict(end: End) -> str:
         return "memory"
     if end.state in ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"):
         return "again"
+    if NO_STEP in end.said:
+        return "again"
     if end.code == leave.CODE or end.code - 128 in leave.SIGNALS or "asked to leave at step" in end.said:
         return "again"
     if end.state is None and any(words in end.said for words in AWAY):
         return "away"
     return "failed"
+
+
+def manner(end: End) -> str:
+    """In a word or two, how a job ended that is started again."""
+    if end.state not in (None, "FAILED"):
+        return end.state
+    return "not begun" if NO_STEP in end.said else "asked to leave"
 
 
 def saved(said: str, before: int) -> int:
@@ -148,7 +160,7 @@ class Job:
     def __init__(self, words: list[str], domain: str, environment: dict[str, str], heading: str):
         self.domain, self.number, self.said, self.heading = domain, None, [], heading
         self.log = self.note = None
-        self.queued = False
+        self.queued = self.leaving = False
         self.process = subprocess.Popen(words, env=environment, text=True, errors="replace", stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -161,6 +173,7 @@ class Job:
 
     def leave(self) -> None:
         """Ask the training to save and to end: srun passes this signal on, or gives up its place in the queue."""
+        self.leaving = True
         self.process.send_signal(signal.SIGUSR1)
 
     def follow(self) -> End:
@@ -188,7 +201,7 @@ class Job:
         if self.log:
             self.log.write(line)
         elif found := STARTED.match(line):
-            self.number = found[1] or found[2]
+            self.number = found[found.lastindex]
             LOGS.mkdir(exist_ok=True)
             path = LOGS / f"train-{self.domain}-{self.number}.log"
             say(f"log: {path}")
@@ -211,10 +224,10 @@ class Job:
         self.note = note
 
     def _state(self) -> str | None:
-        """How Slurm says that the job ended; None where it has forgotten."""
+        """How Slurm says that the job ended; None where it has forgotten, or where that is of no more interest."""
         asked = 0
-        while True:
-            well, told = ask("scontrol", "-o", "show", "job", self.number)
+        while not self.leaving:
+            _, told = ask("scontrol", "-o", "show", "job", self.number)
             if found := re.search(r"JobState=(\w+)", told):
                 if found[1] in ENDED:
                     return found[1]
@@ -224,16 +237,18 @@ class Job:
                 say("the controller does not answer; waiting for it")
             asked += 1
             time.sleep(0.5 if asked < 10 else PAUSE)
+        return None
 
 
 def train(domain: str, threads: int, cluster: Cluster) -> None:
-    """Train on the cluster until it is done; else SystemExit with the training's code, 75 where this process is asked to
-    leave, or a UserError for what Slurm refuses or ended for good.
+    """Train on the cluster until it is done; else SystemExit with the training's code, 75 where this process is asked
+    to leave, or a UserError for what Slurm refuses or has ended for good.
     """
     if not shutil.which("srun"):
         raise UserError("there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local")
     if job := os.environ.get("SLURM_JOB_ID"):
-        raise UserError(f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to train right here")
+        raise UserError(f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to "
+                        "train right here")
     words = command(cluster, threads, domain)
     environment = os.environ | cluster.environment | {"OMP_NUM_THREADS": str(threads)}
     asked: list[int] = []
@@ -261,21 +276,22 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
                 break
             if what == "again":
                 idle = 0 if step > before else idle + 1
-                ended = end.state if end.state not in (None, "FAILED") else "asked to leave"
+                ended = manner(end)
                 if idle > cluster.restarts_without_progress:
                     raise UserError(f"job {job.number} ended ({ended}), and {idle} in a row have saved nothing new; "
                                     f"see {LOGS}, and time and leave_before in {CLUSTER}")
                 restarts += 1
                 heading = f"slurm: restart {restarts}, after job {job.number} ({ended}), from step {max(step, 0)}\n"
                 print(heading, end="", flush=True)
+                time.sleep(PAUSE if idle else 0)
             elif what == "cancelled":
                 raise UserError(f"job {job.number} was cancelled at step {max(step, 0)}; run again to go on from there")
             elif what == "memory":
-                raise UserError(f"job {job.number} needed more memory than {cluster.memory}; raise memory in {CLUSTER}, "
+                raise UserError(f"job {job.number} needed more memory than {cluster.memory}; raise memory in {CLUSTER} "
                                 "or make train.parts larger")
             elif what == "failed":
                 if meaning := refusal(end.said, cluster):
                     raise UserError(meaning)
-                raise SystemExit(end.code)
+                raise SystemExit(end.code or 1)  # srun's 0 without a finished training is no success
     say("asked to leave; run again to go on")
     raise SystemExit(leave.CODE)
