@@ -57,3 +57,19 @@ def copy_of_tree(folder: Path) -> Path:
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "start")
     return folder
+
+
+def ground_in(folder: Path, model_folder: Path, tokens, special, settings: dict[str, object]) -> Path:
+    """models/base and data/tokens/biomed of a model that trains in milliseconds a step, ready to train."""
+    from dapt.tokenize import write_tokens
+
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
+    change(folder / "params.yaml", {"train.batch": 8, "train.window": 32, "train.warmup": 5, "train.threads": 1,
+                                    "train.precision": "fp32", **settings})
+    shutil.copytree(model_folder, folder / "models/base")
+    documents = [tokens.ids[tokens.offsets[i]:tokens.offsets[i + 1]] for i in range(len(tokens))]
+    (folder / "data/tokens/biomed").mkdir(parents=True)
+    write_tokens(folder / "data/tokens/biomed", "train", documents[:100], special)
+    write_tokens(folder / "data/tokens/biomed", "valid", documents[100:], special)
+    return folder

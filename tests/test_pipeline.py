@@ -11,7 +11,7 @@ from repositories import ROOT, copy_of_tree, run
 from ruamel.yaml import YAML
 
 SRC = ROOT / "src"
-CARRIERS = {"dapt.cli", "dapt.launch.local"}  # decide no byte, so no stage depends on them
+CARRIERS = {"dapt.cli", "dapt.launch"}  # decide no byte, so no stage depends on them
 DATA = {"report": "figures", "base": "probe"}  # the folder that a module of the stage reads
 
 

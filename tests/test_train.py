@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from accelerate import Accelerator
-from repositories import ROOT, change
+from repositories import ROOT, change, ground_in
 
 from dapt.batches import valid_batches, windows
 from dapt.files import sha256
@@ -31,18 +32,8 @@ STEPS = 300  # a few milliseconds each: enough that a run is still under way whe
 @pytest.fixture(scope="session")
 def ground(tmp_path_factory, model_folder, tokens, special) -> Path:
     """models/base and data/tokens/biomed, ready to train."""
-    folder = tmp_path_factory.mktemp("ground")
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, folder)
-    change(folder / "params.yaml", {"train.steps": STEPS, "train.batch": 8, "train.window": 32, "train.warmup": 5,
-                                    "train.valid_every": 100, "train.save_every": 3, "train.threads": 1, "train.keep": [10, 40],
-                                    "train.precision": "fp32"})
-    shutil.copytree(model_folder, folder / "models/base")
-    documents = [tokens.ids[tokens.offsets[i]:tokens.offsets[i + 1]] for i in range(len(tokens))]
-    (folder / "data/tokens/biomed").mkdir(parents=True)
-    write_tokens(folder / "data/tokens/biomed", "train", documents[:100], special)
-    write_tokens(folder / "data/tokens/biomed", "valid", documents[100:], special)
-    return folder
+    return ground_in(tmp_path_factory.mktemp("ground"), model_folder, tokens, special,
+                     {"train.steps": STEPS, "train.valid_every": 100, "train.save_every": 3, "train.keep": [10, 40]})
 
 
 def copy(ground: Path, folder: Path) -> Path:
@@ -171,20 +162,19 @@ def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path)
     folder = copy(ground, tmp_path / "run")
 
     def run(processes: int, code: int) -> str:
-        command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes),
-                   "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+        several = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []  # --cpu starts one alone
+        command = [sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(processes),
+                   "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
                    "--num_cpu_threads_per_process", "1", "--module", "dapt.train", "biomed"]
-        if processes == 1:
-            command.remove("--main_process_port")
-            command.remove("0")
         process = subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    env=os.environ | {"DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")},
                                    start_new_session=True)
         if code:
             wait_for_checkpoint(folder, 3 if processes == 2 else 20)
-            os.killpg(process.pid, signal.SIGKILL)
+            for one in [*psutil.Process(process.pid).children(recursive=True), process]:  # each in a session of its own
+                one.kill()
         output = process.communicate()[0]
-        assert bool(process.returncode) == bool(code), output
+        assert bool(process.returncode) == bool(code) and f"fp32 on {processes} × cpu" in output, output
         return output
 
     run(2, code=-9)

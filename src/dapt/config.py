@@ -3,7 +3,7 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -20,6 +20,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Kind = TypeVar("Kind", bound=Settings)
 
 
 class Package(Settings):
@@ -260,8 +263,8 @@ def _setting_names(model: type[Settings] = Settings) -> set[str]:
     return set(model.model_fields).union(*(_setting_names(part) for part in model.__subclasses__()))
 
 
-def parse(text: str, where: str = "params.yaml") -> Params:
-    """Typed parameters from YAML 1.2.
+def parse(text: str, where: str = "params.yaml", kind: type[Kind] = Params) -> Kind:
+    """Typed settings from YAML 1.2.
 
     >>> parse("profile: sample\\nprofil: x")
     Traceback (most recent call last):
@@ -272,7 +275,7 @@ def parse(text: str, where: str = "params.yaml") -> Params:
     except YAMLError as error:
         raise UserError(f"{where} is not YAML: {error}") from error
     try:
-        return Params.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         raise UserError(f"{where}: {_one_line(problems[0])}") from error

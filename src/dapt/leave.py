@@ -1,7 +1,7 @@
 """SIGTERM and SIGUSR1 ask a run to leave: it writes a checkpoint and ends with a code that a queue can requeue on."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
@@ -9,9 +9,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 @contextmanager
-def on_signal(act: Callable[[int], None]) -> Iterator[None]:
-    """Call `act` with the signal's number when one of SIGNALS arrives."""
-    before = {number: signal.signal(number, lambda number, _: act(number)) for number in SIGNALS}
+def on_signal(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> Iterator[None]:
+    """Call `act` with the signal's number when one of `signals` arrives."""
+    before = {number: signal.signal(number, lambda number, _: act(number)) for number in signals}
     try:
         yield
     finally:

@@ -14,6 +14,8 @@ CURVES = Path("data/curves")
 LOSSES = Path("data/eval")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
+LOGS = Path("logs")
+CLUSTER = Path("slurm/cluster.yaml")
 
 
 def repository(start: Path) -> Path | None:

@@ -22,7 +22,6 @@ from dapt.paths import RAW_MODEL, SPLIT, TOKENS
 
 SETS = ("train", "valid")
 DOCUMENTS, CHARACTERS = 4096, 1 << 21  # encoded at once, on every core: at most so many, and about so many
-BLOCK = 1 << 20  # tokens counted at once
 
 
 @dataclass(frozen=True)

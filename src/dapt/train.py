@@ -84,7 +84,7 @@ def train(params: Params, domain: str) -> None:
                                   settings.mask)
     if main:
         print(f"{domain}: {audit.parameters:,} parameters, {len(windows)} windows of {settings.window} tokens, "
-              f"{steps} steps of {settings.batch}, {precision} on {accelerator.device}", flush=True)
+              f"{steps} steps of {settings.batch}, {precision} on {world} × {accelerator.device.type}", flush=True)
 
     def batch_of(step: int) -> batches.Batch:
         return batches.training_batch(text, windows, special, settings.batch, settings.mask, settings.seed, step,
@@ -152,6 +152,7 @@ def train(params: Params, domain: str) -> None:
         if done < steps:
             if main:
                 print(f"{domain}: asked to leave at step {done} of {steps}; run again to go on from there", flush=True)
+            accelerator.wait_for_everyone()  # when one process ends, its launcher ends the others: not while one saves
             raise SystemExit(leave.CODE)
         if not main:
             return

@@ -1,0 +1,42 @@
+"""slurm/cluster.yaml, typed: what each value is for stands there."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dapt import config
+from dapt.config import Count, Name, Settings
+from dapt.errors import UserError
+from dapt.paths import CLUSTER
+
+Number = Annotated[int, Field(ge=0)]
+
+
+class Cluster(Settings):
+    launcher: Literal["local", "slurm"]
+    partitions: Annotated[list[Name], Field(min_length=1)]
+    nodes: Count
+    gpus: Number  # a node
+    constraint: str | None
+    memory: Annotated[str, Field(pattern=r"^\d+[KMGT]?$")]  # a node
+    time: Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$")]
+    leave_before: Count  # seconds
+    restarts_without_progress: Number
+    setup: list[str]
+    environment: dict[str, str]
+    options: list[str]
+
+
+def load(path: Path = CLUSTER) -> Cluster | None:
+    """The settings, or None where a repository has none."""
+    return config.parse(path.read_text(encoding="utf-8"), str(path), Cluster) if path.is_file() else None
+
+
+def launcher(asked: str | None, settings: Cluster | None) -> str:
+    """local or slurm: as DAPT_LAUNCHER (`asked`) says, else slurm/cluster.yaml, else local."""
+    if asked and asked not in ("local", "slurm"):
+        raise UserError(f"DAPT_LAUNCHER is {asked!r}; set it to local or slurm")
+    if asked == "slurm" and settings is None:
+        raise UserError(f"there is no {CLUSTER}, which says what to ask Slurm for; take it from the project")
+    return asked or (settings.launcher if settings else "local")

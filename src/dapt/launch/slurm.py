@@ -1,0 +1,297 @@
+"""`dapt train X` through srun: queued, watched, and started again until it is done.
+
+What is asked for (`command`), what Slurm's refusals mean (`refusal`, `waiting`) and what follows from the end of a job
+(`verdict`) are pure functions; `train` and `Job` act on them. Each srun is a job of its own, with its own log
+logs/train-DOMAIN-JOB.log; checkpoints carry a run from one to the next.
+"""
+
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from dapt import leave
+from dapt.errors import UserError
+from dapt.launch.cluster import Cluster
+from dapt.paths import CLUSTER, LOGS
+
+PAUSE = 5  # seconds between two questions to the controller
+SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, a line for each kind of node
+DONE = "is done\n"  # how the last line of a finished training ends (node.py)
+STARTED = re.compile(r"(?:srun: job (\d+) queued|\S+: job (\d+) on |srun: error: Unable to create step for job (\d+))")
+# Said at once, since Python takes seconds to start.
+FIRST = '[ "$SLURM_NODEID" != 0 ] || echo "$1: job $SLURM_JOB_ID on $SLURM_STEP_NODELIST"'
+SAVED = re.compile(r"(?:resumed|asked to leave) at step (\d+)")
+AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
+NO_STEP = "Unable to create step"  # in the first seconds of a controller that was started again
+ENDED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "OUT_OF_MEMORY", "COMPLETED",
+         "DEADLINE", "REVOKED")
+
+
+def command(cluster: Cluster, threads: int, domain: str) -> list[str]:
+    """srun for one training: one task a node, with as many CPUs as its processes have threads."""
+    constraint = [f"--constraint={cluster.constraint}"] if cluster.constraint else []
+    gpus = [f"--gpus-per-node={cluster.gpus}"] if cluster.gpus else []
+    shell = "\n".join([FIRST, "shift", *cluster.setup, 'exec "$@"'])
+    return ["srun", f"--job-name=train-{domain}", f"--partition={','.join(cluster.partitions)}",
+            f"--nodes={cluster.nodes}", f"--ntasks={cluster.nodes}", "--ntasks-per-node=1",
+            f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus, *constraint,
+            f"--mem={cluster.memory}", f"--time={cluster.time}", f"--signal=USR1@{cluster.leave_before}",
+            "--kill-on-bad-exit=1", "--mpi=none", *cluster.options,
+            "bash", "-c", shell, "bash", domain, sys.executable, "-m", "dapt.launch.node", domain]
+
+
+def refusal(said: str, cluster: Cluster) -> str | None:
+    """What a message of srun means and how to mend it; None where it refuses nothing that is known here."""
+    partitions = ", ".join(cluster.partitions)
+    meanings = {
+        "Invalid feature specification": f"no node has the constraint {cluster.constraint!r}",
+        "Memory specification can not be satisfied": f"no node of {partitions} has {cluster.memory} of memory",
+        "Requested node configuration is not available":
+            f"no {cluster.nodes} nodes of {partitions} have {cluster.gpus} GPUs each with constraint "
+            f"{cluster.constraint!r} and memory {cluster.memory}",
+        "nvalid partition": f"there is no partition {partitions}",
+        "Requested time limit is invalid": f"{partitions} allow no time limit of {cluster.time}",
+        "Node count specification invalid": f"{partitions} give no job {cluster.nodes} nodes",
+        "Invalid account": "the account (options: --account) is not yours, or not for these partitions",
+        "Invalid qos": "the quality of service (options: --qos) is not known or not yours",
+        "Job violates accounting/QOS policy":
+            "a limit of your account or quality of service forbids it: `sacctmgr show assoc user=$USER`",
+        "group not permitted to use this partition": f"your group may not use {partitions}",
+        "unavailable, drained": f"{partitions} are closed at the moment",
+    }
+    for words, meaning in meanings.items():
+        if words in said:
+            return f"Slurm refuses the job: {meaning}; mend it in {CLUSTER} ({SHARE} shows what there is)"
+    return None
+
+
+def waiting(reason: str) -> str:
+    """Slurm's reason for a pending job (squeue's %r) in words."""
+    meanings = {"Priority": "others are before it", "Resources": "no node has room for it",
+                "None": "it was just queued",
+                "Dependency": "it waits for another job", "BeginTime": "its time has not come",
+                "ReqNodeNotAvail": "the nodes it needs are down or reserved",
+                "JobHeldUser": "it is held (scontrol release)", "JobHeldAdmin": "an administrator holds it",
+                "PartitionDown": "the partition is down",
+                "PartitionTimeLimit": "its time limit is beyond the partition's"}
+    name = reason.split(",")[0].strip("()")
+    limit = "a limit of your account or quality of service is reached" if re.match("Assoc|QOS|MaxJobs", name) else None
+    return meanings.get(name) or limit or name
+
+
+@dataclass(frozen=True)
+class End:
+    """How an srun ended: its exit code, the job's state where it had one, and what it said."""
+
+    code: int
+    state: str | None
+    said: str
+
+
+def done(code: int, said: str) -> bool:
+    """srun's code alone does not tell: it is 0 where a node went down."""
+    return code == 0 and DONE in said
+
+
+def verdict(end: End) -> str:
+    """done, away (no controller), cancelled, memory, again (saved, or nothing lost), or failed."""
+    if done(end.code, end.said):
+        return "done"
+    if end.state == "CANCELLED":
+        return "cancelled"
+    if end.state == "OUT_OF_MEMORY" or "oom-kill" in end.said or "oom_kill" in end.said:
+        return "memory"
+    if end.state in ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"):
+        return "again"
+    if NO_STEP in end.said:
+        return "again"
+    if end.code == leave.CODE or end.code - 128 in leave.SIGNALS or "asked to leave at step" in end.said:
+        return "again"
+    if end.state is None and any(words in end.said for words in AWAY):
+        return "away"
+    return "failed"
+
+
+def manner(end: End) -> str:
+    """In a word or two, how a job ended that is started again."""
+    if end.state not in (None, "FAILED"):
+        return end.state
+    return "not begun" if NO_STEP in end.said else "asked to leave"
+
+
+def saved(said: str, before: int) -> int:
+    """The last step that is known to be saved: `before`, or what a job has said since."""
+    return max(map(int, SAVED.findall(said)), default=before)
+
+
+def ask(*words: str) -> tuple[bool, str]:
+    """Whether a command of Slurm went well, and what it said."""
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode == 0, done.stdout.strip()
+
+
+def say(text: str) -> None:
+    print(f"slurm: {text}", flush=True)
+
+
+def wait_for_controller(asked: list[int]) -> bool:
+    """Return True when the controller answers, or False when `asked` to leave before."""
+    said = False
+    while not asked:
+        if ask("scontrol", "ping")[0]:
+            return True
+        if not said:
+            say("the controller does not answer; asking again until it does")
+        said = True
+        time.sleep(PAUSE)
+    return False
+
+
+class Job:
+    """One srun: its lines go to the screen and, behind `heading`, to its log."""
+
+    def __init__(self, words: list[str], domain: str, environment: dict[str, str], heading: str):
+        self.domain, self.number, self.said, self.heading = domain, None, [], heading
+        self.log = self.note = None
+        self.queued = self.leaving = False
+        self.process = subprocess.Popen(words, env=environment, text=True, errors="replace", stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
+        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def leave(self) -> None:
+        """Ask the training to save and to end: srun passes this signal on, or gives up its place in the queue."""
+        self.leaving = True
+        self.process.send_signal(signal.SIGUSR1)
+
+    def follow(self) -> End:
+        while True:
+            try:
+                line = self.lines.get(timeout=PAUSE)
+            except queue.Empty:
+                if self.queued:
+                    self._look()
+                continue
+            if line is None:
+                break
+            self._take(line)
+        code = self.process.wait()
+        said = "".join(self.said)
+        end = End(code, self._state() if self.number and not done(code, said) else None, said)
+        if self.log:
+            self.log.close()
+        return end
+
+    def _take(self, line: str) -> None:
+        print(line, end="", flush=True)
+        self.said.append(line)
+        self.queued = line.endswith("queued and waiting for resources\n")
+        if self.log:
+            self.log.write(line)
+        elif found := STARTED.match(line):
+            self.number = found[found.lastindex]
+            LOGS.mkdir(exist_ok=True)
+            path = LOGS / f"train-{self.domain}-{self.number}.log"
+            say(f"log: {path}")
+            self.log = open(path, "w", buffering=1)
+            self.log.writelines([self.heading, *self.said])
+
+    def _look(self) -> None:
+        """Say why the job waits and when Slurm thinks that it starts, where that has changed."""
+        well, told = ask("squeue", "-h", "-j", self.number, "-o", "%r|%S")
+        if not well:
+            note = "the controller does not answer; the job keeps its place"
+        elif told:
+            reason, start = told.split("|")
+            estimate = f"; estimated start {start}" if start != "N/A" else ""
+            note = f"job {self.number} waits: {waiting(reason)}{estimate}"
+        else:
+            return
+        if note != self.note:
+            say(note)
+        self.note = note
+
+    def _state(self) -> str | None:
+        """How Slurm says that the job ended; None where it has forgotten, or where that is of no more interest."""
+        asked = 0
+        while not self.leaving:
+            _, told = ask("scontrol", "-o", "show", "job", self.number)
+            if found := re.search(r"JobState=(\w+)", told):
+                if found[1] in ENDED:
+                    return found[1]
+            elif not any(words in told for words in AWAY):
+                return None
+            elif not asked:
+                say("the controller does not answer; waiting for it")
+            asked += 1
+            time.sleep(0.5 if asked < 10 else PAUSE)
+        return None
+
+
+def train(domain: str, threads: int, cluster: Cluster) -> None:
+    """Train on the cluster until it is done; else SystemExit with the training's code, 75 where this process is asked
+    to leave, or a UserError for what Slurm refuses or has ended for good.
+    """
+    if not shutil.which("srun"):
+        raise UserError("there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local")
+    if job := os.environ.get("SLURM_JOB_ID"):
+        raise UserError(f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to "
+                        "train right here")
+    words = command(cluster, threads, domain)
+    environment = os.environ | cluster.environment | {"OMP_NUM_THREADS": str(threads)}
+    asked: list[int] = []
+    running: list[Job] = []
+
+    def pass_on(number: int) -> None:
+        asked.append(number)
+        for job in running:
+            job.leave()
+
+    heading, step, idle, restarts = "", -1, 0, 0
+    with leave.on_signal(pass_on, (*leave.SIGNALS, signal.SIGINT)):
+        while wait_for_controller(asked):
+            job = Job(words, domain, environment, heading)
+            running[:] = [job]
+            if asked:
+                job.leave()
+            end = job.follow()
+            running.clear()
+            what, before = verdict(end), step
+            step = saved(end.said, step)
+            if what == "done":
+                return
+            if asked:
+                break
+            if what == "again":
+                idle = 0 if step > before else idle + 1
+                ended = manner(end)
+                if idle > cluster.restarts_without_progress:
+                    raise UserError(f"job {job.number} ended ({ended}), and {idle} in a row have saved nothing new; "
+                                    f"see {LOGS}, and time and leave_before in {CLUSTER}")
+                restarts += 1
+                heading = f"slurm: restart {restarts}, after job {job.number} ({ended}), from step {max(step, 0)}\n"
+                print(heading, end="", flush=True)
+                time.sleep(PAUSE if idle else 0)
+            elif what == "cancelled":
+                raise UserError(f"job {job.number} was cancelled at step {max(step, 0)}; run again to go on from there")
+            elif what == "memory":
+                raise UserError(f"job {job.number} needed more memory than {cluster.memory}; raise memory in {CLUSTER} "
+                                "or make train.parts larger")
+            elif what == "failed":
+                if meaning := refusal(end.said, cluster):
+                    raise UserError(meaning)
+                raise SystemExit(end.code or 1)  # srun's 0 without a finished training is no success
+    say("asked to leave; run again to go on")
+    raise SystemExit(leave.CODE)

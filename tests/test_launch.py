@@ -1,0 +1,149 @@
+"""The launcher's decisions, without a cluster: tests/slurm has the rest."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from repositories import ROOT
+
+from dapt import config
+from dapt.errors import UserError
+from dapt.launch import cluster, local, node, slurm
+from dapt.launch.slurm import End, verdict
+
+SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
+SCRIPTS = sorted((ROOT / "slurm").glob("*.sh"))
+
+
+def with_(**values) -> cluster.Cluster:
+    return cluster.Cluster.model_validate(SETTINGS.model_dump() | values)
+
+
+def test_the_committed_settings_are_the_seeds_cluster():
+    words = slurm.command(SETTINGS, 2, "biomed")
+    assert words[0] == "srun"
+    assert {"--partition=gpu,gpu-preempt", "--gpus-per-node=1", "--constraint=2080ti", "--mem=64G", "--time=3:00:00",
+            "--signal=USR1@120", "--nodes=1", "--ntasks-per-node=1", "--cpus-per-task=2",
+            "--kill-on-bad-exit=1"} <= set(words)
+    assert words[-3:] == ["-m", "dapt.launch.node", "biomed"]
+    assert not any(word in " ".join(words) for word in ("precision", "fp16", "bf16"))  # the training decides
+
+
+def test_a_node_has_the_cpus_of_all_its_processes_and_what_is_not_asked_for_is_not_said():
+    words = slurm.command(with_(gpus=4, nodes=2), 3, "biomed")
+    assert {"--nodes=2", "--ntasks=2", "--gpus-per-node=4", "--cpus-per-task=12"} <= set(words)
+    words = slurm.command(with_(gpus=0, constraint=None, options=["--qos=long"]), 3, "biomed")
+    assert "--cpus-per-task=3" in words and "--qos=long" in words
+    assert not any(word.startswith(("--gpus", "--constraint")) for word in words)
+
+
+def test_setup_runs_before_the_training_and_the_first_node_names_the_job():
+    words = slurm.command(with_(setup=["export GREETING=hello"]), 1, "biomed")
+    shell = words[words.index("bash"):-3]
+    for rank, first in (("0", "biomed: job 7 on n1\n"), ("1", "")):
+        done = subprocess.run([*shell[:-1], "sh", "-c", "echo $GREETING"], capture_output=True, text=True,
+                              env={"SLURM_JOB_ID": "7", "SLURM_NODEID": rank, "SLURM_STEP_NODELIST": "n1"})
+        assert done.stdout == f"{first}hello\n", done
+
+
+@pytest.mark.parametrize("asked, file, result", [
+    (None, None, "local"), ("local", None, "local"), (None, "local", "local"), (None, "slurm", "slurm"),
+    ("slurm", "local", "slurm"), ("local", "slurm", "local"), ("", "slurm", "slurm")])
+def test_the_variable_wins_over_the_file(asked, file, result):
+    assert cluster.launcher(asked, file and with_(launcher=file)) == result
+
+
+@pytest.mark.parametrize("asked, settings, message", [
+    ("pbs", SETTINGS, "DAPT_LAUNCHER is 'pbs'; set it to local or slurm"),
+    ("slurm", None, "there is no slurm/cluster.yaml")])
+def test_a_launcher_that_cannot_be_is_refused(asked, settings, message):
+    with pytest.raises(UserError, match=message):
+        cluster.launcher(asked, settings)
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("constraint:", "constrain:", "constrain: unknown setting; did you mean constraint?"),
+    ("memory: 64G", "memory: a lot", "memory: .*'a lot'"), ("nodes: 1", "nodes: 0", "nodes: .*0")])
+def test_wrong_settings_are_refused_by_name(tmp_path, old, new, message):
+    path = tmp_path / "cluster.yaml"
+    path.write_text((ROOT / "slurm/cluster.yaml").read_text().replace(old, new, 1))
+    with pytest.raises(UserError, match=message):
+        cluster.load(path)
+
+
+@pytest.mark.parametrize("end, what", [
+    (End(0, None, "biomed: job 3 is done\n"), "done"),
+    (End(0, "NODE_FAIL", "srun: error: Node failure on n1\n"), "again"),  # as seen: srun's code is 0
+    (End(75, "FAILED", "biomed: asked to leave at step 3 of 9\n"), "again"),
+    (End(138, "FAILED", "srun: error: n1: task 0: User defined signal 1\n"), "again"),
+    (End(137, "FAILED", "biomed: asked to leave at step 3 of 9\n"), "again"),  # another node was killed behind it
+    (End(75, "CANCELLED", "biomed: asked to leave at step 3 of 9\n"), "cancelled"),
+    (End(75, "PREEMPTED", ""), "again"), (End(137, "TIMEOUT", ""), "again"),
+    (End(137, "OUT_OF_MEMORY", ""), "memory"),
+    (End(1, "FAILED", "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=3.0\n"), "memory"),
+    (End(1, None, "srun: error: Unable to allocate resources: Unable to contact slurm controller (connect failure)\n"),
+     "away"),
+    (End(1, None, "srun: error: Unable to allocate resources: Invalid feature specification\n"), "failed"),
+    (End(1, "FAILED", "srun: error: Unable to create step for job 28: Invalid generic resource (gres) specification\n"),
+     "again"),
+    (End(1, "FAILED", "Traceback\n"), "failed"), (End(2, "FAILED", "dapt train biomed: no\n"), "failed"),
+])
+def test_what_follows_from_the_end_of_a_job(end, what):
+    assert verdict(end) == what
+
+
+def test_the_last_saved_step_is_read_from_what_a_job_says():
+    assert slurm.saved("", 7) == 7
+    assert slurm.saved("resumed at step 40\nbiomed: step 90/300\nbiomed: asked to leave at step 95 of 300\n", 40) == 95
+
+
+@pytest.mark.parametrize("reason, words", [
+    ("Resources", "no node has room"), ("(Priority)", "others are before it"), ("QOSMaxGRESPerUser", "a limit of your"),
+    ("AssocGrpGRES", "a limit of your account"), ("ReqNodeNotAvail, UnavailableNodes:n1", "down or reserved"),
+    ("Odd", "Odd")])
+def test_reasons_for_waiting_are_words(reason, words):
+    assert words in slurm.waiting(reason)
+
+
+def test_what_is_no_refusal_is_left_as_it_is():
+    assert slurm.refusal("srun: error: something else", SETTINGS) is None
+
+
+def test_accelerate_is_given_the_machines_and_processes():
+    one = local.arguments("biomed", 2, local.Place())
+    assert "--multi_gpu" not in one and one[-3:] == ["--module", "dapt.train", "biomed"]
+    two = " ".join(local.arguments("biomed", 2, local.Place(2, 1, 4, "n1", 1234)))
+    for option in ("--num_processes 8", "--num_machines 2", "--machine_rank 1", "--main_process_ip n1",
+                   "--main_process_port 1234", "--num_cpu_threads_per_process 2", "--multi_gpu"):
+        assert option in two
+
+
+def test_the_meeting_point_is_another_one_after_a_requeue():
+    variables = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
+    assert node.meeting_point(variables) != node.meeting_point(variables | {"SLURM_RESTART_COUNT": "1"})
+
+
+def test_nodes_meet_where_the_first_one_is(tmp_path):
+    path = tmp_path / "logs/first"
+    with node.met(path, 0) as first, node.met(path, 1) as second:
+        assert first == second and 0 < first[1] < 65536
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_the_scripts_are_clean_and_ask_for_the_cpus_that_the_threads_need(script):
+    params = config.load(ROOT / "params.yaml")
+    cpus = int(re.search(r"--cpus-per-task=(\d+)", script.read_text())[1])
+    assert {profile.train.threads for profile in params.profiles.values()} == {cpus}
+    if not shutil.which("shellcheck"):
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_inside_of_a_job_it_asks_for_no_other(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with pytest.raises(UserError, match="inside of Slurm's job 7 already"):
+        slurm.train("biomed", 1, SETTINGS)
