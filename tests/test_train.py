@@ -120,7 +120,7 @@ def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
     output = process.communicate()[0]
     assert process.returncode == 0 and "resumed" not in output.replace("not resumed", ""), output
     assert re.search(rf"not resumed: step-{left} in \S+, where train.keep, train.lr, train.steps differs", output), output
-    assert [path.name for path in (folder / "state").glob("*/step-*")][-1] == f"step-{left}"  # it is left alone
+    assert f"step-{left}" in {path.name for path in (folder / "state").glob("*/step-*")}  # it is left alone
 
 
 def test_a_checkpoint_is_written_behind_so_many_minutes(ground, uninterrupted, tmp_path):
