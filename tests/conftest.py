@@ -1,19 +1,10 @@
 """Small real things for the tests: a WordPiece tokenizer and a BERT with random weights that belongs to it."""
 
-import random
 from pathlib import Path
 
 import pytest
+from sentences import sentences
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-
-WORDS = ("the patient has fever and the bank raised its rate after a long meeting of shareholders in london while "
-         "doctors saw clinical signs of infection profits rose by ten percent").split()
-
-
-def sentences(count: int, seed: int = 0, longest: int = 40) -> list[str]:
-    chance = random.Random(seed)
-    return [" ".join(chance.choices(WORDS, k=chance.randint(1, longest))) for _ in range(count)]
-
 
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from sentences import sentences
 
-from conftest import sentences
 from dapt import config
 from dapt.bench import clean as bench
 from dapt.bench import standin

@@ -8,8 +8,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForMaskedLM
+from sentences import sentences
 
-from conftest import sentences
 from dapt.batches import training_batch, windows
 from dapt.bench import train as bench
 from dapt.errors import UserError

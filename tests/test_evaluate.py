@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import sentences
+from sentences import sentences
 
 from dapt import batches, evaluate
 from dapt.config import Evaluate

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import sentences
+from sentences import sentences
 from tokenizers import Tokenizer, models
 
 from dapt import tokenize
