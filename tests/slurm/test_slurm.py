@@ -266,6 +266,7 @@ def test_through_dvc_the_lock_is_that_of_this_machine(ground, cluster, tmp_path)
     for name in ("models/base", "data/tokens/biomed"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-r", "-T", ground / name, folder / name], check=True)
+    subprocess.run(["cp", "-r", ground / "data/tokens/biomed", folder / "data/tokens/general"], check=True)  # a dep, if replayed
 
     def repro(launcher: str) -> str:
         done = subprocess.run([Path(DAPT).parent / "dvc", "repro", "-f", "-s", "train@biomed"], cwd=folder, text=True,
