@@ -116,7 +116,7 @@ def run_clean(args: argparse.Namespace) -> None:
 
 def run_train(args: argparse.Namespace) -> None:
     to_repository()
-    import_module("dapt.launch").train(args.name)
+    import_module("dapt.launch").train(known("train", args.name))
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
