@@ -32,6 +32,12 @@ BENCHES = {  # name → turns of each way, what it times
     "train": (1, "tokens a second of a training step, ours and transformers' Trainer's"),
 }
 
+LAUNCH = {  # option → what it does instead of starting and following the jobs
+    "plan": "when each allowed partition and GPU would start, and what the training needs",
+    "smoke": "ten steps through the queue, into a temporary folder",
+    "stop": "have those that run save and end",
+}
+
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dapt", description=__doc__.split("\n\n")[0])
@@ -66,6 +72,13 @@ def parser() -> argparse.ArgumentParser:
     plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
+    launch = commands.add_parser("launch", help="train several domains through Slurm at once; --plan, --smoke before it")
+    launch.set_defaults(run=run_launch)
+    launch.add_argument("domains", metavar="DOMAIN", nargs="*", help="default: all")
+    launch.add_argument("--partition", help="instead of slurm/cluster.yaml's; auto: the one with the soonest start")
+    instead = launch.add_mutually_exclusive_group()
+    for option, text in LAUNCH.items():
+        instead.add_argument(f"--{option}", dest="what", action="store_const", const=option, help=text)
     bench = commands.add_parser("bench", help="time our way and the usual way in turns")
     bench.set_defaults(run=run_bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
@@ -117,6 +130,11 @@ def run_clean(args: argparse.Namespace) -> None:
 def run_train(args: argparse.Namespace) -> None:
     to_repository()
     import_module("dapt.launch").train(known("train", args.name))
+
+
+def run_launch(args: argparse.Namespace) -> None:
+    to_repository()
+    import_module(f"dapt.launch.{args.what or 'jobs'}").run([known("train", name) for name in args.domains], args.partition)
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
