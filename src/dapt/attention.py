@@ -31,5 +31,10 @@ def attend(module, query, key, value, attention_mask, dropout: float = 0.0, scal
     return products(query, key, value, attention_mask, scaling, dropout).transpose(1, 2).contiguous(), None
 
 
+def pairs_of(*args, **kwargs):
+    """transformers' mask of pairs, also where nothing is padding and it would leave it out."""
+    return sdpa_mask(*args, **kwargs | {"allow_is_bidirectional_skip": False})
+
+
 AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionMaskInterface.register(NAME, pairs_of)

@@ -23,6 +23,8 @@ STAGES = {  # name → what it is given, what it does
     "base": (None, "audit the base and repair its masked-LM head"),
     "train": ("domain", "adapt the base to a domain"),
     "evaluate": ("model", "held-out loss of a model; with --model any model and text"),
+    "finetune": ("task", "fine-tune a model on a task, once a seed"),
+    "baseline": ("task", "what a task gives without a neural network"),
     "compare": (None, "all models on all sets, and which is best"),
     "report": (None, "the page, its Markdown twin and the pictures"),
     "summary": (None, "the figures of the chosen domain"),
@@ -57,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     for option in ("--raw", "--out", "--report"):
         clean.add_argument(option, type=Path)
     sub["train"].set_defaults(run=run_train)
+    sub["finetune"].add_argument("model")
+    sub["finetune"].set_defaults(run=run_finetune)
     sub["evaluate"].set_defaults(run=run_evaluate)
     evaluate = sub["evaluate"].add_argument_group("any model and text")
     evaluate.add_argument("--model", type=Path)
@@ -132,6 +136,11 @@ def run_train(args: argparse.Namespace) -> None:
     import_module("dapt.launch").train(known("train", args.name))
 
 
+def run_finetune(args: argparse.Namespace) -> None:
+    to_repository()
+    import_module("dapt.finetune").run(known("finetune", args.name), known("evaluate", args.model))
+
+
 def run_launch(args: argparse.Namespace) -> None:
     to_repository()
     import_module(f"dapt.launch.{args.what or 'jobs'}").run([known("train", name) for name in args.domains], args.partition)
@@ -175,7 +184,7 @@ def known(command: str, name: str) -> str:
 
     params = config.load()
     names = {"corpus": [*params.corpora, "model"] if command == "fetch" else list(params.corpora),
-             "domain": list(params.domains), "model": params.models}[STAGES[command][0]]
+             "domain": list(params.domains), "model": params.models, "task": list(params.tasks)}[STAGES[command][0]]
     if name not in names:
         raise UserError(f"params.yaml knows no {STAGES[command][0]} {name!r}; it has: {', '.join(names)}")
     return name

@@ -88,11 +88,17 @@ class Source(Origin):
 
 
 class Task(Settings):
-    """A downstream task takes the rows of `corpus` that have every field in `fields`."""
+    """A downstream task takes the rows of `corpus` that have every field in `fields`; how models are fine-tuned on it."""
 
     corpus: str
     fields: Annotated[list[str], Field(min_length=1)]
     labels: list[str] = []  # only rows with one of these labels; empty: all
+    kind: Name  # a module of dapt.tasks
+    input: Name = "text"  # the field that is classified
+    rows: Count | None = None  # training rows at most
+    length: Annotated[int, Field(ge=8)]  # tokens of a text, with [CLS] and [SEP]; what is longer is cut
+    epochs: Count
+    lr: Annotated[float, Field(gt=0)]
 
 
 class Model(Settings):
@@ -160,6 +166,27 @@ class Train(Settings):
         return self
 
 
+class Lora(Settings):
+    """Low-rank adapters beside every linear layer (Hu et al. 2021); they alone are trained, with the head."""
+
+    rank: Count
+    alpha: Count  # the adapters' output is scaled by alpha / rank
+
+
+class Finetune(Settings):
+    """What all fine-tunings share; threads and precision are the pre-training's."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]
+    batch: Count  # rows a step
+    warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the steps
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip: Annotated[float, Field(gt=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    valid: Count  # rows for early stopping at least: where a task has fewer, groups of its training rows make up for it
+    patience: Count  # epochs without a better result on valid after which a training ends
+    lora: Lora | None = None  # None: all weights are trained
+
+
 class Evaluate(Settings):
     mask: Share
     draws: Count  # of masks
@@ -184,6 +211,7 @@ class Profile(Settings):
     repair: Repair
     train: Train
     evaluate: Evaluate
+    finetune: Finetune
     compare: Compare
 
 
@@ -200,6 +228,8 @@ class Params(Settings):
     heldout: Annotated[list[str], Field(min_length=1)]
     control: str
     models: list[str]
+    tasks: dict[Name, Name]  # each with its baseline of words
+    finetuned: list[str]
     bases: dict[Name, Origin]
     profiles: dict[Name, Profile]
 
@@ -216,11 +246,14 @@ class Params(Settings):
             _known("heldout", name, self.domains)
         if self.models != ["base", *self.domains]:
             raise ValueError(f"models must be base and the domains, in their order: [{', '.join(['base', *self.domains])}]")
+        for name in self.finetuned:
+            _known("finetuned", name, self.models)
         for name, profile in self.profiles.items():
             at = f"profiles.{name}"
             for corpus in profile.corpora:
                 _known(f"{at}.corpora", corpus, self.corpora)
             for task, settings in profile.tasks.items():
+                _known(f"{at}.tasks", task, self.tasks)
                 _known(f"{at}.tasks.{task}.corpus", settings.corpus, self.corpora)
             for role, base in profile.model:
                 if base is not None:
@@ -230,6 +263,10 @@ class Params(Settings):
             if corpus not in self.active.corpora:
                 raise ValueError(f"profiles.{self.profile}.corpora says nothing of {corpus}, which corpora names; add its "
                                  "sources there")
+        for task in self.tasks:
+            if task not in self.active.tasks:
+                raise ValueError(f"profiles.{self.profile}.tasks says nothing of {task}, which tasks names; add its "
+                                 "settings there")
         return self
 
     @property

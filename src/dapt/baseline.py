@@ -1,0 +1,42 @@
+"""`dapt baseline T`: what task T gives without a neural network → metrics/tasks/T/{majority,WORDS}.json and predictions,
+WORDS being the count of words that params.yaml names for the task.
+
+A baseline learns from all training rows; `same_rows` in its metrics is what it reaches on those that encoders see, `variants`
+what the kind's other baselines reach.
+"""
+
+from dataclasses import replace
+
+from dapt import config, scoring
+from dapt.errors import UserError
+from dapt.files import made_from
+from dapt.paths import SPLIT
+from dapt.tasks import kind as kind_named
+
+
+def run(task: str) -> None:
+    params = config.load()
+    settings, words = params.active.tasks[task], params.tasks[task]
+    kind = kind_named(settings.kind)
+    if words not in kind.BASELINES:
+        raise UserError(f"params.yaml: tasks.{task}: a {settings.kind} has no baseline {words!r}; it has: "
+                        f"{', '.join(kind.BASELINES)}")
+    found = scoring.read(task, settings, params.active.finetune.valid)
+    right = kind.right(found.test, kind.classes(found.all_train + found.valid + found.test))
+    groups = [row["group"] for row in found.test]
+
+    def scores(name: str, train: list[dict]):
+        return kind.BASELINES[name](train, found.valid, found.test, settings)
+
+    def figures(name: str, train: list[dict]) -> dict:
+        of = scoring.figures(kind, [scores(name, train)], right, groups)
+        return {of["metric"]: of["mean"]} | {other: value["mean"] for other, value in of["others"].items()}
+
+    everything = replace(found, train=found.all_train)
+    for name in ("majority", words):
+        extra = {"same_rows": figures(name, found.train)} if len(found.train) < len(found.all_train) else {}
+        if name == words:
+            extra["variants"] = {other: figures(other, found.all_train) for other in kind.BASELINES
+                                 if other not in ("majority", words)}
+        scoring.write(task, name, kind, [scores(name, found.all_train)], everything,
+                      extra | {"made_from": made_from(SPLIT / "tasks" / task)})

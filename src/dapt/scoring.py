@@ -1,0 +1,116 @@
+"""What fine-tuned models and free baselines share: a task's rows, and how scores on its test side become figures.
+
+metrics/tasks/T/X.json holds the main metric's mean, its standard deviation over seeds, and the 95 % interval of the mean
+over test groups; data/eval/tasks/T/X.jsonl a line a test row, with one entry a seed: what was predicted, with what
+probability, and the row's value of the main metric.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from dapt.config import Task
+from dapt.errors import UserError
+from dapt.files import read_lines, write_json, write_lines
+from dapt.paths import LOSSES, METRICS, SPLIT
+from dapt.stats import by_group, interval, resampled
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The rows of a task. `train` is what encoders are trained on; `all_train` the same without the limit."""
+
+    train: list[dict]
+    all_train: list[dict]
+    valid: list[dict]
+    test: list[dict]
+
+    def rows(self) -> dict[str, int]:
+        return {"train": len(self.train), "train_of": len(self.all_train), "valid": len(self.valid), "test": len(self.test)}
+
+
+def place(name: str) -> bytes:
+    """An order that looks random and moves nothing when a name is added."""
+    return hashlib.sha256(f"rows {name}".encode()).digest()
+
+
+def sides(train: list[dict], valid: list[dict], test: list[dict], most: int | None, least: int) -> Sides:
+    """Whole groups of training rows go to valid until it has `least` rows; of the others `most` are trained on."""
+    sizes: dict[str, int] = {}
+    for row in train:
+        sizes[row["group"]] = sizes.get(row["group"], 0) + 1
+    missing, moved = least - len(valid), set()
+    for group in sorted(sizes, key=place):
+        if missing <= 0:
+            break
+        moved.add(group)
+        missing -= sizes[group]
+    stays = [row for row in train if row["group"] not in moved]
+    chosen = {row["id"] for row in sorted(stays, key=lambda row: place(row["id"]))[:most]}
+    return Sides([row for row in stays if row["id"] in chosen], stays,
+                 valid + [row for row in train if row["group"] in moved], test)
+
+
+def read(task: str, settings: Task, least: int) -> Sides:
+    """data/split/tasks/T; refused if it is empty, or if a test row is also trained on."""
+    folder = SPLIT / "tasks" / task
+    train, valid, test = (list(read_lines(folder / f"{side}.jsonl")) for side in ("train", "valid", "test"))
+    if not train or not test:
+        raise UserError(f"{folder} has {len(train)} training rows and {len(test)} test rows: task {task} needs both; look at "
+                        f"tasks.{task} and its corpus in params.yaml")
+    both = {row["id"] for row in test} & {row["id"] for row in train + valid}
+    if both:
+        raise UserError(f"{folder}: {len(both)} test rows are also training rows ({min(both)}, …); run dvc repro split")
+    found = sides(train, valid, test, settings.rows, least)
+    if not found.train:
+        raise UserError(f"task {task}: finetune.valid takes all {len(train)} training rows; make it smaller")
+    return found
+
+
+def figures(kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, groups: list[str]) -> dict:
+    """Of each seed's scores [rows, candidates]: every metric's mean, standard deviation and values; the main one first."""
+    found = [kind.measures(seed, right) for seed in scores]
+    of = {name: summary([measures[name] for measures in found]) for name in kind.METRICS}
+    main, *others = kind.METRICS
+    values = np.mean([kind.values(seed, right) for seed in scores], axis=0)
+    sums, sizes = by_group(values[None], groups)
+    return {"metric": main, **of[main], "ci95": interval(resampled(sums, sizes, RESAMPLES, 0)[0]),
+            "others": {name: of[name] for name in others}}
+
+
+def summary(values: list[float]) -> dict:
+    """Mean, standard deviation over seeds (that of a sample; 0 of a single one), and each seed's."""
+    sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return {"mean": round(float(np.mean(values)), 4), "sd": round(float(sd), 4),
+            "seeds": [round(float(value), 4) for value in values]}
+
+
+def predictions(kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, rows: list[dict],
+                names: list[str]) -> list[dict]:
+    """A line a test row; confidence is the softmax of the scores at the prediction."""
+    best = np.array([seed.argmax(1) for seed in scores])
+    highest = [seed - seed.max(1, keepdims=True) for seed in scores]
+    confidence = np.array([1 / np.exp(seed).sum(1) for seed in highest])
+    values = np.array([kind.values(seed, right) for seed in scores])
+    return [{"id": row["id"], "group": row["group"], "right": names[right[number]],
+             "predicted": [names[place] for place in best[:, number]],
+             "confidence": [round(float(value), 4) for value in confidence[:, number]],
+             "value": [round(float(value), 5) for value in values[:, number]]} for number, row in enumerate(rows)]
+
+
+def write(task: str, name: str, kind: ModuleType, scores: list[np.ndarray], found: Sides, extra: dict) -> dict:
+    """Metrics and predictions of a model or baseline; returns the metrics."""
+    classes = kind.classes(found.all_train + found.valid + found.test)
+    right = kind.right(found.test, classes)
+    result = figures(kind, scores, right, [row["group"] for row in found.test]) | {"rows": found.rows()} | extra
+    write_lines(LOSSES / "tasks" / task / f"{name}.jsonl",
+                predictions(kind, scores, right, found.test, kind.candidates(found.test, classes)))
+    write_json(METRICS / "tasks" / task / f"{name}.json", result)
+    print(f"{task}, {name}: {result['metric']} {result['mean']} ± {result['sd']}, 95 % {result['ci95']}"
+          + "".join(f", {other} {value['mean']}" for other, value in result["others"].items()))
+    return result
