@@ -51,9 +51,9 @@ def test_a_corpus_must_have_sources_in_the_active_profile_alone():
     with pytest.raises(UserError, match="profiles.sample.corpora says nothing of law"):
         config.parse(more)
     source = "      law:\n        - {name: law, cleaner: text, files: [a], local: {folder: data/local}, licence: mine}\n"
-    config.parse(more.replace("    tasks:\n      finance_topic", source + "    tasks:\n      finance_topic", 1))
+    config.parse(more.replace("    tasks:\n      finance_classification", source + "    tasks:\n      finance_classification", 1))
     with pytest.raises(UserError, match="profiles.sample.corpora: unknown name 'law'"):
-        config.parse(TEXT.replace("    tasks:\n      finance_topic", source + "    tasks:\n      finance_topic", 1))
+        config.parse(TEXT.replace("    tasks:\n      finance_classification", source + "    tasks:\n      finance_classification", 1))
 
 
 def test_a_missing_setting_is_named():

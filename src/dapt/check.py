@@ -2,7 +2,7 @@
 
 import inspect
 
-from dapt import config
+from dapt import config, tasks
 from dapt.cleaners import cleaner, names
 from dapt.config import Params
 from dapt.errors import UserError
@@ -11,8 +11,13 @@ from dapt.paths import CHECKED
 
 
 def check(params: Params) -> None:
-    """What the types of config.py cannot know: that each source's cleaner exists and takes its options."""
+    """What the types of config.py cannot know: that each task's kind exists, and each source's cleaner, which takes its
+    options."""
     for profile, settings in params.profiles.items():
+        for name, task in settings.tasks.items():
+            if task.kind not in tasks.names():
+                raise UserError(f"params.yaml: profiles.{profile}.tasks.{name}.kind: unknown kind {task.kind!r}; known: "
+                                f"{', '.join(tasks.names())}")
         for corpus, sources in settings.corpora.items():
             for number, source in enumerate(sources):
                 at = f"params.yaml: profiles.{profile}.corpora.{corpus}.{number}"

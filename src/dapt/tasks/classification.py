@@ -1,7 +1,8 @@
 """One text, one of several labels: accuracy and macro F1.
 
-Baselines: `tfidf` is logistic regression on tf-idf of words, its settings chosen on valid; `tfidf_plain` is scikit-learn's
-defaults on all labelled rows that are not test, as published for Reuters R8 (.937, Yao et al. 2019).
+Baselines: `tfidf` is logistic regression, one label against the others, on tf-idf of words, its settings chosen on valid;
+`tfidf_plain` is scikit-learn's defaults on all labelled rows that are not test, as published for Reuters R8 (.937, Yao et
+al. 2019).
 """
 
 from itertools import product
@@ -12,13 +13,14 @@ import torch.nn.functional as F
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from transformers import AutoModelForSequenceClassification as AUTO  # noqa: F401
 
 from dapt.config import Task
 
 METRICS = ("accuracy", "macro_f1")
-STRENGTHS = (10.0, 100.0)  # C of the tuned regression; sublinear tf, with and without pairs of words
+STRENGTHS = (10.0, 100.0)  # C of the tuned regression, which is tried with and without pairs of words
 
 
 def sequences(row: dict, task: Task) -> list[str]:
@@ -58,29 +60,30 @@ def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
     return {"accuracy": accuracy_score(right, predicted), "macro_f1": f1_score(right, predicted, average="macro")}
 
 
-def regression(words: int = 1, sublinear: bool = False, strength: float = 1.0) -> Pipeline:
-    """Logistic regression on tf-idf; the defaults are scikit-learn's."""
-    return make_pipeline(TfidfVectorizer(ngram_range=(1, words), sublinear_tf=sublinear),
-                         LogisticRegression(C=strength, max_iter=1000))
+def tuned(words: int, strength: float) -> Pipeline:
+    """On words, or also pairs of words, that two texts have; liblinear is several times as fast as lbfgs here."""
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, words), sublinear_tf=True, min_df=2), OneVsRestClassifier(
+        LogisticRegression(C=strength, solver="liblinear", random_state=0)))
 
 
 def log_odds(model: Pipeline, texts: list[str], known: list[str]) -> np.ndarray:
-    """Log-probabilities [texts, known]; of a label that no training row has, the logarithm of nothing, cut off."""
-    found = np.full((len(texts), len(known)), -50.0)
-    found[:, [known.index(label) for label in model.classes_]] = model.predict_log_proba(texts)
-    return found
+    """Log-probabilities [texts, known]; of a label that no training row has, that of one in 10^12."""
+    found = np.full((len(texts), len(known)), 1e-12)
+    found[:, [known.index(label) for label in model.classes_]] = model.predict_proba(texts)
+    return np.log(found.clip(1e-12))
 
 
 def tfidf(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
-    texts, labels = ([[row[name] for row in rows] for rows in (train, valid, test)] for name in (task.input, "label"))
-    fitted = [regression(words, True, strength).fit(texts[0], labels[0]) for words, strength in product((1, 2), STRENGTHS)]
+    texts, labels = ([[row[name] for row in rows] for rows in (train, valid)] for name in (task.input, "label"))
+    fitted = [tuned(words, strength).fit(texts[0], labels[0]) for words, strength in product((1, 2), STRENGTHS)]
     best = max(fitted, key=lambda model: model.score(texts[1], labels[1]))
-    return log_odds(best, texts[2], classes(train + valid + test))
+    return log_odds(best, [row[task.input] for row in test], classes(train + valid + test))
 
 
 def tfidf_plain(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
     rows = train + valid
-    model = regression().fit([row[task.input] for row in rows], [row["label"] for row in rows])
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    model.fit([row[task.input] for row in rows], [row["label"] for row in rows])
     return log_odds(model, [row[task.input] for row in test], classes(rows + test))
 
 

@@ -1,0 +1,52 @@
+"""What a model gets wrong, from its predictions on a task's test side (data/eval/tasks/T/X.jsonl): pure functions.
+
+Each takes rows as dapt.scoring writes them, with one entry a seed under predicted, confidence and value, and sums over seeds.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+BINS = 15
+
+
+def confusion(rows: list[dict]) -> dict[str, dict[str, int]]:
+    """{right: {predicted: how often}}, over rows and seeds; every label that occurs is in both.
+
+    >>> confusion([{"right": "a", "predicted": ["a", "b"]}])
+    {'a': {'a': 1, 'b': 1}, 'b': {'a': 0, 'b': 0}}
+    """
+    counts = Counter((row["right"], name) for row in rows for name in row["predicted"])
+    labels = sorted({label for pair in counts for label in pair})
+    return {right: {predicted: counts[right, predicted] for predicted in labels} for right in labels}
+
+
+def confused(rows: list[dict], most: int) -> list[tuple[str, str, int]]:
+    """The pairs (right, predicted) that are mixed up most often, and how often."""
+    pairs = [(right, predicted, count) for right, of in confusion(rows).items() for predicted, count in of.items()
+             if right != predicted and count]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[:2]))[:most]
+
+
+def worst(rows: list[dict], most: int) -> list[dict]:
+    """The rows that are wrong with the greatest confidence, summed over seeds (a right one counts as 0)."""
+    def wrongly_sure(row: dict) -> float:
+        return sum(sure for name, sure in zip(row["predicted"], row["confidence"]) if name != row["right"])
+
+    return sorted((row for row in rows if wrongly_sure(row)), key=lambda row: (-wrongly_sure(row), row["id"]))[:most]
+
+
+def calibration(rows: list[dict], bins: int = BINS) -> list[dict]:
+    """By equal steps of confidence: how many predictions, their mean confidence and the share that is right."""
+    sure = np.array([value for row in rows for value in row["confidence"]])
+    right = np.array([name == row["right"] for row in rows for name in row["predicted"]])
+    number = np.minimum((sure * bins).astype(int), bins - 1)
+    return [{"count": int((number == place).sum()), "confidence": float(sure[number == place].mean()),
+             "accuracy": float(right[number == place].mean())} for place in np.unique(number)]
+
+
+def calibration_error(rows: list[dict], bins: int = BINS) -> float:
+    """Expected calibration error: |accuracy - confidence| averaged over predictions (Guo et al. 2017)."""
+    found = calibration(rows, bins)
+    total = sum(part["count"] for part in found)
+    return sum(part["count"] * abs(part["accuracy"] - part["confidence"]) for part in found) / total
