@@ -1,0 +1,48 @@
+import json
+
+import pytest
+from repositories import ROOT
+from toys import answers, choices, repository_with, topics
+
+from dapt import baseline
+from dapt.errors import UserError
+from dapt.files import read_lines
+
+
+@pytest.mark.parametrize("task, rows, words, least", [
+    ("finance_classification", topics, "tfidf", 0.95), ("multiple_choice", choices, "overlap", 0.0),
+    ("answer_ranking", answers, "bm25", 0.6)])
+def test_each_task_has_two_baselines_in_the_format_of_models(model_folder, tmp_path, monkeypatch, task, rows, words, least):
+    monkeypatch.chdir(repository_with(tmp_path, model_folder, task, rows, {"rows": 100}))
+    baseline.run(task)
+    for name in ("majority", words):
+        found = json.loads((tmp_path / f"metrics/tasks/{task}/{name}.json").read_text())
+        assert found["seeds"] == [found["mean"]] and found["sd"] == 0
+        assert found["rows"]["train"] == found["rows"]["train_of"] == 170 and found["metric"] in found["same_rows"]
+        lines = list(read_lines(tmp_path / f"data/eval/tasks/{task}/{name}.jsonl"))
+        assert sum(row["value"][0] for row in lines) / 60 == pytest.approx(found["mean"], abs=1e-4)
+    assert found["mean"] >= least
+
+
+def test_majority_is_the_share_of_the_commonest_label(model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(repository_with(tmp_path, model_folder, "finance_classification", topics, {}))
+    baseline.run("finance_classification")
+    folder = tmp_path / "data/split/tasks/finance_classification"
+    train, test = ([row["label"] for row in read_lines(folder / f"{side}.jsonl")] for side in ("train", "test"))
+    found = json.loads((tmp_path / "metrics/tasks/finance_classification/majority.json").read_text())
+    assert found["mean"] == pytest.approx(test.count(max(set(train), key=train.count)) / 60, abs=1e-4)
+
+
+def test_a_baseline_that_the_kind_lacks_is_refused(model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(repository_with(tmp_path, model_folder, "multiple_choice", choices, {}))
+    params = tmp_path / "params.yaml"
+    params.write_text(params.read_text().replace("multiple_choice: overlap", "multiple_choice: tfidf"))
+    with pytest.raises(UserError, match="tasks.multiple_choice: a multiple_choice has no baseline 'tfidf'; it has: majority, ov"):
+        baseline.run("multiple_choice")
+
+
+def test_plain_tfidf_on_reuters_r8_is_as_published():
+    """.937 in Yao et al. 2019, table 2; the committed figure, of the official split."""
+    found = json.loads((ROOT / "metrics/tasks/finance_classification/tfidf.json").read_text())
+    assert found["variants"]["tfidf_plain"]["accuracy"] == pytest.approx(0.937, abs=0.02)
+    assert found["rows"]["test"] > 2100
