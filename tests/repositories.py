@@ -10,7 +10,9 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 SHORT = {"train.steps": 6, "train.warmup": 2, "train.valid_every": 3, "train.valid_windows": 8, "repair.max_steps": 4,
-         "repair.every": 2, "split.heldout": 0.02, "compare.resamples": 200}
+         "repair.every": 2, "split.heldout": 0.02, "compare.resamples": 200, "finetune.seeds": [0, 1], "finetune.valid": 20}
+SHORT |= {f"tasks.{task}.{name}": value for task in ("finance_classification", "biomed_topic", "multiple_choice", "answer_ranking")
+          for name, value in {"rows": 64, "epochs": 1}.items()}
 
 
 def environment(home: Path) -> dict[str, str]:

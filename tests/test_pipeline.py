@@ -263,7 +263,7 @@ def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(finished,
     for old, new in [("  general: {enabled", "  law_text: {enabled: true, labelled: false}\n  general: {enabled"),
                      ("  general: [general]", "  general: [general]\n  law: [law_text]"),
                      ("heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
-                     ("biomed_finance, general]\n\nbases", "biomed_finance, general, law]\n\nbases"),
+                     ("biomed_finance, general]\ntasks", "biomed_finance, general, law]\ntasks"),
                      ("    tasks:\n      finance_classification", "      law_text:\n        - {name: law, cleaner: text, files: [law], "
                       "local: {folder: data/local}, licence: mine}\n    tasks:\n      finance_classification")]:
         assert old in text, old
