@@ -71,7 +71,8 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--model", type=Path, required=True)
     audit.add_argument("--json", action="store_true")
     sub["compare"].set_defaults(run=run_compare)
-    sub["compare"].add_argument("--print", action="store_true", help="print the table that compare last wrote")
+    sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
+    sub["compare"].add_argument("--latex", action="store_true", help="print them for a paper")
     plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
     plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
@@ -155,10 +156,10 @@ def run_evaluate(args: argparse.Namespace) -> None:
 
 
 def run_compare(args: argparse.Namespace) -> None:
-    if not args.print:
+    if not (args.print or args.latex):
         return run_stage(args)
     to_repository()
-    import_module("dapt.compare").print_table()
+    import_module("dapt.compare").print_table(args.latex)
 
 
 def run_audit(args: argparse.Namespace) -> None:

@@ -1,16 +1,17 @@
 """`dapt compare`: all models on all held-out sets, what differs beyond noise, and which model to use.
 
-Reads metrics/eval, data/eval and data/curves; writes metrics/comparison.json, and for the pictures
-metrics/crossdomain.csv and metrics/curves.csv. Differences are paired:
-both models' losses come from the same resamples of the same groups. A difference is negative where the model is better.
+Reads metrics/eval, metrics/tasks, data/eval and data/curves; writes metrics/comparison.json and mistakes.json, and for
+pictures and spreadsheets crossdomain.csv, tasks.csv and curves.csv. Differences are paired: both models' figures come from the
+same resamples of the same groups. A difference of losses is negative where the model is better, one of tasks positive.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from dapt import config
-from dapt.config import Compare, Params
+from dapt import config, downstream
+from dapt.config import Params
+from dapt.downstream import Judged
 from dapt.errors import UserError
 from dapt.files import made_from, read_json, read_lines, whole_file, write_json
 from dapt.paths import CURVES, LOSSES, METRICS
@@ -42,8 +43,9 @@ def difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) 
     return {"diff": round(values[0] - values[1], 4), "ci95": interval(one - other)}
 
 
-def compare(params: Params, losses: dict[str, tuple[np.ndarray, np.ndarray]], evaluated: dict[str, dict]) -> dict:
-    """The matrix and the choice, as metrics/comparison.json holds them."""
+def compare(params: Params, losses: dict[str, tuple[np.ndarray, np.ndarray]], evaluated: dict[str, dict],
+            tasks: dict[str, Judged], scores: dict[str, dict[str, dict]]) -> dict:
+    """The matrix, the tasks and the choice, as metrics/comparison.json holds them."""
     settings, models = params.active.compare, params.models
     matrix: dict = {name: {} for name in models}
     samples, means = {}, {}
@@ -62,21 +64,29 @@ def compare(params: Params, losses: dict[str, tuple[np.ndarray, np.ndarray]], ev
             cell["vs"] = {other: difference(drawn[place], drawn[models.index(other)],
                                             (mean[place], mean[models.index(other)])) for other in rivals}
             matrix[name][held_out] = cell
-    return {"matrix": matrix, "tasks": {}, "choice": choose(settings, models, samples, means)}
+    found, of_tasks = downstream.compare(tasks, scores, params.finetuned, settings.resamples, settings.seed)
+    if settings.rule == "task":
+        which = [tasks[settings.task].models.index(name) for name in params.finetuned]
+        choice = choose(params.finetuned, tasks[settings.task].values.mean(1)[which], of_tasks[settings.task][which],
+                        f"{scores[settings.task]['base']['metric']} on {settings.task}", highest=True)
+    else:
+        sets = params.heldout if settings.rule == "mean" else [settings.target]
+        choice = choose(models, np.mean([means[name] for name in sets], axis=0),
+                        np.mean([samples[name] for name in sets], axis=0),
+                        f"mean loss over {', '.join(sets)}" if settings.rule == "mean" else f"loss on {settings.target}")
+    return {"matrix": matrix, "tasks": found, "choice": choice}
 
 
-def choose(settings: Compare, models: list[str], samples: dict[str, np.ndarray], means: dict[str, list[float]]) -> dict:
-    """The model with the lowest loss by the rule, and whether it beats the next one beyond noise."""
-    sets = list(means) if settings.rule == "mean" else [settings.target]
-    values = np.mean([means[name] for name in sets], axis=0)
-    drawn = np.mean([samples[name] for name in sets], axis=0)
-    best, second = np.argsort(values, kind="stable")[:2]
+def choose(models: list[str], values: np.ndarray, drawn: np.ndarray, figure: str, highest: bool = False) -> dict:
+    """The model with the lowest figure (or the highest) of `values` [models], and whether it beats the next one beyond
+    noise, from their resamples `drawn` [models, times]."""
+    best, second = np.argsort(-values if highest else values, kind="stable")[:2]
     gap = difference(drawn[best], drawn[second], (values[best], values[second]))
-    beyond = gap["ci95"][1] < 0
-    rule = f"lowest mean loss over {', '.join(sets)}" if settings.rule == "mean" else f"lowest loss on {settings.target}"
+    beyond = gap["ci95"][0] > 0 if highest else gap["ci95"][1] < 0
     why = (f"{values[best]:.3f}; next is {models[second]} with {values[second]:.3f}, a difference of {gap['diff']:.3f} "
            f"[{gap['ci95'][0]:.3f}, {gap['ci95'][1]:.3f}], {'beyond' if beyond else 'within'} noise")
-    return {"model": models[best], "rule": rule, "why": why, "beyond_noise": bool(beyond)}
+    return {"model": models[best], "rule": f"{'highest' if highest else 'lowest'} {figure}", "why": why,
+            "beyond_noise": bool(beyond)}
 
 
 def table(comparison: dict) -> str:
@@ -90,27 +100,70 @@ def table(comparison: dict) -> str:
     return "\n".join(lines)
 
 
-def print_table() -> None:
+def task_table(tasks: dict[str, dict[str, dict]]) -> str:
+    """The tasks in Markdown: a row a model or free baseline, mean ± standard deviation over seeds; – where it has none."""
+    names = list(dict.fromkeys(name for models in tasks.values() for name in models))
+    lines = ["| model | " + " | ".join(f"{task} ({next(iter(models.values()))['metric']})" for task, models in tasks.items())
+             + " |", "|---|" + "---|" * len(tasks)]
+    for name in names:
+        cells = [f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}" if name in models else "–" for models in tasks.values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def print_table(latex: bool = False) -> None:
     comparison = read_json(COMPARISON)
+    if latex:
+        return print("\n\n".join(tex(table) for table in (table(comparison), task_table(comparison["tasks"]))))
     choice = comparison["choice"]
     print("Loss a masked token on held-out text, 95 % interval over groups:\n")
     print(table(comparison))
+    print("\nFine-tuned, mean ± standard deviation over seeds:\n")
+    print(task_table(comparison["tasks"]))
     print(f"\nUse {choice['model']} ({choice['rule']}): {choice['why']}.")
 
 
-def run() -> None:
-    params = config.load()
-    evaluated = {name: read_json(METRICS / "eval" / f"{name}.json") for name in params.models}
-    comparison = compare(params, losses_by_group(params.models, LOSSES), evaluated)
-    write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES)})
+def tex(markdown: str) -> str:
+    """A Markdown table as a LaTeX one (booktabs)."""
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines())
+
+    def line(cells: list[str]) -> str:
+        text = " & ".join(cells).replace("_", "\\_").replace("±", "$\\pm$").replace("–", "--")
+        return f"{text} \\\\"
+
+    return "\n".join([f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\toprule", line(head), "\\midrule",
+                      *map(line, rows), "\\bottomrule", "\\end{tabular}"])
+
+
+def write_tables(params: Params, comparison: dict) -> None:
+    """What pictures and spreadsheets are made from."""
     with whole_file(METRICS / "crossdomain.csv") as file:
         file.write("model,set,loss,low,high,perplexity,accuracy\n")
         for name, cells in comparison["matrix"].items():
             for held_out, cell in cells.items():
                 low, high = cell["loss_ci95"]
                 file.write(f"{name},{held_out},{cell['loss']},{low},{high},{cell['perplexity']},{cell['accuracy']}\n")
+    with whole_file(METRICS / "tasks.csv") as file:
+        file.write("task,model,metric,mean,sd,low,high\n")
+        for task, models in comparison["tasks"].items():
+            for name, cell in models.items():
+                low, high = cell["ci95"]
+                file.write(f"{task},{name},{cell['metric']},{cell['mean']},{cell['sd']},{low},{high}\n")
     with whole_file(METRICS / "curves.csv") as file:
         file.write("step,loss,model,set\n")
         for domain in params.domains:
             file.write((CURVES / f"{domain}.csv").read_text(encoding="utf-8").split("\n", 1)[1])
+
+
+def run() -> None:
+    params = config.load()
+    evaluated = {name: read_json(METRICS / "eval" / f"{name}.json") for name in params.models}
+    scores = {task: {name: read_json(METRICS / "tasks" / task / f"{name}.json")
+                     for name in (*params.finetuned, "majority", words)} for task, words in params.tasks.items()}
+    lines = {task: downstream.predictions(LOSSES / "tasks" / task, list(of)) for task, of in scores.items()}
+    comparison = compare(params, losses_by_group(params.models, LOSSES), evaluated,
+                         {task: downstream.judged(of) for task, of in lines.items()}, scores)
+    write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES)})
+    write_json(METRICS / "mistakes.json", downstream.errors(lines))
+    write_tables(params, comparison)
     print_table()

@@ -197,8 +197,9 @@ class Evaluate(Settings):
 
 
 class Compare(Settings):
-    rule: Literal["mean", "target"]  # lowest mean loss over the held-out sets, or lowest loss on `target`
+    rule: Literal["mean", "target", "task"]  # lowest mean loss over held-out sets, lowest on `target`, best on `task`
     target: str
+    task: str
     resamples: Annotated[int, Field(ge=100)]
     seed: Annotated[int, Field(ge=0)]
 
@@ -259,6 +260,7 @@ class Params(Settings):
                 if base is not None:
                     _known(f"{at}.model.{role}", base, self.bases)
             _known(f"{at}.compare.target", profile.compare.target, self.heldout)
+            _known(f"{at}.compare.task", profile.compare.task, self.tasks)
         for corpus in self.corpora:
             if corpus not in self.active.corpora:
                 raise ValueError(f"profiles.{self.profile}.corpora says nothing of {corpus}, which corpora names; add its "

@@ -1,0 +1,84 @@
+"""Fine-tuned models beside each other and beside what costs nothing: the tasks' part of `dapt compare`.
+
+What pre-training gains over fine-tuning alone is an adapted model's mean over seeds less the base's, over the same
+resamples of the test groups; its p is adjusted for how many such differences there are over all tasks (Holm 1979).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dapt import mistakes
+from dapt.errors import UserError
+from dapt.files import read_lines
+from dapt.stats import by_group, holm, paired, resampled
+
+SHOWN = 5  # confused pairs, and worst mistakes, of each model
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Predictions of several models, adapted or free, on the test rows of a task."""
+
+    models: list[str]
+    values: np.ndarray  # the main metric of each row, mean over seeds: float64 [models, rows]
+    groups: list[str]
+
+    def resampled(self, times: int, seed: int) -> np.ndarray:
+        """The metric in each resample of the groups: float64 [models, times]."""
+        return resampled(*by_group(self.values, self.groups), times, seed)
+
+
+def predictions(folder: Path, models: list[str]) -> dict[str, list[dict]]:
+    """The lines of each model; all must have judged the same rows."""
+    found = {name: list(read_lines(folder / f"{name}.jsonl")) for name in models}
+    rows = [row["id"] for row in found[models[0]]]
+    for name, lines in found.items():
+        if [row["id"] for row in lines] != rows:
+            raise UserError(f"{folder}: {name} and {models[0]} were not judged on the same rows; run dvc repro")
+    return found
+
+
+def judged(lines: dict[str, list[dict]]) -> Judged:
+    rows = next(iter(lines.values()))
+    return Judged(list(lines), np.array([[np.mean(row["value"]) for row in of] for of in lines.values()]),
+                  [row["group"] for row in rows])
+
+
+def difference(found: Judged, drawn: np.ndarray, one: str, other: str) -> dict:
+    """Of two models' metrics; positive where `one` is better."""
+    first, second = found.models.index(one), found.models.index(other)
+    return {"diff": round(float(found.values[first].mean() - found.values[second].mean()), 4),
+            **paired(drawn[first], drawn[second])}
+
+
+def compare(tasks: dict[str, Judged], figures: dict[str, dict[str, dict]], finetuned: list[str], times: int,
+            seed: int) -> tuple[dict, dict[str, np.ndarray]]:
+    """metrics/comparison.json's `tasks`, and each task's resamples. `figures` is metrics/tasks: task → model → figures."""
+    table: dict = {}
+    samples = {}
+    for number, (task, found) in enumerate(tasks.items()):
+        drawn = samples[task] = found.resampled(times, seed + number)
+        free = max((name for name in found.models if name not in finetuned),
+                   key=lambda name: found.values[found.models.index(name)].mean())
+        table[task] = {name: {key: figures[task][name][key] for key in ("metric", "mean", "sd", "ci95", "others")}
+                       for name in found.models}
+        for name in finetuned:
+            if name != "base":
+                table[task][name]["vs_base"] = difference(found, drawn, name, "base")
+            table[task][name]["vs_free"] = {"name": free, **difference(found, drawn, name, free)}
+    gains = [table[task][name]["vs_base"] for task in table for name in finetuned if name != "base"]
+    for gain, adjusted in zip(gains, holm([gain.pop("p") for gain in gains]), strict=True):
+        gain["p_adjusted"] = round(adjusted, 4)
+    return table, samples
+
+
+def errors(lines: dict[str, dict[str, list[dict]]]) -> dict:
+    """metrics/mistakes.json: task → model → calibration error, what is mixed up most often, the surest mistakes."""
+    return {task: {name: {
+        "calibration_error": round(mistakes.calibration_error(rows), 4),
+        "confused": [{"right": right, "predicted": predicted, "times": times}
+                     for right, predicted, times in mistakes.confused(rows, SHOWN)],
+        "worst": [{key: row[key] for key in ("id", "right", "predicted", "confidence")}
+                  for row in mistakes.worst(rows, SHOWN)]} for name, rows in of.items()} for task, of in lines.items()}
