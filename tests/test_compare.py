@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dapt import config
-from dapt.compare import choose, compare, losses_by_group, table
+from dapt.compare import choose, compare, losses_by_group, table, task_table, tex
+from dapt.downstream import Judged
 from dapt.errors import UserError
 from dapt.files import write_lines
 
@@ -31,9 +32,20 @@ def evaluated(losses) -> dict:
             for number, name in enumerate(PARAMS.models)}
 
 
+def tasks() -> tuple[dict, dict]:
+    """Every task: finance is the best of the models."""
+    names = [*PARAMS.finetuned, "majority"]
+    values = np.random.default_rng(2).uniform(size=(len(names), 200))
+    values[names.index("finance")] += 1
+    figures = {name: {"metric": "accuracy", "mean": float(values[number].mean()), "sd": 0.01, "ci95": [0, 1], "others": {}}
+               for number, name in enumerate(names)}
+    return ({task: Judged(names, values, [str(number) for number in range(200)]) for task in PARAMS.tasks},
+            {task: figures for task in PARAMS.tasks})
+
+
 def test_differences_are_paired_and_negative_where_better(judged):
     losses = losses_by_group(PARAMS.models, judged)
-    found = compare(PARAMS, losses, evaluated(losses))
+    found = compare(PARAMS, losses, evaluated(losses), *tasks())
     for model, gain in BETTER.items():
         for held_out in PARAMS.heldout:
             cell = found["matrix"][model][held_out]
@@ -46,16 +58,34 @@ def test_differences_are_paired_and_negative_where_better(judged):
     assert found["choice"]["model"] == "biomed_finance" and found["choice"]["beyond_noise"]
 
 
-def test_the_choice_follows_its_rule_and_says_when_it_is_noise():
+def test_the_choice_says_when_it_is_noise():
     rng = np.random.default_rng(1)
-    samples = {"a": np.stack([rng.normal(3.0, 0.2, 500), rng.normal(3.01, 0.2, 500)]),
-               "b": np.stack([rng.normal(5.0, 0.01, 500), rng.normal(4.0, 0.01, 500)])}
-    means = {"a": [3.0, 3.01], "b": [5.0, 4.0]}
-    settings = PARAMS.active.compare.model_copy(update={"rule": "target", "target": "a"})
-    on_a = choose(settings, ["x", "y"], samples, means)
-    assert on_a["model"] == "x" and not on_a["beyond_noise"] and "within noise" in on_a["why"]
-    mean = choose(settings.model_copy(update={"rule": "mean"}), ["x", "y"], samples, means)
-    assert mean["model"] == "y" and mean["beyond_noise"]
+    near = np.stack([rng.normal(3.0, 0.2, 500), rng.normal(3.01, 0.2, 500)])
+    far = np.stack([rng.normal(5.0, 0.01, 500), rng.normal(4.0, 0.01, 500)])
+    found = choose(["x", "y"], np.array([3.0, 3.01]), near, "loss on a")
+    assert found["model"] == "x" and not found["beyond_noise"] and "within noise" in found["why"]
+    assert found["rule"] == "lowest loss on a"
+    lowest = choose(["x", "y"], np.array([5.0, 4.0]), far, "loss on b")
+    highest = choose(["x", "y"], np.array([5.0, 4.0]), far, "accuracy on b", highest=True)
+    assert (lowest["model"], highest["model"]) == ("y", "x") and lowest["beyond_noise"] and highest["beyond_noise"]
+
+
+@pytest.mark.parametrize("rule, model", [("mean", "biomed_finance"), ("target", "biomed_finance"), ("task", "finance")])
+def test_the_choice_follows_its_rule(judged, rule, model):
+    losses = losses_by_group(PARAMS.models, judged)
+    params = PARAMS.model_copy(update={"profiles": {PARAMS.profile: PARAMS.active.model_copy(update={
+        "compare": PARAMS.active.compare.model_copy(update={"rule": rule})})}})
+    assert compare(params, losses, evaluated(losses), *tasks())["choice"]["model"] == model
+
+
+def test_latex_has_a_cell_for_a_cell(judged):
+    losses = losses_by_group(PARAMS.models, judged)
+    found = compare(PARAMS, losses, evaluated(losses), *tasks())
+    lines = tex(task_table(found["tasks"])).splitlines()
+    body = [line for line in lines if line.endswith(r"\\")]
+    assert lines[0] == rf"\begin{{tabular}}{{l{'r' * len(PARAMS.tasks)}}}" and lines[-1] == r"\end{tabular}"
+    assert len(body) == 1 + len(found["tasks"]["biomed_topic"]) and {line.count("&") for line in body} == {len(PARAMS.tasks)}
+    assert "_" not in " ".join(body).replace(r"\_", "") and r"biomed\_finance" in " ".join(body)
 
 
 def test_models_judged_on_other_masks_are_not_compared(judged):
@@ -67,6 +97,6 @@ def test_models_judged_on_other_masks_are_not_compared(judged):
 
 def test_the_table_has_a_row_a_model(judged):
     losses = losses_by_group(PARAMS.models, judged)
-    lines = table(compare(PARAMS, losses, evaluated(losses))).splitlines()
+    lines = table(compare(PARAMS, losses, evaluated(losses), *tasks())).splitlines()
     assert lines[0] == "| model | biomed | finance | general |" and len(lines) == 2 + len(PARAMS.models)
     assert {line.count("|") for line in lines} == {5}

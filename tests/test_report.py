@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dapt import config, plots
+from dapt import config, plots, taskreport
 from dapt.files import numbers, write_json
 from dapt.markdown import page
 from dapt.report import card, markdown, signed
@@ -60,7 +60,7 @@ class Page(HTMLParser):
 def test_the_page_holds_all_that_it_shows(twin, pictures):
     found = Page(page(twin, pictures))
     assert not found.links and "script" not in found.tags and "img" not in found.tags
-    assert found.tags.count("svg") == 2
+    assert found.tags.count("svg") == 3
     assert found.tags.count("table") == len(re.findall(r"\n\|[ -]*---", twin))
 
 
@@ -71,6 +71,18 @@ def test_every_figure_of_the_matrix_stands_on_the_page(twin, pictures):
         for cell in cells.values():
             assert f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]" in words
     assert f"Use {comparison['choice']['model']}" in words
+    for models in comparison["tasks"].values():
+        for cell in models.values():
+            assert f"{cell['mean']:.3f} ± {cell['sd']:.3f}" in words
+            assert "vs_base" not in cell or f"{cell['vs_base']['diff']:+.3f} [" in words
+
+
+def test_a_model_that_loses_to_counting_words_is_named():
+    tasks = {"one": {"base": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, -0.01]}},
+                     "biomed": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, 0.01]}}, "tfidf": {}}}
+    assert "**These lose to counting words, beyond noise: base on one (to tfidf).**" in taskreport.free(tasks)
+    del tasks["one"]["base"]
+    assert "No model loses to a free baseline beyond noise." in taskreport.free(tasks)
 
 
 def test_pictures_are_svg_with_the_figures_of_the_tables(pictures):
@@ -79,13 +91,17 @@ def test_pictures_are_svg_with_the_figures_of_the_tables(pictures):
     assert {f"{row['loss']:.2f}" for row in rows} <= shown and {row["model"] for row in rows} <= shown
     curves = {node.text for node in ElementTree.fromstring(pictures["curves"]).iter() if node.text}
     assert set(PARAMS.domains) <= curves
+    tasks = {node.text for node in ElementTree.fromstring(pictures["tasks"]).iter() if node.text}
+    assert {*PARAMS.tasks, *PARAMS.finetuned, *PARAMS.tasks.values()} <= tasks
 
 
-def test_pictures_go_out_as_svg_and_png(tmp_path, monkeypatch):
+def test_pictures_go_out_as_svg_pdf_and_png(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     plots.run(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "curves.svg", "matrix.png", "matrix.svg"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.glob("*.png"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{name}.{kind}" for name in ("curves", "matrix", "tasks") for kind in ("pdf", "png", "svg")]
+    for kind, begin in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        assert all(path.read_bytes().startswith(begin) for path in tmp_path.glob(f"*.{kind}"))
 
 
 def test_the_offline_page_is_the_one_that_the_library_gives(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """Pictures, from the same Vega-Lite templates that `dvc plots show` fills (figures/), rendered without a browser.
 
-`dapt plots DIR` writes those of the last comparison as SVG and PNG. The report carries the SVGs alone: the pixels of a
-PNG depend on the fonts that a machine has, so it is in nothing that DVC tracks.
+`dapt plots DIR` writes those of the last comparison as SVG, PDF and PNG. The report carries the SVGs alone: the others depend
+on the fonts that a machine has, so they are in nothing that DVC tracks.
 """
 
 import csv
@@ -13,7 +13,7 @@ import vl_convert
 from dapt.files import whole_file
 from dapt.paths import METRICS
 
-TABLES = {"matrix": "crossdomain", "curves": "curves"}  # picture → the table in metrics/ that it shows
+TABLES = {"matrix": "crossdomain", "curves": "curves", "tasks": "tasks"}  # picture → the table in metrics/ that it shows
 FIGURES = Path(__file__).parent / "figures"
 PAGE = Path(".dvc/plots/page.html")  # .dvc/config names it as plots.html_template
 FRAME = """<!DOCTYPE html>
@@ -64,9 +64,11 @@ def run(folder: Path) -> None:
     for name, spec in figures().items():
         with whole_file(folder / f"{name}.svg") as file:
             file.write(svg(spec))
+        with whole_file(folder / f"{name}.pdf", "wb") as file:
+            file.write(vl_convert.vegalite_to_pdf(json.dumps(spec)))
         with whole_file(folder / f"{name}.png", "wb") as file:
             file.write(vl_convert.vegalite_to_png(json.dumps(spec), scale=2))
-        print(folder / f"{name}.svg", folder / f"{name}.png")
+        print(*(folder / f"{name}.{kind}" for kind in ("svg", "pdf", "png")))
 
 
 def write_page() -> None:

@@ -6,7 +6,7 @@ The page is the twin rendered by markdown-it, with the pictures inside: one text
 
 from pathlib import Path
 
-from dapt import config, datacard
+from dapt import config, datacard, taskreport
 from dapt.compare import table
 from dapt.config import Params
 from dapt.files import numbers, read_json, whole_file, whole_folder
@@ -17,6 +17,10 @@ from dapt.plots import figures, svg
 
 HEADS = {"trained": "The base has a trained head (below), so this is what adaptation brings.",
          "untrained": "**The base's head is untrained (below): any training on any text beats it.**"}
+FIRST_RUNS = {  # rows, steps, first and last loss, size: the runs that this pipeline came from, on its six corpora
+    "biomed": ("13,656", 2000, 7.0465, 6.7736, "419 MB"),
+    "biomed_finance": ("53,591", 2000, "–", "–", "419 MB"),
+    "finance": ("39,935", "2000, cut off", 7.35, 6.22, "419 MB")}
 
 
 def signed(cell: dict | None) -> str:
@@ -46,6 +50,25 @@ def specialists(params: Params, comparison: dict) -> str:
     return rows(lines, ["model", "held-out text", "against", "difference of the loss"])
 
 
+def forgotten(params: Params, comparison: dict) -> str:
+    if params.control not in params.heldout:
+        return f"Not measured: {params.control} is not among heldout in params.yaml."
+    lines = [[name, f"{cell['loss']:.3f}", signed(cell.get("vs_base")), signed(cell.get("vs_control"))]
+             for name, cell in ((name, cells[params.control]) for name, cells in comparison["matrix"].items())]
+    return rows(lines, ["model", f"loss on {params.control}", "against the base", "against the control"])
+
+
+def reproduce(params: Params, comparison: dict, evaluated: dict, trained: dict, base: dict, scores: dict) -> str:
+    """A row a figure: the command that makes it, and the hashes of what it was made from, of the files as they are now."""
+    made = {"dvc repro compare": comparison, "dvc repro base": base,
+            **{f"dvc repro train@{name}": figures for name, figures in trained.items()},
+            **{f"dvc repro evaluate@{name}": evaluated[name] for name in params.models},
+            **{f"dvc repro baseline@{task}": scores[task][words] for task, words in params.tasks.items()},
+            **{f"dvc repro finetune@{task}-{name}": scores[task][name] for task in params.tasks for name in params.finetuned}}
+    return rows([[f"`{command}`", "<br>".join(f"{line.split()[1]} `{line[:16]}…`" for line in figures["made_from"])]
+                 for command, figures in made.items()], ["command", "inputs"])
+
+
 def markdown(params: Params, metrics: Path) -> str:
     """The report's text."""
     comparison, split, base = (read_json(metrics / f"{name}.json") for name in ("comparison", "split", "base"))
@@ -63,6 +86,11 @@ def markdown(params: Params, metrics: Path) -> str:
                   f"{figures['model_bytes'] / 1e6:.1f} MB"] for name, figures in trained.items()]
     sizes = ", ".join(f"{name}: {evaluated['base'][name]['masked_tokens']:,} masked tokens in "
                       f"{split['sets'][name]['heldout']['groups']:,} groups" for name in params.heldout)
+    scores = {task: numbers(metrics / "tasks" / task) for task in params.tasks}
+    downstream = taskreport.markdown(comparison["tasks"], read_json(metrics / "mistakes.json"), scores)
+    first = [[name, *FIRST_RUNS[name], f"{trained[name]['documents']:,}", f"{trained[name]['tokens']:,}",
+              trained[name]["steps"], trained[name]["first_loss"], trained[name]["last_loss"],
+              f"{trained[name]['model_bytes'] / 1e6:.0f} MB"] for name in FIRST_RUNS if name in trained]
     unpinned = ", ".join(params.unpinned())
     not_pinned = f"Not pinned, so another run may read other text: {unpinned}.\n\n" if unpinned else ""
     licences = sorted({(source.name, source.licence) for sources in settings.corpora.values() for source in sources} |
@@ -96,6 +124,14 @@ Paired differences; negative is better. {HEADS[base['head_after']]}
 
 {specialists(params, comparison)}
 
+### What was forgotten
+
+General text is what the base was made for. Against the control, which saw only such text, a positive difference is what an
+adapted model gave up there (`train.replay` mixes some of it in):
+
+{forgotten(params, comparison)}
+
+{downstream}
 ## Training
 
 ![Loss during training](curves.svg)
@@ -104,7 +140,12 @@ Paired differences; negative is better. {HEADS[base['head_after']]}
                   'parameters', 'size'])}
 
 First and last loss are means of 10 steps on training text of the model's own domain: they can't be compared across
-models; the matrix can. One seed each.
+models; the matrix can. One seed each (`dapt spread` runs several).
+
+Beside the runs that this pipeline came from (BERT-base, one seed; theirs first, then these):
+
+{rows(first, ['model', 'rows', 'steps', 'first loss', 'last loss', 'size', 'documents', 'tokens', 'steps', 'first loss',
+              'last loss', 'size'])}
 
 ## The base
 
@@ -133,8 +174,9 @@ Documents / groups a set:
 
 ## Reproduce
 
-`dvc repro` makes each figure again; `dvc pull` fetches the models. Inputs, by SHA-256:
-{chr(10).join(f"- models/{name}: `{figures['model_sha256']}`" for name, figures in {'base': base, **trained}.items())}
+`dvc repro` makes each figure again; `dvc pull` fetches the models. What each was made from, by SHA-256:
+
+{reproduce(params, comparison, evaluated, trained, base, scores)}
 """
 
 
@@ -148,6 +190,9 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     told = (f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
             f"{', '.join(corpora)}, starting from the base. " if corpora else "The base itself. ")
     told += f"Repair of the base's head: {base['repair']}."
+    tasks = [[task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
+             for task, models in comparison["tasks"].items() if name in models]
+    fine_tuned = f"\n## Fine-tuned\n\n{rows(tasks, ['task', 'figure', 'mean ± sd over seeds'])}\n" if tasks else ""
     lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], signed(cell.get("vs_base")),
               signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
     return f"""---
@@ -164,7 +209,7 @@ tags: [domain-adaptive-pretraining, masked-lm, {name}]
 ## Held-out loss
 
 {rows(lines, ['held-out text', 'loss', 'perplexity', 'against the base', 'against the control'])}
-
+{fine_tuned}
 ## Use and limits
 
 Fill-mask, or a start for fine-tuning on text of this domain. English. It says what its training text says, errors

@@ -1,0 +1,90 @@
+"""The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
+
+from dapt.compare import task_table
+from dapt.markdown import rows
+
+
+def gain(cell: dict) -> str:
+    low, high = cell["ci95"]
+    p = f", p {cell['p_adjusted']:.3f}" if "p_adjusted" in cell else ""
+    return f"{cell['diff']:+.3f} [{low:+.3f}, {high:+.3f}]{p}"
+
+
+def gains(tasks: dict[str, dict[str, dict]]) -> str:
+    """What pre-training gains over fine-tuning alone."""
+    names = [name for name, cell in next(iter(tasks.values())).items() if "vs_base" in cell]
+    return rows([[name, *(gain(models[name]["vs_base"]) for models in tasks.values())] for name in names], ["model", *tasks])
+
+
+def free(tasks: dict[str, dict[str, dict]]) -> str:
+    """The models against the best baseline; where one loses beyond noise, this is said."""
+    lines, lost = [], []
+    for task, models in tasks.items():
+        for name, cell in models.items():
+            if pair := cell.get("vs_free"):
+                lines.append([task, name, pair["name"], gain(pair)])
+                if pair["ci95"][1] < 0:
+                    lost.append(f"{name} on {task} (to {pair['name']})")
+    verdict = f"**These lose to counting words, beyond noise: {', '.join(lost)}.**" if lost else \
+        "No model loses to a free baseline beyond noise."
+    return f"{verdict}\n\n{rows(lines, ['task', 'model', 'best free baseline', 'difference'])}"
+
+
+def others(tasks: dict[str, dict[str, dict]]) -> str:
+    lines = [[task, name, *(f"{metric} {value['mean']:.3f} ± {value['sd']:.3f}" for metric, value in cell["others"].items())]
+             for task, models in tasks.items() for name, cell in models.items() if cell["others"]]
+    width = max((len(line) for line in lines), default=2)
+    return rows([line + [""] * (width - len(line)) for line in lines], ["task", "model", *["figure"] * (width - 2)])
+
+
+def errors(mistakes: dict) -> str:
+    lines = []
+    for task, models in mistakes.items():
+        for name, found in models.items():
+            mixed = ", ".join(f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3])
+            worst = ", ".join(f"`{row['id']}`" for row in found["worst"][:3])
+            lines.append([task, name, f"{found['calibration_error']:.3f}", mixed or "–", worst or "–"])
+    return rows(lines, ["task", "model", "calibration error", "mixed up most often (times, over seeds)", "surest mistakes"])
+
+
+def markdown(tasks: dict[str, dict[str, dict]], mistakes: dict, figures: dict[str, dict[str, dict]]) -> str:
+    """`figures` is metrics/tasks: task → model → figures."""
+    def part(task: str, key: str) -> str:
+        return f"{figures[task]['base']['rows'][key]:,}"
+
+    sizes = rows([[task, f"{part(task, 'train')} of {part(task, 'train_of')}", part(task, "valid"), part(task, "test"),
+                   len(figures[task]["base"]["seeds"])] for task in tasks],
+                 ["task", "rows trained on", "valid", "test", "seeds"])
+    return f"""## Downstream tasks
+
+Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row is in any
+pre-training set.
+
+{task_table(tasks)}
+
+![Each model on each task](tasks.svg)
+
+{sizes}
+
+### What pre-training gains over fine-tuning alone
+
+Against the base fine-tuned in the same way: the difference, its 95 % interval (paired bootstrap over test groups), and p,
+adjusted by Holm for all cells of this table.
+
+{gains(tasks)}
+
+### Against what costs nothing
+
+{free(tasks)}
+
+### Other figures
+
+{others(tasks)}
+
+### Errors
+
+Calibration error: how far confidence and share of right answers lie apart (0 is best). A mistake's text: `grep ID
+data/split/tasks/TASK/test.jsonl`.
+
+{errors(mistakes)}
+"""

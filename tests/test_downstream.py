@@ -1,0 +1,80 @@
+"""The tasks' part of the comparison, on predictions whose differences are known."""
+
+import numpy as np
+import pytest
+
+from dapt import downstream
+from dapt.errors import UserError
+from dapt.files import write_lines
+from dapt.stats import holm, paired, resampled
+
+SHARE = {"base": 0.60, "biomed": 0.75, "finance": 0.60, "majority": 0.2, "tfidf": 0.7}  # of rows that are right
+FINETUNED = ["base", "biomed", "finance"]
+
+
+def lines(share: float, seed: int, rows: int = 600) -> list[dict]:
+    """Rows in groups of two, right with a share that depends on the row too, as hard rows are hard for all."""
+    hard, rng = np.random.default_rng(0).uniform(-0.3, 0.3, rows), np.random.default_rng(seed)
+    found = []
+    for number in range(rows):
+        right = rng.uniform(size=2) < share + hard[number]
+        found.append({"id": f"{number}", "group": f"g{number // 2}", "right": "a", "value": right.astype(float).tolist(),
+                      "predicted": ["a" if seed else "b" for seed in right], "confidence": [0.9, 0.6]})
+    return found
+
+
+@pytest.fixture()
+def judged():
+    of = {name: lines(share, number + 1) for number, (name, share) in enumerate(SHARE.items())}
+    return {task: downstream.judged(of) for task in ("one", "two")}
+
+
+@pytest.fixture()
+def figures(judged):
+    return {task: {name: {"metric": "accuracy", "mean": round(float(found.values[number].mean()), 4), "sd": 0.0,
+                          "ci95": [0, 1], "others": {}} for number, name in enumerate(found.models)}
+            for task, found in judged.items()}
+
+
+def test_a_gain_is_the_paired_difference_to_the_base(judged, figures):
+    table, _ = downstream.compare(judged, figures, FINETUNED, 2000, 0)
+    biomed = table["one"]["biomed"]["vs_base"]
+    assert biomed["diff"] == pytest.approx(figures["one"]["biomed"]["mean"] - figures["one"]["base"]["mean"], abs=2e-4)
+    assert biomed["ci95"][0] < 0.15 < biomed["ci95"][1] and biomed["p_adjusted"] < 0.01
+    assert table["one"]["finance"]["vs_base"]["p_adjusted"] > 0.05
+    assert "vs_base" not in table["one"]["base"] and "vs_base" not in table["one"]["tfidf"]
+
+
+def test_p_is_adjusted_for_all_cells_of_the_table(judged, figures):
+    table, _ = downstream.compare(judged, figures, FINETUNED, 2000, 0)
+    single = []
+    for number, found in enumerate(judged.values()):
+        sums = found.values.reshape(len(found.models), -1, 2).sum(2)  # groups are pairs of neighbours
+        by_name = np.argsort(sorted(range(300), key=lambda group: f"g{group}"))  # in what order the names come
+        drawn = resampled(sums[:, np.argsort(by_name)], np.full(300, 2.0), 2000, number)
+        single += [paired(drawn[place], drawn[0])["p"] for place in (1, 2)]
+    found = [table[task][name]["vs_base"]["p_adjusted"] for task in judged for name in ("biomed", "finance")]
+    assert found == pytest.approx(holm(single), abs=1e-4)
+
+
+def test_each_model_is_held_against_the_best_that_costs_nothing(judged, figures):
+    table, _ = downstream.compare(judged, figures, FINETUNED, 500, 0)
+    for name in FINETUNED:
+        pair = table["two"][name]["vs_free"]
+        assert pair["name"] == "tfidf" and (pair["diff"] > 0) == (name == "biomed")
+
+
+def test_predictions_on_other_rows_are_refused(tmp_path):
+    write_lines(tmp_path / "base.jsonl", lines(0.5, 1))
+    write_lines(tmp_path / "biomed.jsonl", lines(0.5, 2)[:-1])
+    with pytest.raises(UserError, match="biomed and base were not judged on the same rows"):
+        downstream.predictions(tmp_path, ["base", "biomed"])
+
+
+def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
+    of = lines(0.5, 3, rows=40)
+    found = downstream.errors({"one": {"base": of}})["one"]["base"]
+    wrong = sum(name == "b" for row in of for name in row["predicted"])
+    assert found["confused"] == [{"right": "a", "predicted": "b", "times": wrong}]
+    twice = {row["id"] for row in of if row["predicted"] == ["b", "b"]}
+    assert {row["id"] for row in found["worst"]} <= twice and len(found["worst"]) == downstream.SHOWN
