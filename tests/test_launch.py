@@ -9,7 +9,7 @@ from repositories import ROOT
 
 from dapt import config
 from dapt.errors import UserError
-from dapt.launch import cluster, local, node, slurm
+from dapt.launch import cluster, jobs, local, node, slurm
 from dapt.launch.slurm import End, verdict
 
 SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
@@ -147,3 +147,47 @@ def test_inside_of_a_job_it_asks_for_no_other(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     with pytest.raises(UserError, match="inside of Slurm's job 7 already"):
         slurm.train("biomed", 1, SETTINGS)
+
+
+QUEUED = """launch: process 41
+Running stage 'train@biomed':
+> dapt train biomed
+srun: job 7 queued and waiting for resources
+slurm: log: logs/train-biomed-7.log
+slurm: job 7 queued at 11-24 10:00:00
+slurm: job 7 waits: no node has room for it; estimated start 2026-11-25T09:30:00
+"""
+TRAINING = QUEUED + """srun: job 7 has been allocated resources
+biomed: job 7 on n1
+biomed: 4,416,698 parameters, 2000 windows of 128 tokens, 300 steps of 32, fp16 on 1 × cuda
+biomed: step 0, loss on valid 8.2740
+biomed: step 120/300, 50,324 tokens/s, loss 5.667, 9 s left
+"""
+LEFT = TRAINING + "biomed: asked to leave at step 130 of 300; run again to go on from there\n"
+RESTARTED = LEFT + """slurm: restart 1, after job 7 (asked to leave), from step 130
+biomed: job 8 on n2
+resumed at step 130
+"""
+
+
+@pytest.mark.parametrize("said, running, state, found", [
+    ("launch: process 41\n", True, "starting", {}),
+    (QUEUED, True, "queued", {"job": "7", "queued": "11-24 10:00:00", "start": "2026-11-25T09:30:00",
+                              "why": "no node has room for it"}),
+    (TRAINING, True, "training", {"node": "n1", "step": "120", "steps": "300", "speed": "50,324", "loss": "5.667"}),
+    (TRAINING, False, "killed", {"step": "120"}),
+    (LEFT + "ERROR: failed to reproduce 'train@biomed'\nlaunch: ended with code 255\n", False, "left", {"step": "130"}),
+    (RESTARTED, True, "training", {"job": "8", "node": "n2", "step": "130", "restarts": "1"}),
+    (RESTARTED + "biomed: job 8 is done\nlaunch: ended with code 0\n", False, "done", {"job": "8"}),
+    ("Stage 'train@biomed' didn't change, skipping\nlaunch: ended with code 0\n", False, "trained before", {}),
+    (TRAINING + "dapt train: a reason\nERROR: failed\nlaunch: ended with code 255\n", False, "failed",
+     {"error": "dapt train: a reason"})])
+def test_the_state_of_a_job_is_read_from_its_log(said, running, state, found):
+    read = jobs.read(said, running)
+    assert read.state == state and found.items() <= read.found.items()
+    assert read.finished == (state in ("done", "trained before"))
+
+
+def test_of_a_failed_job_the_trainings_words_are_told_before_dvcs():
+    assert jobs.read("dapt train: one\nERROR: two\nlaunch: ended with code 1\n", False).why == "dapt train: one"
+    assert jobs.read("ERROR: two\nlaunch: ended with code 1\n", False).why == "two"

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from repositories import ROOT, copy_of_tree, run
+from repositories import ROOT, run
 from ruamel.yaml import YAML
 
 SRC = ROOT / "src"
@@ -87,18 +87,6 @@ def test_the_committed_lock_belongs_to_the_committed_code_and_params():
             for part in place.split("."):
                 at = at[part]
             assert at == value, f"{name}: {place} has changed; run dvc repro"
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """A repository in which the whole pipeline ran once from nothing, committed."""
-    folder = tmp_path_factory.mktemp("one") / "repository"
-    folder.mkdir()
-    copy_of_tree(folder)
-    run(folder, "dvc", "repro")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "run")
-    return folder
 
 
 def test_everything_that_the_readme_names_is_there(finished):

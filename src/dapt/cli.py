@@ -134,7 +134,10 @@ def run_train(args: argparse.Namespace) -> None:
 
 def run_launch(args: argparse.Namespace) -> None:
     to_repository()
-    import_module(f"dapt.launch.{args.what or 'jobs'}").run([known("train", name) for name in args.domains], args.partition)
+    domains = [known("train", name) for name in args.domains]
+    if args.what == "stop":
+        return import_module("dapt.launch.jobs").stop(domains)
+    import_module(f"dapt.launch.{args.what or 'jobs'}").run(domains, args.partition)
 
 
 def run_evaluate(args: argparse.Namespace) -> None:

@@ -205,6 +205,8 @@ class Job:
             LOGS.mkdir(exist_ok=True)
             path = LOGS / f"train-{self.domain}-{self.number}.log"
             say(f"log: {path}")
+            if self.queued:
+                say(f"job {self.number} queued at {time.strftime('%m-%d %H:%M:%S')}")
             self.log = open(path, "w", buffering=1)
             self.log.writelines([self.heading, *self.said])
 
