@@ -108,7 +108,7 @@ def test_it_can_be_left_taken_up_again_and_stopped(cluster, repository):
     assert "Running stage" not in here.said()
     stopped = run(here.folder, "dapt", "launch", "--stop")
     assert "biomed: is asked to save and end" in stopped and "biomed_finance: does not run" in stopped
-    assert again.wait(120) == 2 and re.search(r"2 of 2 did not finish: biomed \(left;.*finance \(left;", here.said())
+    assert again.wait(120) == 2 and re.search(r"2 of 2 did not finish: biomed \(left at step \d+;.*finance \(left at", here.said())
     assert not cluster.ask("squeue", "-h")
     left = re.search(r"asked to leave at step (\d+)", here.log("biomed"))[1]
     here.launch("biomed")
