@@ -38,10 +38,11 @@ def test_the_soonest_of_those_that_can_run_it():
         plan.soonest({"a": never, "b": never})
 
 
-def test_billing_weights_are_read_where_there_are_some():
-    said = "PartitionName=gpu AllowGroups=ALL TRES=cpu=96,billing=96 TRESBillingWeights=CPU=1.0,GRES/gpu=8\n" \
-           "PartitionName=cpu AllowGroups=ALL TRES=cpu=96,billing=96\n"
-    assert plan.billing(said) == {"gpu": "CPU=1.0,GRES/gpu=8"}
+def test_what_a_partition_is_is_read_where_slurm_shows_it():
+    said = "PartitionName=gpu AllowGroups=ALL State=UP TRES=cpu=96,billing=96 TRESBillingWeights=CPU=1.0,GRES/gpu=8\n" \
+           "PartitionName=cpu AllowGroups=ALL State=DOWN TRES=cpu=96,billing=96\n"
+    assert plan.shown(said, "TRESBillingWeights") == {"gpu": "CPU=1.0,GRES/gpu=8"}
+    assert plan.shown(said, "State") == {"gpu": "UP", "cpu": "DOWN"}
 
 
 @pytest.mark.parametrize("time, seconds", [("5", 300), ("5:30", 330), ("1:00:00", 3600), ("2-0", 172800), ("1-1:30", 91800),

@@ -37,10 +37,13 @@ def test_a_folder_is_reachable_or_not_there(repository, tmp_path):
     assert found.text == "shared: not there" and f"nothing at {tmp_path / 'share'}" in found.problem
 
 
-def test_a_server_that_does_not_answer_is_named(repository):
-    run(repository, "dvc", "remote", "add", "-d", "far", "http://127.0.0.1:9/store")  # the discard port: nobody listens
+@pytest.mark.parametrize("url, text, problem", [  # the discard port: nobody listens
+    ("http://127.0.0.1:9/store", "far: not there", "or does not answer"),  # its client takes no answer for nothing there
+    ("ssh://127.0.0.1:9/store", "far: not reachable", "does not answer (")])
+def test_a_server_that_does_not_answer_is_named(repository, url, text, problem):
+    run(repository, "dvc", "remote", "add", "-d", "far", url)
     found = remote.look()
-    assert found.text == "far: not reachable" and "DVC's remote far does not answer" in found.problem
+    assert found.text == text and "DVC's remote far" in found.problem and problem in found.problem
 
 
 def test_it_waits_no_longer_than_it_says(repository, monkeypatch):

@@ -18,25 +18,24 @@ class Remote:
 
 
 def ask() -> Remote:
-    from dvc.config import NoRemoteError
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
     try:
-        remote = Repo().cloud.get_remote()
+        repo = Repo()
+        name = repo.config["core"].get("remote")
+        if not name:
+            return Remote("none: models stay on this machine (dvc remote add -d NAME URL)")
+        remote = repo.cloud.get_remote()
+        if remote.fs.exists(remote.path):
+            return Remote(f"{name}: reachable")
     except NotDvcRepoError:
         return Remote("none: this is no DVC repository")
-    except NoRemoteError:
-        return Remote("none: models stay on this machine (dvc remote add -d NAME URL)")
-    try:
-        there = remote.fs.exists(remote.path)
     except Exception as error:  # of whatever client the remote's kind has
-        return Remote(f"{remote.name}: not reachable", f"DVC's remote {remote.name} does not answer "
+        return Remote(f"{name}: not reachable", f"DVC's remote {name} does not answer "
                       f"({' '.join(str(error).split())[:200]}); see `dvc remote list` and its credentials")
-    if there:
-        return Remote(f"{remote.name}: reachable")
-    return Remote(f"{remote.name}: not there", f"DVC's remote {remote.name} has nothing at {remote.path}; mount it, mend its "
-                  "address (dvc remote modify), or make it with a first dvc push")
+    return Remote(f"{name}: not there", f"DVC's remote {name} has nothing at {remote.path}, or does not answer; mount it, mend "
+                  "its address (dvc remote modify), or make it with a first dvc push")
 
 
 def look() -> Remote:

@@ -53,9 +53,9 @@ def soonest(answers: dict[str, Answer]) -> str:
     return min(starts, key=starts.get)  # the format sorts by time
 
 
-def billing(said: str) -> dict[str, str]:
-    """Partition → its billing weights, of those that have some, from `scontrol -o show partition`."""
-    found = (re.search(r"PartitionName=(\S+).*\bTRESBillingWeights=(\S+)", line) for line in said.splitlines())
+def shown(said: str, what: str) -> dict[str, str]:
+    """Partition → its value of `what`, of those that have one, from `scontrol -o show partition`."""
+    found = (re.search(rf"PartitionName=(\S+).*\b{what}=(\S+)", line) for line in said.splitlines())
     return {match[1]: match[2] for match in found if match}
 
 
@@ -93,9 +93,16 @@ def settings_of_slurm() -> Cluster:
     return settings
 
 
-def ask(settings: Cluster, **changed) -> Answer:
-    """Slurm's answer to what a training would ask for, with some settings changed."""
-    asked = settings.model_copy(update=changed)
+def partitions() -> str:
+    return slurm.ask("scontrol", "-o", "show", "partition")[1]
+
+
+def ask(settings: Cluster, partition: str, **changed) -> Answer:
+    """Slurm's answer to what a training would ask for in this partition, with some settings changed."""
+    state = shown(partitions(), "State").get(partition, "UP")
+    if state != "UP":  # --test-only does not look at that
+        return Answer(refusal=f"the partition is {state}")
+    asked = settings.model_copy(update={"partitions": [partition], **changed})
     srun, *options = slurm.command(asked, config.load().active.train.threads, "plan")
     variables = os.environ | settings.environment | {"SLURM_TIME_FORMAT": "standard"}
     done = subprocess.run([srun, "--test-only", *options], env=variables, text=True, stdin=subprocess.DEVNULL,
@@ -109,18 +116,18 @@ def choose(partition: str | None, settings: Cluster) -> Cluster:
         return settings
     if partition == "auto":
         settings_of_slurm()
-        partition = soonest({name: ask(settings, partitions=[name]) for name in settings.partitions})
+        partition = soonest({name: ask(settings, name) for name in settings.partitions})
         slurm.say(f"partition {partition} starts soonest")
     return settings.model_copy(update={"partitions": [partition]})
 
 
 def starts(settings: Cluster) -> str:
     """The table of partitions and GPUs."""
-    weights = billing(slurm.ask("scontrol", "-o", "show", "partition")[1])
+    weights = shown(partitions(), "TRESBillingWeights")
     rows = [["partition", "GPU", "billing weights", "start"]]
     for partition in settings.partitions:
         for card in alternatives(settings.constraint) or [None]:
-            answer = ask(settings, partitions=[partition], constraint=card)
+            answer = ask(settings, partition, constraint=card)
             rows.append([partition, card or ("any" if settings.gpus else "none"), weights.get(partition, "-"),
                          answer.start or f"refused: {answer.refusal}"])
     return align(rows)
