@@ -78,8 +78,8 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
 def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     """Free space where the repository and the checkpoints lie, and whether the largest of the trainings fits."""
     state = resume.root()
-    for name, path in (("repository", Path.cwd()), ("checkpoints", state)):
-        yield Fact(f"disk of the {name}", f"{shutil.disk_usage(ahead.existing(path)).free / GB:.1f} GB free at {path}")
+    for path in (Path.cwd(), state):
+        yield Fact(f"disk of {ahead.named(path)}", f"{shutil.disk_usage(ahead.existing(path)).free / GB:.1f} GB free")
     ready = [domain for domain in domains if (TOKENS / domain / "train.offsets.npy").is_file()]
     if not ready or not (MODELS / "base/config.json").is_file():
         yield Fact("a training writes", "not known before tokens and models/base are there (dvc repro)")

@@ -106,6 +106,12 @@ def existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
+def named(path: Path) -> str:
+    """A folder as people speak of it who stand in the repository."""
+    path, here = path.resolve(), Path.cwd()
+    return "the repository" if path == here else str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
     """The file systems that a training writes to, and how much more it writes than lies there from an earlier start."""
     state = resume.root()
@@ -117,7 +123,7 @@ def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
         place = existing(path)
         same = next((other for other in needed if os.stat(other).st_dev == os.stat(place).st_dev), place)
         needed[same] = needed.get(same, 0) + size
-    return [Disk(str(place), size, shutil.disk_usage(place).free) for place, size in needed.items()]
+    return [Disk(named(place), size, shutil.disk_usage(place).free) for place, size in needed.items()]
 
 
 def facts_of(domain: str) -> Facts:
