@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -39,8 +38,8 @@ def test_what_a_constraint_leaves_to_slurm(constraint, result):
 
 
 @pytest.mark.parametrize("feature, name", [
-    ("2080ti", "RTX 2080 Ti"), ("nvidia_geforce_rtx_2080_ti", "RTX 2080 Ti"), ("gtx1080ti", "GTX 1080 Ti"), ("ib&A100", "A100"),
-    ("rtx_a6000", "RTX A6000"), ("titan_rtx", "Titan RTX"), ("rtx3090", "RTX 3090")])
+    ("2080ti", "RTX 2080 Ti"), ("nvidia_geforce_rtx_2080_ti", "RTX 2080 Ti"), ("gtx1080ti", "GTX 1080 Ti"),
+    ("ib&A100", "A100"), ("rtx_a6000", "RTX A6000"), ("titan_rtx", "Titan RTX"), ("rtx3090", "RTX 3090")])
 def test_cards_are_known_by_the_names_of_features(feature, name):
     assert card_of(feature).name == name
 
@@ -51,7 +50,7 @@ def test_other_features_are_no_cards(feature):
 
 
 def test_a_card_without_code_is_refused_before_the_queue_and_named():
-    with pytest.raises(UserError, match=r"GTX 1080 Ti has compute capability 6.1, this torch .* has code from 7.5 on .*2080ti"):
+    with pytest.raises(UserError, match="GTX 1080 Ti has compute capability 6.1, .* has code from 7.5 on .*constraint=2080ti"):
         check(asked(constraint="2080ti|1080ti"), FULL, FACTS)
 
 
@@ -66,7 +65,8 @@ def test_a_build_for_cpus_refuses_no_card_and_says_what_it_is():
     assert check(asked(constraint=None, gpus=0), FULL, replace(FACTS, built_for=())) == []
 
 
-@pytest.mark.parametrize("constraint, words", [("h900", "h900: no card that is known here"), (None, "no card is asked for")])
+@pytest.mark.parametrize("constraint, words", [("h900", "h900: no card that is known here"),
+                                               (None, "no card is asked for")])
 def test_what_is_not_known_passes_with_a_word(constraint, words):
     (note,) = check(asked(constraint=constraint), FULL, FACTS)
     assert words in note
@@ -83,7 +83,7 @@ def test_a_batch_too_large_for_the_card_is_taken_in_parts_by_one_process_and_ref
     parts = int(re.search(r"train.parts (\d+) does so", note)[1])
     assert check(asked(), training(batch=64, window=512, parts=parts), FACTS) == []
     assert check(asked(), training(batch=64, window=512, parts=parts // 2), FACTS) != []
-    with pytest.raises(UserError, match=r"needs about 14.2 GB of memory on a card, and RTX 2080 Ti has 11 GB; set train.parts to 2"):
+    with pytest.raises(UserError, match="needs about 14.2 GB .* RTX 2080 Ti has 11 GB; set train.parts to 2"):
         check(asked(gpus=2), training(batch=128, window=512), FACTS)
 
 
@@ -93,7 +93,7 @@ def test_a_model_too_large_for_the_card_is_refused():
 
 
 def test_too_little_memory_of_the_node_is_refused_and_zero_is_all_of_it():
-    with pytest.raises(UserError, match="needs about 5.0 GB of a node's memory, and memory in slurm/cluster.yaml is 4G"):
+    with pytest.raises(UserError, match="needs about 5.0 GB of a node's memory, and memory in .* is 4G"):
         check(asked(memory="4G"), FULL, FACTS)
     assert check(asked(memory="0"), FULL, FACTS) == check(asked(memory="6G"), FULL, FACTS) == []
 
@@ -105,7 +105,8 @@ def test_a_full_disk_is_refused_and_a_remote_that_is_away_is_a_remark():
 
 
 def test_the_memory_of_a_card_is_that_of_the_documents_table():
-    table = re.findall(r"^\| (\d+) × (\d+) \| [\d.]+ GB \| [\d.]+ GB \| ([\d.]+) GB", (ROOT / "docs/training.md").read_text(), re.M)
+    document = (ROOT / "docs/training.md").read_text()
+    table = re.findall(r"^\| (\d+) × (\d+) \| [\d.]+ GB \| [\d.]+ GB \| ([\d.]+) GB", document, re.M)
     assert len(table) == 4
     for batch, window, gigabytes in table:
         size = needs.card_bytes(BERT, training(batch=int(batch), window=int(window)), 1, half=True)
@@ -152,7 +153,8 @@ def test_facts_come_from_the_repository(tmp_path, model_folder, tokens, special,
     facts = ahead.facts_of("biomed")
     (disk,) = facts.disks  # one file system
     parameters = facts.model.parameters
-    assert disk.needed > (3 * 12 + 2 * 4 + 3 * 4) * parameters and disk.where == "the repository" and facts.remote is None
+    assert disk.needed > (3 * 12 + 2 * 4 + 3 * 4) * parameters
+    assert disk.where == "the repository" and facts.remote is None
     left = tmp_path / f"not/yet/biomed-{'0' * 16}"
     left.mkdir(parents=True)
     (left / "checkpoint").write_bytes(bytes(10_000))

@@ -48,8 +48,8 @@ def look(folder: Path, *options: str, **variables: str) -> str:
     only_dvc.mkdir(exist_ok=True)
     if not (only_dvc / "dvc").exists():
         (only_dvc / "dvc").symlink_to(DAPT.parent / "dvc")
-    done = subprocess.run([DAPT, "doctor", *options], cwd=folder, text=True, stdout=subprocess.PIPE,
-                          env={"PATH": str(only_dvc), "DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")} | variables)
+    variables |= {"PATH": str(only_dvc), "DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([DAPT, "doctor", *options], cwd=folder, text=True, stdout=subprocess.PIPE, env=variables)
     assert done.returncode == 0
     return done.stdout
 
@@ -58,8 +58,8 @@ def test_without_slurm_or_gpu_it_names_what_there_is(ground):
     said = look(ground).splitlines()
     assert said[0].startswith(f"torch: {torch.__version__}")
     assert {"slurm: no srun on PATH", "launcher: local (no slurm/cluster.yaml)"} <= set(said)
-    assert "a training writes to the repository: 0.0 GB" in said and any(line.startswith("disk of state: ") for line in said)
-    assert said[-1] == "no problems"
+    assert "a training writes to the repository: 0.0 GB" in said
+    assert any(line.startswith("disk of state: ") for line in said) and said[-1] == "no problems"
 
 
 def test_problems_are_in_the_json_with_how_to_mend_them(ground):
@@ -67,7 +67,8 @@ def test_problems_are_in_the_json_with_how_to_mend_them(ground):
     shutil.copy(ROOT / "slurm/cluster.yaml", ground / "slurm")
     found = json.loads(look(ground, "--json", DAPT_LAUNCHER="slurm"))
     assert found["facts"]["launcher"] == "slurm (DAPT_LAUNCHER)"
-    assert found["problems"] == ["there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local"]
+    assert found["problems"] == ["there is no srun on PATH; go to a login node of the cluster, or set "
+                                 "DAPT_LAUNCHER=local"]
 
 
 @pytest.mark.parametrize("file, words", [("params.yaml", "unknown setting"), ("slurm/cluster.yaml", "unknown setting")])

@@ -45,8 +45,8 @@ def test_what_a_partition_is_is_read_where_slurm_shows_it():
     assert plan.shown(said, "State") == {"gpu": "UP", "cpu": "DOWN"}
 
 
-@pytest.mark.parametrize("time, seconds", [("5", 300), ("5:30", 330), ("1:00:00", 3600), ("2-0", 172800), ("1-1:30", 91800),
-                                           ("1-0:0:7", 86407)])
+@pytest.mark.parametrize("time, seconds", [("5", 300), ("5:30", 330), ("1:00:00", 3600), ("2-0", 172800),
+                                           ("1-1:30", 91800), ("1-0:0:7", 86407)])
 def test_slurms_times(time, seconds):
     assert plan.seconds(time) == seconds
 
@@ -82,7 +82,8 @@ def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
 
 def test_a_limit_that_suffices_is_not_spoken_of(ground):
     (ground / "logs").mkdir()
-    (ground / "logs/smoke-biomed.json").write_text('{"launcher": "slurm", "tokens_per_second": 1, "device": "1 × cuda"}')
+    measured = ground / "logs/smoke-biomed.json"
+    measured.write_text('{"launcher": "slurm", "tokens_per_second": 1, "device": "1 × cuda"}')
     settings = SETTINGS.model_copy(update={"time": "1-0"})
     assert not any("limit" in line for line in plan.estimates(["biomed"], settings)[1])
 
@@ -98,7 +99,7 @@ def test_the_run_as_long_as_its_windows():
 def test_without_slurm_it_is_refused_in_a_line(ground, arguments):
     (ground / "slurm").mkdir()
     (ground / "slurm/cluster.yaml").write_text((ROOT / "slurm/cluster.yaml").read_text())
-    done = subprocess.run([sys.executable, "-m", "dapt", "launch", *arguments], env={"PATH": "/nowhere", "PYTHONPATH": str(ROOT / "src")},
-                          capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "dapt", "launch", *arguments], capture_output=True, text=True,
+                          env={"PATH": "/nowhere", "PYTHONPATH": str(ROOT / "src")})
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == "dapt launch: there is no srun on PATH, so nobody to ask; go to a login node of the cluster\n"

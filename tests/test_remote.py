@@ -38,7 +38,7 @@ def test_a_folder_is_reachable_or_not_there(repository, tmp_path):
 
 
 @pytest.mark.parametrize("url, text, problem", [  # the discard port: nobody listens
-    ("http://127.0.0.1:9/store", "far: not there", "or does not answer"),  # its client takes no answer for nothing there
+    ("http://127.0.0.1:9/store", "far: not there", "or does not answer"),  # its client can't tell the two
     ("ssh://127.0.0.1:9/store", "far: not reachable", "does not answer (")])
 def test_a_server_that_does_not_answer_is_named(repository, url, text, problem):
     run(repository, "dvc", "remote", "add", "-d", "far", url)

@@ -21,7 +21,7 @@ def test_ten_steps_leave_the_repository_as_it_is(tmp_path, model_folder, tokens,
     done = run(ground)
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
-    assert re.fullmatch(r"biomed: 10 steps, [\d,]+ tokens a second, fp32 on 1 × cpu, loss on valid ([\d.]+) → ([\d.]+)", last)
+    assert re.fullmatch(r"biomed: 10 steps, [\d,]+ tokens a second, fp32 on 1 × cpu, loss on valid [\d.]+ → [\d.]+", last)
     assert "biomed: step 0, loss on valid" in done.stdout
     found = json.loads((ground / "logs/smoke-biomed.json").read_text())
     assert found["tokens_per_second"] > 0 and f"{found['valid_loss']:.4f}" == last.split()[-1]
@@ -42,8 +42,8 @@ def test_the_first_domain_that_fails_ends_it_with_its_code_and_its_log(tmp_path,
 
 
 def run(ground: Path, *domains: str) -> subprocess.CompletedProcess:
-    return subprocess.run([Path(sys.executable).parent / "dapt", "launch", "--smoke", *(domains or ["biomed"])], cwd=ground,
-                          capture_output=True, text=True)
+    command = [Path(sys.executable).parent / "dapt", "launch", "--smoke", *(domains or ["biomed"])]
+    return subprocess.run(command, cwd=ground, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("length", [{"steps": 2000}, {"epochs": 3.0}, {"tokens": 10**9}])

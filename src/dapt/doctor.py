@@ -31,16 +31,17 @@ class Fact:
 def build(version: str, cuda: str | None, built_for: tuple[str, ...], gpu: bool, driver: bool) -> Fact:
     """Of torch, where it sees a GPU or not, on a machine with or without NVIDIA's driver."""
     if not cuda:
-        problem = "NVIDIA's driver is here, but this torch is a CPU build; docs/install.md has the others" if driver else None
-        return Fact("torch", f"{version}, a CPU build", problem)
-    problem = f"NVIDIA's driver is here, but torch sees no GPU: is the driver older than CUDA {cuda}? nvidia-smi says; " \
-              "docs/install.md has older builds" if driver and not gpu else None
-    return Fact("torch", f"{version}, CUDA {cuda}, code for {', '.join(built_for)}", problem)
+        problem = "NVIDIA's driver is here, but this torch is a CPU build; docs/install.md has the others"
+        return Fact("torch", f"{version}, a CPU build", problem if driver else None)
+    problem = f"NVIDIA's driver is here, but torch sees no GPU: is the driver older than CUDA {cuda}? nvidia-smi " \
+              "says; docs/install.md has older builds"
+    return Fact("torch", f"{version}, CUDA {cuda}, code for {', '.join(built_for)}", problem if driver and not gpu else None)
 
 
 def device(found: Device, asked: str) -> Fact:
     """And the precision that a training would have there."""
-    name = found.name if found.kind == "cpu" else f"{found.name}, compute capability {'.'.join(map(str, found.capability))}"
+    capability = f", compute capability {'.'.join(map(str, found.capability))}" if found.kind == "cuda" else ""
+    name = found.name + capability
     try:
         check_built_for(found)
         return Fact("device", f"{name}; precision {decide(asked, found)} (train.precision: {asked})")
@@ -49,9 +50,9 @@ def device(found: Device, asked: str) -> Fact:
 
 
 def threads(wanted: int, cores: int) -> Fact:
-    problem = f"train.threads is {wanted}, and this machine lends {cores} cores: a training here is slow; threads decide the " \
-              "bits, so train where there are as many" if wanted > cores else None
-    return Fact("threads", f"{wanted} (train.threads), of {cores} cores", problem)
+    problem = f"train.threads is {wanted}, and this machine lends {cores} cores: a training here is slow; threads " \
+              "decide the bits, so train where there are as many"
+    return Fact("threads", f"{wanted} (train.threads), of {cores} cores", problem if wanted > cores else None)
 
 
 def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]:
@@ -64,15 +65,16 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
         yield Fact("slurm", "no srun on PATH")
         return
     if not ask("scontrol", "ping")[0]:
-        yield Fact("slurm", "srun is here, but no controller answers", "Slurm's controller does not answer: see `scontrol ping`; "
-                   "a training waits for it")
+        yield Fact("slurm", "srun is here, but no controller answers", "Slurm's controller does not answer: see "
+                   "`scontrol ping`; a training waits for it")
         return
     yield Fact("slurm", f"{ask('srun', '--version')[1]}, the controller answers")
     lines = ask("sinfo", "-h", "-o", "%R %a: %D nodes, %G, features %f, %c CPUs, %m MB, time %l")[1].splitlines()
     there = {line.split()[0] for line in lines}
     lacking = [name for name in settings.partitions if name not in there] if settings else []
-    yield Fact("partitions", "; ".join(lines) or "none", f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not "
-               "have or not show you; take one of its own" if lacking else None)
+    unknown = f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not have or not show you; take one of " \
+              "its own"
+    yield Fact("partitions", "; ".join(lines) or "none", unknown if lacking else None)
 
 
 def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
@@ -87,8 +89,9 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     model = needs.model_in(MODELS / "base")
     largest = max(ready, key=lambda domain: needs.text_in(TOKENS / domain).tokens)
     for disk in ahead.disks(largest, train, model, needs.text_in(TOKENS / largest)):
-        short = f"make room at {disk.where}, or name another place for checkpoints (DAPT_STATE)" if disk.needed > disk.free else None
-        yield Fact(f"a training writes to {disk.where}", f"{disk.needed / GB:.1f} GB", short)
+        short = f"a training needs more room at {disk.where}; make some, or name another place for checkpoints (DAPT_STATE)"
+        yield Fact(f"a training writes to {disk.where}", f"{disk.needed / GB:.1f} GB",
+                   short if disk.needed > disk.free else None)
 
 
 def training() -> Iterator[Fact]:

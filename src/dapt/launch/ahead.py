@@ -40,11 +40,14 @@ class Facts:
 
 def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
     """What a user should know before the job is queued; a UserError where it can't go well."""
-    notes = [note for feature in alternatives(cluster.constraint) for note in check_card(feature, cluster, train, facts)] \
-        if cluster.gpus and facts.built_for else []
+    notes = []
     if cluster.gpus and not facts.built_for:
-        notes.append(f"this torch ({facts.torch}) is a CPU build, which leaves a GPU alone; docs/install.md has the others")
-    elif cluster.gpus and not cluster.constraint:
+        notes.append(f"this torch ({facts.torch}) is a CPU build, which leaves a GPU alone; docs/install.md has the "
+                     "others")
+    elif cluster.gpus and cluster.constraint:
+        for feature in alternatives(cluster.constraint):
+            notes += check_card(feature, cluster, train, facts)
+    elif cluster.gpus:
         notes.append(f"no card is asked for (constraint in {CLUSTER}): the training looks at the one it gets")
     host = needs.host_bytes(facts.model, train, cluster.gpus, cluster.nodes)
     if 0 < memory_bytes(cluster.memory) < host:
@@ -52,8 +55,8 @@ def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
                         f"{cluster.memory}; raise it")
     for disk in facts.disks:
         if disk.needed > disk.free:
-            raise UserError(f"the training writes {disk.needed / GB:.1f} GB to {disk.where}, which has {disk.free / GB:.1f} "
-                            "GB free; make room there (DAPT_STATE names another place for checkpoints)")
+            raise UserError(f"the training writes {disk.needed / GB:.1f} GB to {disk.where}, which has "
+                            f"{disk.free / GB:.1f} GB free; make room there (DAPT_STATE names another place for checkpoints)")
     return notes + [facts.remote] * bool(facts.remote)
 
 
@@ -76,8 +79,10 @@ def check_memory(card: Card, processes: int, train: Train, model: Model, half: b
     has, share = card.memory * 2**30, train.batch // processes
     if needed(train.parts) <= has:
         return []
-    fits = next((parts for parts in range(train.parts + 1, share + 1) if share % parts == 0 and needed(parts) <= has), None)
-    short = f"the training needs about {needed(train.parts) / GB:.1f} GB of memory on a card, and {card.name} has {card.memory} GB"
+    more = (parts for parts in range(train.parts + 1, share + 1) if share % parts == 0)
+    fits = next((parts for parts in more if needed(parts) <= has), None)
+    short = f"the training needs about {needed(train.parts) / GB:.1f} GB of memory on a card, and {card.name} has " \
+            f"{card.memory} GB"
     if fits is None:
         raise UserError(f"{short}, even a window at a time; ask for a larger card, or make train.window smaller")
     if processes > 1:
@@ -115,8 +120,8 @@ def named(path: Path) -> str:
 def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
     """The file systems that a training writes to, and how much more it writes than lies there from an earlier start."""
     state = resume.root()
-    there = sum(file.stat().st_size for folder in state.glob(f"{domain}-{'[0-9a-f]' * 16}") for file in folder.rglob("*")
-                if file.is_file())
+    there = sum(file.stat().st_size for folder in state.glob(f"{domain}-{'[0-9a-f]' * 16}")
+                for file in folder.rglob("*") if file.is_file())
     needed: dict[Path, int] = {}
     for path, size in ((state, max(0, needs.state_bytes(model, train, text) - there)),
                        (MODELS, needs.models_bytes(model, train))):

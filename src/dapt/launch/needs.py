@@ -1,4 +1,4 @@
-"""What a training needs of a card, a node and a disk, and how much there is to compute: estimates (docs/training.md)."""
+"""What a training needs of a card, a node and a disk, and how much it computes: estimates (docs/training.md)."""
 
 import math
 from dataclasses import dataclass
@@ -58,7 +58,8 @@ def text_in(folder: Path) -> Text:
     """Of a domain's train set."""
     path = folder / "train.offsets.npy"
     if not path.is_file():
-        raise UserError(f"{folder} is not there; make it with `dvc repro tokenize@{folder.name}`, or bring it with `dvc pull`")
+        raise UserError(f"{folder} is not there; make it with `dvc repro tokenize@{folder.name}`, or bring it with "
+                        "`dvc pull`")
     offsets = np.load(path, mmap_mode="r")
     return Text(int(offsets[-1]), len(offsets) - 1)
 
@@ -74,8 +75,8 @@ def picks(train: Train) -> int:
 
 
 def training_bytes(model: Model, train: Train, processes: int, half: bool) -> int:
-    """Of one process, on a card or in a processor's memory: docs/training.md has the formula. Activations are 34 bytes a
-    token and unit of width in half precision (Korthikanti et al. 2022), twice that in fp32."""
+    """Of one process, on a card or in a processor's memory: docs/training.md has the formula. Activations are 34 bytes
+    a token and unit of width in half precision (Korthikanti et al. 2022), twice that in fp32."""
     windows = math.ceil(train.batch / processes / train.parts)
     tokens, layers = windows * train.window, 1 if train.gradient_checkpointing else model.layers
     kept = 2 * model.layers * tokens * model.width if train.gradient_checkpointing else 0  # each layer's input
@@ -109,7 +110,7 @@ def models_bytes(model: Model, train: Train) -> int:
 
 
 def flops(model: Model, train: Train, text: Text) -> int:
-    """Of a whole training: 6 for a weight and token, the decoder's for predicted tokens only, and attention's products."""
+    """Of a whole training: 6 for a weight and token, the decoder's for predicted tokens only, and attention."""
     windows, decoder = steps(train, text) * train.batch, model.vocabulary * model.width
     body = 6 * (model.parameters - decoder) * train.window
     attention = 12 * model.layers * train.window**2 * model.width

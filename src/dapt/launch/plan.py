@@ -1,4 +1,4 @@
-"""`dapt launch --plan`: when each allowed partition and GPU would start, and what the trainings need. Nothing is queued."""
+"""`dapt launch --plan`: when each allowed partition and GPU would start, and what the trainings need."""
 
 import os
 import re
@@ -159,15 +159,16 @@ def estimates(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
             rows.append([domain, feature, "-" if took is None else f"{took:.2f}" if took >= 0.01 else "< 0.01",
                          *("-" if size is None else f"{size / GB:.1f} GB" for size in (memory, host, disk))])
             if took and took > limit:
-                remarks.append(f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: it is started "
-                               f"again {int(took / limit)} times")
+                remarks.append(f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: it is "
+                               f"started again {int(took / limit)} times")
         if speed:
-            remarks.append(f"{domain}: hours from {speed[0]:,} tokens a second, measured by dapt launch --smoke on {speed[1]}")
+            remarks.append(f"{domain}: hours from {speed[0]:,} tokens a second, measured by dapt launch --smoke on "
+                           f"{speed[1]}")
         else:
             computed.append(domain)
     if computed:
-        remarks.append(f"{', '.join(computed)}: hours are an estimate, at {SHARE:.0%} of the card's peak; dapt launch --smoke "
-                       "measures")
+        remarks.append(f"{', '.join(computed)}: hours are an estimate, at {SHARE:.0%} of the card's peak; "
+                       "dapt launch --smoke measures")
     return align(rows), remarks
 
 

@@ -1,12 +1,11 @@
 """`dapt launch --smoke`: ten steps of a training through its real launcher, into a folder that is thrown away.
 
-The folder lies in logs/, on the file system that the nodes share, and has links to the code, the tokens and the base; the
-models, metrics, checkpoints and dvc.lock of the repository stay as they are.
+The folder lies in logs/, on the file system that the nodes share, and has links to the code, the tokens and the base.
+Models, metrics, checkpoints and dvc.lock of the repository stay as they are.
 """
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -77,7 +76,8 @@ def train(domain: str, folder: Path, launcher: str, log: Path) -> tuple[int, lis
     lines = []
     process = subprocess.Popen([sys.executable, "-m", "dapt", "train", domain], cwd=folder, text=True, errors="replace",
                                env=os.environ | {"DAPT_LAUNCHER": launcher, "DAPT_STATE": str(folder / "state")},
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               process_group=0)
     with leave.on_signal(process.send_signal, (*leave.SIGNALS, signal.SIGINT)), open(log, "w", buffering=1) as file:
         for line in process.stdout:
             lines.append((time.monotonic(), line))
