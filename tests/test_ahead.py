@@ -50,7 +50,7 @@ def test_other_features_are_no_cards(feature):
 
 
 def test_a_card_without_code_is_refused_before_the_queue_and_named():
-    with pytest.raises(UserError, match="GTX 1080 Ti has compute capability 6.1, .* has code from 7.5 on .*constraint=2080ti"):
+    with pytest.raises(UserError, match="GTX 1080 Ti has compute capability 6.1, .* code from 7.5 on .*constraint=2080ti"):
         check(asked(constraint="2080ti|1080ti"), FULL, FACTS)
 
 

@@ -35,7 +35,8 @@ def build(version: str, cuda: str | None, built_for: tuple[str, ...], gpu: bool,
         return Fact("torch", f"{version}, a CPU build", problem if driver else None)
     problem = f"NVIDIA's driver is here, but torch sees no GPU: is the driver older than CUDA {cuda}? nvidia-smi " \
               "says; docs/install.md has older builds"
-    return Fact("torch", f"{version}, CUDA {cuda}, code for {', '.join(built_for)}", problem if driver and not gpu else None)
+    return Fact("torch", f"{version}, CUDA {cuda}, code for {', '.join(built_for)}",
+                problem if driver and not gpu else None)
 
 
 def device(found: Device, asked: str) -> Fact:
@@ -72,8 +73,8 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
     lines = ask("sinfo", "-h", "-o", "%R %a: %D nodes, %G, features %f, %c CPUs, %m MB, time %l")[1].splitlines()
     there = {line.split()[0] for line in lines}
     lacking = [name for name in settings.partitions if name not in there] if settings else []
-    unknown = f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not have or not show you; take one of " \
-              "its own"
+    unknown = f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not have or not show you; take " \
+              "one of its own"
     yield Fact("partitions", "; ".join(lines) or "none", unknown if lacking else None)
 
 
@@ -89,7 +90,8 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     model = needs.model_in(MODELS / "base")
     largest = max(ready, key=lambda domain: needs.text_in(TOKENS / domain).tokens)
     for disk in ahead.disks(largest, train, model, needs.text_in(TOKENS / largest)):
-        short = f"a training needs more room at {disk.where}; make some, or name another place for checkpoints (DAPT_STATE)"
+        short = f"a training needs more room at {disk.where}; make some, or name another place for checkpoints " \
+                "(DAPT_STATE)"
         yield Fact(f"a training writes to {disk.where}", f"{disk.needed / GB:.1f} GB",
                    short if disk.needed > disk.free else None)
 

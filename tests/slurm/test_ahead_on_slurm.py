@@ -108,7 +108,7 @@ def test_a_controller_that_is_away_is_said_in_a_line(place, cluster):
         facts = json.loads(dapt("doctor", "--json"))
     finally:
         cluster.start_controller()
-    assert said == "dapt launch: the controller of Slurm does not answer; try again where and when `scontrol ping` says UP\n"
+    assert said.startswith("dapt launch: the controller of Slurm does not answer;") and said.count("\n") == 1
     assert "Slurm's controller does not answer: see `scontrol ping`; a training waits for it" in facts["problems"]
     cluster.settle()
 

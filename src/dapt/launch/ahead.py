@@ -56,7 +56,8 @@ def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
     for disk in facts.disks:
         if disk.needed > disk.free:
             raise UserError(f"the training writes {disk.needed / GB:.1f} GB to {disk.where}, which has "
-                            f"{disk.free / GB:.1f} GB free; make room there (DAPT_STATE names another place for checkpoints)")
+                            f"{disk.free / GB:.1f} GB free; make room there (DAPT_STATE names another place for "
+                            "checkpoints)")
     return notes + [facts.remote] * bool(facts.remote)
 
 

@@ -159,8 +159,8 @@ def estimates(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
             rows.append([domain, feature, "-" if took is None else f"{took:.2f}" if took >= 0.01 else "< 0.01",
                          *("-" if size is None else f"{size / GB:.1f} GB" for size in (memory, host, disk))])
             if took and took > limit:
-                remarks.append(f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: it is "
-                               f"started again {int(took / limit)} times")
+                remarks.append(f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: "
+                               f"it is started again {int(took / limit)} times")
         if speed:
             remarks.append(f"{domain}: hours from {speed[0]:,} tokens a second, measured by dapt launch --smoke on "
                            f"{speed[1]}")
