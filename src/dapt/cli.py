@@ -79,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
     instead = launch.add_mutually_exclusive_group()
     for option, text in LAUNCH.items():
         instead.add_argument(f"--{option}", dest="what", action="store_const", const=option, help=text)
+    doctor = commands.add_parser("doctor", help="what a training finds on this machine, and how to mend what is wrong")
+    doctor.set_defaults(run=run_doctor)
+    doctor.add_argument("--json", action="store_true")
     bench = commands.add_parser("bench", help="time our way and the usual way in turns")
     bench.set_defaults(run=run_bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
@@ -138,6 +141,11 @@ def run_launch(args: argparse.Namespace) -> None:
     if args.what == "stop":
         return import_module("dapt.launch.jobs").stop(domains)
     import_module(f"dapt.launch.{args.what or 'jobs'}").run(domains, args.partition)
+
+
+def run_doctor(args: argparse.Namespace) -> None:
+    to_repository()
+    import_module("dapt.doctor").run(args.json)
 
 
 def run_evaluate(args: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from dapt import leave
 from dapt.errors import UserError
+from dapt.launch import ahead
 from dapt.launch.cluster import Cluster
 from dapt.paths import CLUSTER, LOGS
 
@@ -47,8 +48,8 @@ def command(cluster: Cluster, threads: int, domain: str) -> list[str]:
             "bash", "-c", shell, "bash", domain, sys.executable, "-m", "dapt.launch.node", domain]
 
 
-def refusal(said: str, cluster: Cluster) -> str | None:
-    """What a message of srun means and how to mend it; None where it refuses nothing that is known here."""
+def meaning(said: str, cluster: Cluster) -> str | None:
+    """What a refusal of srun means; None where it refuses nothing that is known here."""
     partitions = ", ".join(cluster.partitions)
     meanings = {
         "Invalid feature specification": f"no node has the constraint {cluster.constraint!r}",
@@ -66,10 +67,13 @@ def refusal(said: str, cluster: Cluster) -> str | None:
         "group not permitted to use this partition": f"your group may not use {partitions}",
         "unavailable, drained": f"{partitions} are closed at the moment",
     }
-    for words, meaning in meanings.items():
-        if words in said:
-            return f"Slurm refuses the job: {meaning}; mend it in {CLUSTER} ({SHARE} shows what there is)"
-    return None
+    return next((text for words, text in meanings.items() if words in said), None)
+
+
+def refusal(said: str, cluster: Cluster) -> str | None:
+    """The same with how to mend it."""
+    text = meaning(said, cluster)
+    return text and f"Slurm refuses the job: {text}; mend it in {CLUSTER} ({SHARE} shows what there is)"
 
 
 def waiting(reason: str) -> str:
@@ -251,6 +255,8 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
     if job := os.environ.get("SLURM_JOB_ID"):
         raise UserError(f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to "
                         "train right here")
+    for line in ahead.look(domain, cluster):
+        say(line)
     words = command(cluster, threads, domain)
     environment = os.environ | cluster.environment | {"OMP_NUM_THREADS": str(threads)}
     asked: list[int] = []
