@@ -27,10 +27,10 @@ def test_torch_and_the_driver_must_fit(cuda, gpu, driver, problem):
 
 def test_a_card_without_code_and_a_precision_that_is_not_there_are_problems():
     old = Device("cuda", "GTX 1080 Ti", bf16=False, fp16=True, capability=(6, 1), built_for=("sm_75", "sm_80"))
-    assert "has code from 7.5 on" in doctor.device(old, "auto").problem
+    assert "has code from 7.5 on" in doctor.device(old, "auto")[1].problem
     turing = Device("cuda", "RTX 2080 Ti", bf16=False, fp16=True, capability=(7, 5), built_for=("sm_75", "sm_80"))
-    assert "precision fp16" in doctor.device(turing, "auto").text and doctor.device(turing, "auto").problem is None
-    assert "train.precision is bf16" in doctor.device(turing, "bf16").problem
+    assert doctor.device(turing, "auto")[1] == doctor.Fact("precision", "fp16 (train.precision: auto)")
+    assert "train.precision is bf16" in doctor.device(turing, "bf16")[1].problem
 
 
 def test_more_threads_than_cores_are_a_problem():
@@ -58,15 +58,15 @@ def test_without_slurm_or_gpu_it_names_what_there_is(ground):
     said = look(ground).splitlines()
     assert said[0].startswith(f"torch: {torch.__version__}")
     assert {"slurm: no srun on PATH", "launcher: local (no slurm/cluster.yaml)"} <= set(said)
-    assert "a training writes to the repository: 0.0 GB" in said
-    assert any(line.startswith("disk of state: ") for line in said) and said[-1] == "no problems"
+    assert "a training writes: 0.0 GB to the repository" in said
+    assert any(line.startswith("disk of checkpoints: ") for line in said) and said[-1] == "no problems"
 
 
 def test_problems_are_in_the_json_with_how_to_mend_them(ground):
     (ground / "slurm").mkdir()
     shutil.copy(ROOT / "slurm/cluster.yaml", ground / "slurm")
     found = json.loads(look(ground, "--json", DAPT_LAUNCHER="slurm"))
-    assert found["facts"]["launcher"] == "slurm (DAPT_LAUNCHER)"
+    assert found["launcher"] == "slurm (DAPT_LAUNCHER)"
     assert found["problems"] == ["there is no srun on PATH; go to a login node of the cluster, or set "
                                  "DAPT_LAUNCHER=local"]
 
@@ -79,4 +79,4 @@ def test_wrong_settings_are_a_problem_and_the_rest_is_looked_at(ground, file, wo
         text.write("\nnonsense: 1\n")
     found = json.loads(look(ground, "--json"))
     assert any(file in problem and words in problem for problem in found["problems"])
-    assert "torch" in found["facts"] and "DVC remote" in found["facts"]
+    assert {"torch", "dvc_remote"} <= set(found) and ("launcher" in found or "precision" in found)

@@ -39,15 +39,15 @@ def build(version: str, cuda: str | None, built_for: tuple[str, ...], gpu: bool,
                 problem if driver and not gpu else None)
 
 
-def device(found: Device, asked: str) -> Fact:
+def device(found: Device, asked: str) -> tuple[Fact, Fact]:
     """And the precision that a training would have there."""
     capability = f", compute capability {'.'.join(map(str, found.capability))}" if found.kind == "cuda" else ""
     name = found.name + capability
     try:
         check_built_for(found)
-        return Fact("device", f"{name}; precision {decide(asked, found)} (train.precision: {asked})")
+        return Fact("device", name), Fact("precision", f"{decide(asked, found)} (train.precision: {asked})")
     except UserError as error:
-        return Fact("device", name, str(error))
+        return Fact("device", name), Fact("precision", "none", str(error))
 
 
 def threads(wanted: int, cores: int) -> Fact:
@@ -81,25 +81,24 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
 def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     """Free space where the repository and the checkpoints lie, and whether the largest of the trainings fits."""
     state = resume.root()
-    for path in (Path.cwd(), state):
-        yield Fact(f"disk of {ahead.named(path)}", f"{shutil.disk_usage(ahead.existing(path)).free / GB:.1f} GB free")
+    for what, path in (("the repository", Path.cwd()), ("checkpoints", state)):
+        yield Fact(f"disk of {what}", f"{shutil.disk_usage(ahead.existing(path)).free / GB:.1f} GB free ({path})")
     ready = [domain for domain in domains if (TOKENS / domain / "train.offsets.npy").is_file()]
     if not ready or not (MODELS / "base/config.json").is_file():
         yield Fact("a training writes", "not known before tokens and models/base are there (dvc repro)")
         return
     model = needs.model_in(MODELS / "base")
     largest = max(ready, key=lambda domain: needs.text_in(TOKENS / domain).tokens)
-    for disk in ahead.disks(largest, train, model, needs.text_in(TOKENS / largest)):
-        short = f"a training needs more room at {disk.where}; make some, or name another place for checkpoints " \
-                "(DAPT_STATE)"
-        yield Fact(f"a training writes to {disk.where}", f"{disk.needed / GB:.1f} GB",
-                   short if disk.needed > disk.free else None)
+    written = ahead.disks(largest, train, model, needs.text_in(TOKENS / largest))
+    short = ", ".join(disk.where for disk in written if disk.needed > disk.free)
+    yield Fact("a training writes", ", ".join(f"{disk.needed / GB:.1f} GB to {disk.where}" for disk in written),
+               f"make room at {short}, or name another place for checkpoints (DAPT_STATE)" if short else None)
 
 
 def training() -> Iterator[Fact]:
     params = config.load()
     train = params.active.train
-    yield device(this_device(), train.precision)
+    yield from device(this_device(), train.precision)
     yield threads(train.threads, len(psutil.Process().cpu_affinity()))
     yield from disks(train, list(params.domains))
 
@@ -125,7 +124,8 @@ def run(as_json: bool) -> None:
     found = list(facts())
     problems = [fact.problem for fact in found if fact.problem]
     if as_json:
-        print(json.dumps({"facts": {fact.name: fact.text for fact in found}, "problems": problems}, indent=1))
+        named = {fact.name.lower().replace(" ", "_"): fact.text for fact in found}
+        print(json.dumps(named | {"problems": problems}, indent=1))
         return
     for fact in found:
         print(f"{fact.name}: {fact.text}")
