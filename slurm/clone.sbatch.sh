@@ -38,7 +38,7 @@ train_in_clone() {
   git checkout --quiet --detach "$commit"
   dvc cache dir --local "$cache" # checkpoints lie beside it, or in DAPT_STATE
   DAPT_LAUNCHER=local dvc exp run --pull --allow-missing --name "$name" "train@$domain"
-  if dvc config core.remote >/dev/null; then
+  if [ -n "$(dvc config core.remote)" ]; then
     dvc push "train@$domain"
   fi
   dvc exp push --no-cache origin "$name"

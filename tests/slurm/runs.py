@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster import NODES, Cluster, wait_until
-from repositories import ROOT
+from dvc.repo import Repo
+from repositories import ROOT, change, copy_of_tree
+from repositories import run as git_and_dvc
 from ruamel.yaml import YAML
 
 from dapt.files import sha256
 
 DAPT = str(Path(sys.executable).parent / "dapt")
+BEFORE = ("check", "fetch", "fetch_model", "clean", "validate", "split", "tokenize", "base")  # the training
 WEIGHTS = "models/biomed/model.safetensors"
 
 
@@ -51,7 +54,7 @@ class Run:
         """The number of the job that wrote one at this step or later; step 0: of the job that begins."""
         if not step:
             return self.wait_for(r": job (\d+) on ")[1]
-        wait_until(lambda: newest(self.folder) >= step, 60, "a checkpoint")
+        wait_until(lambda: newest(self.folder / "state") >= step, 60, "a checkpoint")
         return re.findall(r": job (\d+) on ", self.said())[-1]
 
     def end(self, code: int = 0) -> str:
@@ -59,9 +62,9 @@ class Run:
         return self.said()
 
 
-def newest(folder: Path) -> int:
-    """The step of the newest checkpoint, or -1."""
-    found = (path.name.removeprefix("step-") for path in folder.glob("state/*/step-*"))
+def newest(state: Path) -> int:
+    """The step of the newest checkpoint in a DAPT_STATE, or -1."""
+    found = (path.name.removeprefix("step-") for path in state.rglob("step-*"))
     return max((int(name) for name in found if name.isdigit()), default=-1)
 
 
@@ -85,3 +88,30 @@ def by_hand(ground: Path, folder: Path) -> dict[str, str]:
         shutil.copy(path, folder / "slurm")
     return os.environ | {"DAPT_STATE": str(folder / "state"), "PATH": f"{Path(DAPT).parent}:{os.environ['PATH']}",
                          "PYTHONPATH": str(ROOT / "src")}
+
+
+def only_training(folder: Path, ground: Path, steps: int) -> Path:
+    """A repository in which `train@biomed` is next: its inputs are those of the ground, all else upstream of it are
+    placeholders, and everything is in the cache and the lock, but not in the workspace.
+    """
+    folder.mkdir()
+    copy_of_tree(folder)
+    change(folder / "params.yaml", {"train.steps": steps, "train.valid_every": 500, "train.save_every": 20,
+                                    "train.window": 32, "train.batch": 8, "train.warmup": 5, "train.threads": 1,
+                                    "train.precision": "fp32", "train.keep": []})
+    for name, source in {"models/base": "models/base", "data/tokens/biomed": "data/tokens/biomed",
+                         "data/tokens/general": "data/tokens/biomed"}.items():
+        shutil.copytree(ground / source, folder / name)
+    with Repo(folder) as repo:
+        stages = [stage for stage in repo.index.stages if stage.name.split("@")[0] in BEFORE]
+    for path in (Path(item.fs_path) for stage in stages for item in (*stage.deps, *stage.outs)):
+        if not path.exists():
+            file = path if path.suffix else path / "placeholder.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("{}")
+    git_and_dvc(folder, "dvc", "commit", "--force", *(stage.name for stage in stages))
+    git_and_dvc(folder, "git", "add", "-A")
+    git_and_dvc(folder, "git", "commit", "-qm", "all but the training")
+    for name in ("data", "models"):
+        shutil.rmtree(folder / name)
+    return folder

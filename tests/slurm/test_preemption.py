@@ -5,11 +5,9 @@ DAPT_PREEMPTIONS runs, 1 unless it says otherwise, each at another moment and in
 
 import os
 import re
-import signal
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 from cluster import Cluster, wait_until
 from runs import Run, by_hand, newest, preempted, same
@@ -24,27 +22,16 @@ def preempt(run: Run, cluster: Cluster, job: str) -> None:
 
 
 def come_near_the_limit(run: Run, cluster: Cluster, job: str) -> None:
-    """Slurm looks at the limits twice a minute and then sends SIGUSR1; what it stopped goes on when it was sent."""
+    """Stopped until Slurm looks at the limits, twice a minute, and sends SIGUSR1: leave_before is 120."""
     cluster.ask("scancel", "--signal=STOP", job)
-    cluster.ask("scontrol", "update", f"jobid={job}", "EndTime=now+90")  # leave_before is 120
-    wait_until(lambda: asked_to_leave(run.folder), 60, "SIGUSR1")
-    cluster.ask("scancel", "--signal=CONT", job)
+    cluster.ask("scontrol", "update", f"jobid={job}", "EndTime=now+90")
+    run.wait_for(rf"slurm: restart 1, after job {job} \(asked to leave\)", 150)
 
 
 def reach_the_limit(run: Run, cluster: Cluster, job: str) -> None:
     cluster.ask("scancel", "--signal=STOP", job)
     cluster.ask("scontrol", "update", f"jobid={job}", "EndTime=now+1")
     run.wait_for(rf"slurm: restart 1, after job {job} \(TIMEOUT\)", 90)
-
-
-def asked_to_leave(folder: Path) -> bool:
-    """Whether SIGUSR1 waits for a stopped process in that folder (man 5 proc)."""
-    for process in psutil.process_iter(["status", "cwd"]):
-        if process.info["status"] == psutil.STATUS_STOPPED and process.info["cwd"] == str(folder):
-            pending = re.search(r"ShdPnd:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1]
-            if int(pending, 16) >> signal.SIGUSR1 - 1 & 1:
-                return True
-    return False
 
 
 @pytest.mark.parametrize("number", range(TIMES))
@@ -74,7 +61,7 @@ def wait_for(log: Path, words: str) -> str:
 
 def test_a_preempted_batch_job_is_queued_again_until_it_is_done(cluster, ground, alone, tmp_path):
     number, log = submit(ground, tmp_path / "run")
-    wait_until(lambda: newest(tmp_path / "run") > 0, 60, "a checkpoint")
+    wait_until(lambda: newest(tmp_path / "run/state") > 0, 60, "a checkpoint")
     with preempted(cluster):
         wait_for(log, "ended with code 75")
     said = wait_for(log, "ended with code 0")
