@@ -30,6 +30,7 @@ STAGES = {  # name → what it is given, what it does
 BENCHES = {  # name → turns of each way, what it times
     "clean": (3, "seconds to clean the stand-in of all corpora, ours and the usual way with datasets"),
     "train": (1, "tokens a second of a training step, ours and transformers' Trainer's"),
+    "nodes": (3, "seconds of a training step on one node or several, and what that says of GPUs"),
 }
 
 LAUNCH = {  # option → what it does instead of starting and following the jobs
@@ -88,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     benches = {name: names.add_parser(name, help=text, description=text) for name, (_, text) in BENCHES.items()}
     for name, (rounds, _) in BENCHES.items():
         benches[name].add_argument("--rounds", type=int, default=rounds,
-                                   help="turns of each way, default %(default)s; the median counts")
+                                   help="turns of each, default %(default)s; the median counts")
         benches[name].add_argument("--json", action="store_true", dest="as_json", help="one JSON object a line")
     benches["clean"].add_argument("--scale", type=float, default=1.0, help="share of the real rows, default 1")
     benches["train"].add_argument("--only", metavar="MODEL", help="tiny, minilm or base; else all three")
@@ -105,14 +106,15 @@ def to_repository() -> None:
 
 
 def run_stage(args: argparse.Namespace) -> None:
-    """dapt.COMMAND.run, with the name that it is given."""
+    """dapt.COMMAND.run, with the name that it is given, here or on another node."""
     to_repository()
-    run, what = import_module(f"dapt.{args.command}").run, STAGES[args.command][0]
-    if what is None:
-        return run()
-    if args.name is None:
-        raise UserError(f"needs the name of a {what}")
-    run(known(args.command, args.name))
+    given = []
+    if what := STAGES[args.command][0]:
+        if args.name is None:
+            raise UserError(f"needs the name of a {what}")
+        given = [known(args.command, args.name)]
+    if not import_module("dapt.launch").through_slurm(args.command, *given):
+        import_module(f"dapt.{args.command}").run(*given)
 
 
 def run_fetch(args: argparse.Namespace) -> None:

@@ -91,8 +91,8 @@ def by_hand(ground: Path, folder: Path) -> dict[str, str]:
 
 
 def only_training(folder: Path, ground: Path, steps: int) -> Path:
-    """A repository in which `train@biomed` is next: its inputs are those of the ground, all else upstream of it are
-    placeholders, and everything is in the cache and the lock, but not in the workspace.
+    """A repository in which `train@biomed` is next: its inputs are those of the ground, all else upstream of it but
+    `check`'s are placeholders, and everything is in the cache and the lock, but not in the workspace.
     """
     folder.mkdir()
     copy_of_tree(folder)
@@ -102,6 +102,7 @@ def only_training(folder: Path, ground: Path, steps: int) -> Path:
     for name, source in {"models/base": "models/base", "data/tokens/biomed": "data/tokens/biomed",
                          "data/tokens/general": "data/tokens/biomed"}.items():
         shutil.copytree(ground / source, folder / name)
+    git_and_dvc(folder, "dapt", "check")
     with Repo(folder) as repo:
         stages = [stage for stage in repo.index.stages if stage.name.split("@")[0] in BEFORE]
     for path in (Path(item.fs_path) for stage in stages for item in (*stage.deps, *stage.outs)):
