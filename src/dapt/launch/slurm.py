@@ -288,7 +288,7 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
 
 
 def stage(command: str, name: str | None, cluster: Cluster) -> None:
-    """Another stage, as this machine would run it, on the nodes that slurm/cluster.yaml has for those (`until_done`)."""
+    """Another stage, as this machine would run it, on the nodes that slurm/cluster.yaml has for it (`until_done`)."""
     can_ask()
     done = ["bash", "-c", f'"$@" && echo "$0 {DONE.strip()}"', name or command]
     program = ["env", "DAPT_LAUNCHER=local", *done, sys.executable, "-m", "dapt", command, *filter(None, [name])]
