@@ -38,7 +38,7 @@ LINES = {  # what a line of a log says → the state that begins with it, if one
     rf"{re.escape(job.ENDED)} (?P<code>-?\d+)": None,
 }
 
-COLUMNS = {"job": "job", "queued": "queued since", "start": "start", "node": "node", "step": "step", "steps": "of",
+COLUMNS = {"job": "job", "queued": "queued since", "start": "estimated start", "node": "node", "step": "step", "steps": "of",
            "loss": "loss", "speed": "tokens/s", "restarts": "restarts"}  # what is found → the heading that it has
 
 
