@@ -1,4 +1,3 @@
-import json
 import math
 import random
 
@@ -10,8 +9,6 @@ from sentences import sentences
 
 from dapt import batches, evaluate
 from dapt.config import Evaluate
-from dapt.errors import UserError
-from dapt.files import write_lines
 from dapt.linear import use_onednn
 from dapt.records import text_id
 from dapt.tokenize import encode_tokens
@@ -109,24 +106,3 @@ def test_onednn_gives_what_torch_gives():
         use_onednn(network)
         assert torch.allclose(network(states), plain, atol=1e-5)
     assert not torch.backends.mkldnn.is_available() or all("forward" in vars(layer) for layer in network)
-
-
-def test_any_model_on_any_text(model_folder, tmp_path, capsys):
-    write_lines(tmp_path / "text.jsonl", ({"text": text} for text in sentences(60)))
-    evaluate.run_file(model_folder, tmp_path / "text.jsonl", as_json=True)
-    result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"loss", "perplexity", "accuracy", "accuracy_top5", "masked_tokens", "loss_ci95"}
-    assert result["masked_tokens"] > 100
-
-
-def test_a_model_without_a_head_and_a_file_without_texts_are_refused(model_folder, tmp_path):
-    from transformers import AutoModel
-
-    AutoModel.from_pretrained(model_folder).save_pretrained(tmp_path / "headless")
-    (tmp_path / "headless" / "tokenizer.json").write_bytes((model_folder / "tokenizer.json").read_bytes())
-    write_lines(tmp_path / "text.jsonl", [{"text": "fever"}])
-    with pytest.raises(UserError, match="no masked-LM head"):
-        evaluate.run_file(tmp_path / "headless", tmp_path / "text.jsonl", True)
-    write_lines(tmp_path / "empty.jsonl", [{"body": "fever"}])
-    with pytest.raises(UserError, match="empty.jsonl"):
-        evaluate.run_file(model_folder, tmp_path / "empty.jsonl", True)

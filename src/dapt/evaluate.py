@@ -4,10 +4,9 @@ Masks are fixed: a function of the seed, the draw and the document (batches.fixe
 the training rate was. Loss is the mean over masked tokens, in fp32; perplexity its exponential. Intervals resample
 groups, since texts of one source record are not independent.
 
-`dapt evaluate --model DIR --text FILE.jsonl --json` does the same for any model and any file with a field text.
+`dapt evaluate --model DIR --text FILE.jsonl` does the same for any model and text: dapt.judge.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,15 +139,3 @@ def run(name: str) -> None:
     write_lines(LOSSES / f"{name}.jsonl", lines)
     write_json(METRICS / "eval" / f"{name}.json", result | {
         "made_from": made_from(MODELS / name / "model.safetensors", MODELS / name / "tokenizer.json", SPLIT)})
-
-
-def run_file(folder: Path, text: Path, as_json: bool) -> None:
-    """Any model on any text, without params.yaml: the masks of seed 1, draw 0."""
-    settings = Evaluate(mask=0.15, draws=1, window=128, batch=32, threads=torch.get_num_threads(), seed=1)
-    masked_lm, tokenizer, special = loaded(folder, settings)
-    rows = [row | {"group": row.get("group", str(number))} for number, row in enumerate(read_lines(text))]
-    if not rows or not all(isinstance(row.get("text"), str) for row in rows):
-        raise UserError(f"{text} must hold JSON lines, each with a text in the field text")
-    tokens = encode_tokens(tokenizer, special, (row["text"] for row in rows))
-    result = figures(by_group(masked_lm, tokens, rows, special, settings), settings.seed)
-    print(json.dumps(result) if as_json else "\n".join(f"{name}: {value}" for name, value in result.items()))
