@@ -28,7 +28,7 @@ from dapt.stats import interval, ratio, resampled
 from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
 
 INTERVAL_RESAMPLES = 2000
-PART = 128  # tokens whose logits are made at once
+PART = 256  # tokens whose logits are made at once
 
 
 @dataclass
@@ -47,16 +47,17 @@ def key(row: dict) -> int:
 
 
 def judged(masked_lm: MaskedLM, states: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of each token the loss in fp32 and the rank, int32, 0 where no other token is likelier; from what MaskedLM.states
-    gives, and int64 [tokens].
+    """Of each token the loss and the rank, 0 where no other token is likelier, fp32 both; from what MaskedLM.states gives,
+    and int64 [tokens].
 
     The logits are made a part at a time: those of a whole batch leave the processor's cache and come back for each pass.
+    They are compared in place: a count of truth values would copy them to numbers first.
     """
     losses, ranks = [], []
     for some, truth in zip(states.split(PART), labels.split(PART)):
         logits = masked_lm.logits(some).float()
         losses.append(F.cross_entropy(logits, truth, reduction="none"))
-        ranks.append((logits > logits.gather(1, truth[:, None])).sum(1, dtype=torch.int32))
+        ranks.append(logits.gt_(logits.gather(1, truth[:, None])).sum(1))
     return torch.cat(losses), torch.cat(ranks)
 
 
@@ -67,7 +68,7 @@ def predictions(masked_lm: MaskedLM, tokens: Tokens, shown: np.ndarray, predicte
     the model reads instead. In the order in which windows hold them, which batches them by length."""
     device = next(masked_lm.parameters()).device
     chosen = batches.windows(tokens, settings.window)
-    found = [(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int32))]
+    found = [(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.float32))]
     for batch, places in batches.fixed_batches(tokens, chosen, np.arange(len(chosen)), shown, predicted, special,
                                                settings.batch):
         if not (used := (places >= 0).flatten()).any():
