@@ -75,6 +75,11 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true")
     sub["compare"].set_defaults(run=run_compare)
     sub["compare"].add_argument("--print", action="store_true", help="print the table that compare last wrote")
+    spread = commands.add_parser("spread", help="train and judge a domain under several seeds: how far its losses scatter")
+    spread.set_defaults(run=run_spread)
+    spread.add_argument("name", metavar="domain")
+    spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
+    spread.add_argument("--json", action="store_true")
     plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
     plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
@@ -160,6 +165,11 @@ def run_compare(args: argparse.Namespace) -> None:
         return run_stage(args)
     to_repository()
     import_module("dapt.compare").print_table()
+
+
+def run_spread(args: argparse.Namespace) -> None:
+    to_repository()
+    import_module("dapt.spread").run(known("train", args.name), args.seeds, args.json)
 
 
 def run_audit(args: argparse.Namespace) -> None:
