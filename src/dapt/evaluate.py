@@ -33,7 +33,7 @@ PART = 256  # tokens whose logits are made at once
 
 @dataclass
 class Group:
-    """Sums over the masked tokens of one source record: loss, right at once, among the five likeliest, and their count."""
+    """Sums over the masked tokens of one source record: loss, right at once, among the five likeliest, and all."""
 
     loss: float = 0.0
     correct: int = 0
@@ -47,8 +47,8 @@ def key(row: dict) -> int:
 
 
 def judged(masked_lm: MaskedLM, states: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of each token the loss and the rank, 0 where no other token is likelier, fp32 both; from what MaskedLM.states gives,
-    and int64 [tokens].
+    """Of each token the loss and the rank, 0 where no other token is likelier, fp32 both; from what MaskedLM.states
+    gives, and int64 [tokens].
 
     The logits are made a part at a time: those of a whole batch leave the processor's cache and come back for each pass.
     They are compared in place: a count of truth values would copy them to numbers first.
@@ -75,12 +75,14 @@ def predictions(masked_lm: MaskedLM, tokens: Tokens, shown: np.ndarray, predicte
             continue
         slots = (batch.picks + np.arange(len(places))[:, None] * chosen.size).flatten()[used]
         read = (torch.from_numpy(array).to(device) for array in (batch.ids, batch.segments, batch.positions, slots))
-        losses, ranks = judged(masked_lm, masked_lm.states(*read), torch.from_numpy(batch.labels.flatten()[used]).to(device))
+        labels = torch.from_numpy(batch.labels.flatten()[used]).to(device)
+        losses, ranks = judged(masked_lm, masked_lm.states(*read), labels)
         found.append((places.flatten()[used], losses.double().cpu().numpy(), ranks.cpu().numpy()))
     return tuple(map(np.concatenate, zip(*found)))
 
 
-def by_group(masked_lm: MaskedLM, tokens: Tokens, rows: list[dict], special: Special, settings: Evaluate) -> dict[str, Group]:
+def by_group(masked_lm: MaskedLM, tokens: Tokens, rows: list[dict], special: Special,
+             settings: Evaluate) -> dict[str, Group]:
     """Sums over every draw of masks, by group, in the order in which groups first appear."""
     number = {group: place for place, group in enumerate(dict.fromkeys(row["group"] for row in rows))}
     group_of = np.repeat([number[row["group"]] for row in rows], np.diff(tokens.offsets))

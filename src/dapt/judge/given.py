@@ -49,6 +49,8 @@ def models_of_one_tokenizer(folders: list[Path]) -> list[Judged]:
 
 def texts(path: Path, most: int | None) -> list[dict]:
     """Text and group of the first `most` rows of a file, or of all; one without a group is a group of its own."""
+    if most is not None and most < 1:
+        raise UserError(f"--most is {most}; it must be 1 or more")
     rows = [{"text": row.get("text"), "group": str(row.get("group", f"line {number}"))}
             for number, row in enumerate(islice(read_lines(path), most), 1)]
     if not all(isinstance(row["text"], str) for row in rows) or not any(row["text"].strip() for row in rows):
@@ -66,11 +68,13 @@ def intervals(sums: np.ndarray, counts: np.ndarray) -> list[dict]:
     groups [models, groups] and what each group counts, float64 [groups]."""
     drawn = resampled(sums, counts, INTERVAL_RESAMPLES, settings().seed)
     means = [ratio(row, counts) for row in sums]
-    return [{"loss_ci95": interval(some)} | ({"vs_first": {"diff": round(mean - means[0], 4), "ci95": interval(some - drawn[0])}}
-                                             if number else {}) for number, (mean, some) in enumerate(zip(means, drawn))]
+    found = [{"loss_ci95": interval(some)} for some in drawn]
+    for one, mean, some in zip(found[1:], means[1:], drawn[1:]):
+        one["vs_first"] = {"diff": round(mean - means[0], 4), "ci95": interval(some - drawn[0])}
+    return found
 
 
 def show(results: Iterable[dict], as_json: bool) -> None:
     """An object a line, or a line a figure."""
     for result in results:
-        print(json.dumps(result) if as_json else "\n".join(f"{name}: {value}" for name, value in result.items()), flush=True)
+        print(json.dumps(result) if as_json else "\n".join(f"{name}: {value}" for name, value in result.items()))

@@ -1,6 +1,6 @@
-"""Pseudo-log-likelihood: each token is predicted with all others in view (Salazar et al. 2020), and, beside it, with the
-rest of its own word to the right masked too, so that a word's later pieces do not give it away (Kauf & Ivanova 2023,
-within_word_l2r). Pseudo-perplexity is the exponential of its negative mean over all tokens of the texts.
+"""Pseudo-log-likelihood: each token is predicted with all others in view (Salazar et al. 2020), and, beside it, with
+the rest of its own word to the right masked too, so that a word's later pieces do not give it away (Kauf & Ivanova
+2023, within_word_l2r). Pseudo-perplexity is the exponential of its negative mean over all tokens of the texts.
 
 Each masked copy of a text is read once: as many forward passes as tokens, and one more for each token that does not end
 its word. A text longer than a window is cut into pieces.
@@ -41,8 +41,10 @@ class Piece:
 
 
 def pieces(one: Judged, rows: list[dict], longest: int) -> list[Piece]:
+    """Texts longer than `longest` tokens in several."""
     found = []
-    for number, encoding in enumerate(one.tokenizer.encode_batch([row["text"] for row in rows], add_special_tokens=False)):
+    encodings = one.tokenizer.encode_batch([row["text"] for row in rows], add_special_tokens=False)
+    for number, encoding in enumerate(encodings):
         ids, words = np.array(encoding.ids, np.int64), np.array(encoding.word_ids, np.int64)
         found += [Piece(number, ids[start:start + longest], words[start:start + longest])
                   for start in range(0, len(ids), longest)]
@@ -50,8 +52,8 @@ def pieces(one: Judged, rows: list[dict], longest: int) -> list[Piece]:
 
 
 def masks(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-    """For each masked copy of a piece which tokens are hidden and which one is asked for, bool [copies, tokens]: first a
-    copy for each token, hidden alone, then one for each that goes on, hidden with the rest of its word."""
+    """For each masked copy of a piece which tokens are hidden and which one is asked for, bool [copies, tokens]: first
+    a copy for each token, hidden alone, then one for each that goes on, hidden with the rest of its word."""
     alone = np.eye(len(piece.ids), dtype=bool)
     rest = np.triu(piece.words[:, None] == piece.words)
     return np.concatenate([alone, rest[piece.goes_on]]), np.concatenate([alone, alone[piece.goes_on]])
@@ -77,7 +79,8 @@ def losses(one: Judged, some: list[Piece], how: Evaluate) -> Iterator[tuple[Piec
     lengths = np.concatenate([np.full(piece.copies, len(piece.ids)) for piece in some])
     hidden, asked = (np.concatenate([array.flatten() for array in arrays]) for arrays in (hidden, asked))
     tokens = Tokens(copies, np.cumsum([0, *lengths]))
-    places, found, _ = predictions(one.masked_lm, tokens, np.where(hidden, one.special.mask, copies), asked, one.special, how)
+    shown = np.where(hidden, one.special.mask, copies)
+    places, found, _ = predictions(one.masked_lm, tokens, shown, asked, one.special, how)
     found = found[np.argsort(places)]  # one a copy, in the order of the copies
     for piece, of_piece in zip(some, np.split(found, np.cumsum([piece.copies for piece in some])[:-1])):
         alone = of_piece[:len(piece.ids)]
@@ -102,7 +105,8 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings()
     group, found = group_of(rows), pieces(judged[0], rows, how.window - 2)
     count = np.bincount([group[piece.row] for piece in found], [len(piece.ids) for piece in found], group.max() + 1)
-    print(f"{len(rows)} texts, {int(count.sum())} tokens: {sum(piece.copies for piece in found)} forward passes of a text "
+    passes = sum(piece.copies for piece in found)
+    print(f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes of a text "
           f"for each of {len(judged)} models", file=sys.stderr)
     by_way = np.stack([sums(one, found, group, how) for one in judged], axis=1)
     plain, within = (list(zip(of_way.sum(1) / count.sum(), intervals(of_way, count))) for of_way in by_way)

@@ -96,8 +96,9 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     group = np.repeat(group_of(rows), [len(some) for some in words])
     sums = np.array([np.bincount(group, losses(one, of_model, words, masked, how), len(count))
                      for one, of_model in zip(judged, encodings)])
-    print(f"{drawn} words masked of the {sum(map(len, words))} that fit a window, of {sum(len(spans(row['text'])) for row in rows)} "
-          f"in all; {drawn - int(count.sum())} of them unknown to a tokenizer, not asked for", file=sys.stderr)
+    fit, everything = sum(map(len, words)), sum(len(spans(row["text"])) for row in rows)
+    print(f"{drawn} words masked of the {fit} that fit a window, of {everything} in all; "
+          f"{drawn - int(count.sum())} of them unknown to a tokenizer, not asked for", file=sys.stderr)
     means = sums.sum(1) / count.sum()
     show(({"model": one.name, "word_loss": round(float(mean), 4), "word_perplexity": round(float(np.exp(mean)), 2),
            "words": int(count.sum())} | paired
