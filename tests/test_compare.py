@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dapt import config
-from dapt.compare import choose, compare, losses_by_group, table
+from dapt.compare import check_tokenizers, choose, compare, losses_by_group, table
 from dapt.errors import UserError
 from dapt.files import write_lines
 
@@ -63,6 +63,15 @@ def test_models_judged_on_other_masks_are_not_compared(judged):
     (judged / "finance.jsonl").write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(UserError, match="same masks"):
         losses_by_group(PARAMS.models, judged)
+
+
+def test_models_with_other_tokenizers_are_not_compared():
+    def made_from(tokenizer):
+        return {"made_from": ["00  models/x/model.safetensors", f"{tokenizer}  models/x/tokenizer.json", "11  data/split"]}
+
+    check_tokenizers({"base": made_from("aa"), "biomed": made_from("aa")})
+    with pytest.raises(UserError, match="base and finance have different tokenizers"):
+        check_tokenizers({"base": made_from("aa"), "biomed": made_from("aa"), "finance": made_from("bb")})
 
 
 def test_the_table_has_a_row_a_model(judged):

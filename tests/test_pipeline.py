@@ -158,7 +158,7 @@ def test_the_metrics_table_is_clean(finished):
         str(path.relative_to(finished)) for path in (finished / "metrics/eval").glob("*.json"))).strip().splitlines()
     header = [cell.strip() for cell in lines[0].split("|")[1:-1]]
     assert header == ["Path", *(f"{held_out}.{name}" for held_out in ("biomed", "finance", "general")
-                                for name in ("accuracy", "loss", "masked_tokens", "perplexity"))]
+                                for name in ("accuracy", "accuracy_top5", "loss", "masked_tokens", "perplexity"))]
     assert len(lines) == 2 + 5
 
 

@@ -59,16 +59,28 @@ def parser() -> argparse.ArgumentParser:
         clean.add_argument(option, type=Path)
     sub["train"].set_defaults(run=run_train)
     sub["evaluate"].set_defaults(run=run_evaluate)
-    evaluate = sub["evaluate"].add_argument_group("any model and text")
-    evaluate.add_argument("--model", type=Path)
+    evaluate = sub["evaluate"].add_argument_group("any models on any text")
+    evaluate.add_argument("--model", type=Path, nargs="+", help="of several, differences to the first are given")
     evaluate.add_argument("--text", type=Path, help="JSON lines with a field text")
-    evaluate.add_argument("--json", action="store_true")
+    evaluate.add_argument("--most", type=int, metavar="N", help="the first N texts only")
+    way = evaluate.add_mutually_exclusive_group()
+    way.add_argument("--words", dest="way", action="store_const", const="words", default="tokens",
+                     help="the loss a word, for models of different tokenizers")
+    way.add_argument("--pseudo", dest="way", action="store_const", const="pseudo",
+                     help="pseudo-perplexity, one token masked at a time: one to two forward passes a token, some ten times "
+                          "the usual cost")
+    evaluate.add_argument("--json", action="store_true", help="one JSON object a model and line")
     audit = commands.add_parser("audit", help="what a checkpoint is as a masked language model, and if its head is trained")
     audit.set_defaults(run=run_audit)
     audit.add_argument("--model", type=Path, required=True)
     audit.add_argument("--json", action="store_true")
     sub["compare"].set_defaults(run=run_compare)
     sub["compare"].add_argument("--print", action="store_true", help="print the table that compare last wrote")
+    spread = commands.add_parser("spread", help="train and judge a domain under several seeds: how far its losses scatter")
+    spread.set_defaults(run=run_spread)
+    spread.add_argument("name", metavar="domain")
+    spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
+    spread.add_argument("--json", action="store_true")
     plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
     plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
@@ -155,7 +167,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
         return run_stage(args)
     if args.name or not args.text:
         raise UserError("--model goes with --text, and without a model's name")
-    import_module("dapt.evaluate").run_file(args.model, args.text, args.json)
+    import_module(f"dapt.judge.{args.way}").run(args.model, args.text, args.most, args.json)
 
 
 def run_compare(args: argparse.Namespace) -> None:
@@ -163,6 +175,11 @@ def run_compare(args: argparse.Namespace) -> None:
         return run_stage(args)
     to_repository()
     import_module("dapt.compare").print_table()
+
+
+def run_spread(args: argparse.Namespace) -> None:
+    to_repository()
+    import_module("dapt.spread").run(known("train", args.name), args.seeds, args.json)
 
 
 def run_audit(args: argparse.Namespace) -> None:

@@ -37,6 +37,16 @@ def losses_by_group(models: list[str], folder: Path) -> dict[str, tuple[np.ndarr
     return found
 
 
+def check_tokenizers(evaluated: dict[str, dict]) -> None:
+    """A loss a token says nothing about a model that cuts text into other tokens; made_from names each tokenizer's hash."""
+    of = {name: next((line.split()[0] for line in found["made_from"] if line.endswith("/tokenizer.json")), None)
+          for name, found in evaluated.items()}
+    first, *others = of
+    if other := next((name for name in others if of[name] != of[first]), None):
+        raise UserError(f"{first} and {other} have different tokenizers (made_from in metrics/eval), so their losses a token "
+                        "cannot be compared; compare their words: dapt evaluate --words --model … … --text FILE")
+
+
 def difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) -> dict:
     """Of two losses and their paired resamples."""
     return {"diff": round(values[0] - values[1], 4), "ci95": interval(one - other)}
@@ -101,6 +111,7 @@ def print_table() -> None:
 def run() -> None:
     params = config.load()
     evaluated = {name: read_json(METRICS / "eval" / f"{name}.json") for name in params.models}
+    check_tokenizers(evaluated)
     comparison = compare(params, losses_by_group(params.models, LOSSES), evaluated)
     write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES)})
     with whole_file(METRICS / "crossdomain.csv") as file:
