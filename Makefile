@@ -18,9 +18,10 @@ table: .venv/ready
 test: .venv/ready-dev
 	python -m pytest -q
 
-# Everything in its long form: 10,000 mutated raw files, a training killed 20 times, one on 2 GB of tokens.
+# Everything in its long form: 10,000 mutated raw files, a training killed 20 times and ten interrupted by Slurm, one on
+# 2 GB of tokens.
 test-full: .venv/ready-dev
-	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 python -m pytest -q
+	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 python -m pytest -q
 
 bench: .venv/ready-bench
 	@dapt bench clean

@@ -1,8 +1,9 @@
-"""Small real things for the tests: a WordPiece tokenizer and a BERT with random weights that belongs to it."""
+"""Small real things for the tests: a WordPiece tokenizer, a BERT with random weights that belongs to it, a finished repository."""
 
 from pathlib import Path
 
 import pytest
+from repositories import copy_of_tree, run
 from sentences import sentences
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -60,3 +61,15 @@ def tokens(model_folder):
 
     tokenizer, special = load_tokenizer(model_folder)
     return encode_tokens(tokenizer, special, sentences(100) + sentences(20, seed=1, longest=200))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A repository in which the whole pipeline ran once from nothing, on this machine, committed."""
+    folder = tmp_path_factory.mktemp("one") / "repository"
+    folder.mkdir()
+    copy_of_tree(folder)
+    run(folder, "dvc", "repro")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "run")
+    return folder

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dapt import config
-from dapt.compare import choose, compare, losses_by_group, table, task_table, tex
+from dapt.compare import check_tokenizers, choose, compare, losses_by_group, table, task_table, tex
 from dapt.downstream import Judged
 from dapt.errors import UserError
 from dapt.files import write_lines
@@ -28,7 +28,8 @@ def judged(tmp_path):
 
 def evaluated(losses) -> dict:
     return {name: {held_out: {"loss": float(losses[held_out][0][number].sum() / losses[held_out][1].sum()),
-                              "loss_ci95": [0.0, 9.0], "perplexity": 1.0, "accuracy": 0.5} for held_out in PARAMS.heldout}
+                              "loss_ci95": [0.0, 9.0], "perplexity": 1.0, "accuracy": 0.5,
+                              "accuracy_top5": 0.7} for held_out in PARAMS.heldout}
             for number, name in enumerate(PARAMS.models)}
 
 
@@ -93,6 +94,15 @@ def test_models_judged_on_other_masks_are_not_compared(judged):
     (judged / "finance.jsonl").write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(UserError, match="same masks"):
         losses_by_group(PARAMS.models, judged)
+
+
+def test_models_with_other_tokenizers_are_not_compared():
+    def made_from(tokenizer):
+        return {"made_from": ["00  models/x/model.safetensors", f"{tokenizer}  models/x/tokenizer.json", "11  data/split"]}
+
+    check_tokenizers({"base": made_from("aa"), "biomed": made_from("aa")})
+    with pytest.raises(UserError, match="base and finance have different tokenizers"):
+        check_tokenizers({"base": made_from("aa"), "biomed": made_from("aa"), "finance": made_from("bb")})
 
 
 def test_the_table_has_a_row_a_model(judged):

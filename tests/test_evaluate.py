@@ -1,4 +1,3 @@
-import json
 import math
 import random
 
@@ -10,8 +9,7 @@ from sentences import sentences
 
 from dapt import batches, evaluate
 from dapt.config import Evaluate
-from dapt.errors import UserError
-from dapt.files import write_lines
+from dapt.linear import use_onednn
 from dapt.records import text_id
 from dapt.tokenize import encode_tokens
 
@@ -22,7 +20,7 @@ def rows_of(texts: list[str]) -> list[dict]:
     return [{"id": text_id(text), "group": f"g:{number // 2}", "text": text} for number, text in enumerate(texts)]
 
 
-def plain_loop(folder, rows: list[dict], settings: Evaluate) -> dict[str, tuple[float, int, int]]:
+def plain_loop(folder, rows: list[dict], settings: Evaluate) -> dict[str, tuple[float, int, int, int]]:
     """transformers alone: each piece of each document by itself, unpadded, logits everywhere, the same masks."""
     from transformers import AutoModelForMaskedLM
 
@@ -34,7 +32,7 @@ def plain_loop(folder, rows: list[dict], settings: Evaluate) -> dict[str, tuple[
     for draw in range(settings.draws):
         shown, predicted = batches.fixed_masks(tokens, keys, settings.mask, special, settings.seed + draw)
         for number, row in enumerate(rows):
-            sums = found.setdefault(row["group"], [0.0, 0, 0])
+            sums = found.setdefault(row["group"], [0.0, 0, 0, 0])
             for start in range(tokens.offsets[number], tokens.offsets[number + 1], settings.window - 2):
                 stop = min(start + settings.window - 2, tokens.offsets[number + 1])
                 ids = torch.tensor([[special.cls, *shown[start:stop], special.sep]])
@@ -43,7 +41,8 @@ def plain_loop(folder, rows: list[dict], settings: Evaluate) -> dict[str, tuple[
                 truth = torch.tensor(tokens.ids[start:stop].astype(int)[predicted[start:stop]], dtype=torch.long)
                 sums[0] += F.cross_entropy(logits, truth, reduction="sum").item()
                 sums[1] += int((logits.argmax(-1) == truth).sum())
-                sums[2] += len(truth)
+                sums[2] += int((logits.topk(5).indices == truth[:, None]).sum())
+                sums[3] += len(truth)
     return {group: tuple(sums) for group, sums in found.items()}
 
 
@@ -55,11 +54,12 @@ def test_agrees_with_a_plain_transformers_loop(model_folder):
     groups = evaluate.by_group(masked_lm, tokens, rows, special, SETTINGS)
     reference = plain_loop(model_folder, rows, SETTINGS)
     assert list(groups) == list(reference)
-    for name, (loss, correct, masked) in reference.items():
+    for name, (loss, correct, top5, masked) in reference.items():
         assert groups[name].loss == pytest.approx(loss, abs=1e-4, rel=1e-5)
-        assert (groups[name].correct, groups[name].masked) == (correct, masked)
+        assert (groups[name].correct, groups[name].top5, groups[name].masked) == (correct, top5, masked)
     result = evaluate.figures(groups, SETTINGS.seed)
-    masked = sum(sums[2] for sums in reference.values())
+    _, correct, top5, masked = map(sum, zip(*reference.values()))
+    assert (result["accuracy"], result["accuracy_top5"]) == (round(correct / masked, 4), round(top5 / masked, 4))
     assert result["loss"] == pytest.approx(sum(sums[0] for sums in reference.values()) / masked, abs=1e-4)
     assert result["perplexity"] == pytest.approx(math.exp(result["loss"]), rel=1e-3)
     assert result["masked_tokens"] == masked
@@ -81,22 +81,28 @@ def test_order_and_company_of_documents_change_nothing(model_folder):
     assert losses(rows[:10]) == pytest.approx({name: whole[name] for name in losses(rows[:10])}, abs=1e-4)
 
 
-def test_any_model_on_any_text(model_folder, tmp_path, capsys):
-    write_lines(tmp_path / "text.jsonl", ({"text": text} for text in sentences(60)))
-    evaluate.run_file(model_folder, tmp_path / "text.jsonl", as_json=True)
-    result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"loss", "perplexity", "accuracy", "masked_tokens", "loss_ci95"}
-    assert result["masked_tokens"] > 100
+def test_several_draws_are_the_mean_of_each_by_masked_token(model_folder):
+    rows = rows_of(sentences(40))
+    masked_lm, tokenizer, special = evaluate.loaded(model_folder, SETTINGS)
+    tokens = encode_tokens(tokenizer, special, [row["text"] for row in rows])
+
+    def of(**settings):
+        return evaluate.figures(evaluate.by_group(masked_lm, tokens, rows, special, SETTINGS.model_copy(update=settings)), 1)
+
+    both, *each = of(draws=2), of(draws=1), of(draws=1, seed=SETTINGS.seed + 1)
+    assert each[0]["loss"] != each[1]["loss"]
+    masked = [one["masked_tokens"] for one in each]
+    assert both["masked_tokens"] == sum(masked)
+    for name in ("loss", "accuracy", "accuracy_top5"):
+        assert both[name] == pytest.approx(np.average([one[name] for one in each], weights=masked), abs=1e-4)
 
 
-def test_a_model_without_a_head_and_a_file_without_texts_are_refused(model_folder, tmp_path):
-    from transformers import AutoModel
-
-    AutoModel.from_pretrained(model_folder).save_pretrained(tmp_path / "headless")
-    (tmp_path / "headless" / "tokenizer.json").write_bytes((model_folder / "tokenizer.json").read_bytes())
-    write_lines(tmp_path / "text.jsonl", [{"text": "fever"}])
-    with pytest.raises(UserError, match="no masked-LM head"):
-        evaluate.run_file(tmp_path / "headless", tmp_path / "text.jsonl", True)
-    write_lines(tmp_path / "empty.jsonl", [{"body": "fever"}])
-    with pytest.raises(UserError, match="empty.jsonl"):
-        evaluate.run_file(model_folder, tmp_path / "empty.jsonl", True)
+def test_onednn_gives_what_torch_gives():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(48, 96), torch.nn.Linear(96, 8, bias=False))
+    states = torch.randn(3, 5, 48)
+    with torch.inference_mode():
+        plain = network(states)
+        use_onednn(network)
+        assert torch.allclose(network(states), plain, atol=1e-5)
+    assert not torch.backends.mkldnn.is_available() or all("forward" in vars(layer) for layer in network)

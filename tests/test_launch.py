@@ -1,15 +1,17 @@
 """The launcher's decisions, without a cluster: tests/slurm has the rest."""
 
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from repositories import ROOT
 
 from dapt import config
 from dapt.errors import UserError
-from dapt.launch import cluster, local, node, slurm
+from dapt.launch import cluster, jobs, local, node, slurm
 from dapt.launch.slurm import End, verdict
 
 SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
@@ -134,12 +136,44 @@ def test_nodes_meet_where_the_first_one_is(tmp_path):
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_the_scripts_are_clean_and_ask_for_the_cpus_that_the_threads_need(script):
     params = config.load(ROOT / "params.yaml")
-    cpus = int(re.search(r"--cpus-per-task=(\d+)", script.read_text())[1])
-    assert {profile.train.threads for profile in params.profiles.values()} == {cpus}
+    cpus = {int(number) for number in re.findall(r"--cpus-per-task=(\d+)", script.read_text())}
+    assert cpus == set() or cpus == {profile.train.threads for profile in params.profiles.values()}
     if not shutil.which("shellcheck"):
         pytest.skip("shellcheck is not installed")
-    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True)
+    done = subprocess.run(["shellcheck", "-x", str(script)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def again(folder: Path, restarts: int, command: str) -> tuple[int, str]:
+    """Exit status and log of a batch job's restart that runs a command; `scontrol` says what it is given."""
+    (folder / "scontrol").write_text('#!/bin/sh\necho "scontrol $*"\n')
+    (folder / "scontrol").chmod(0o755)
+    variables = os.environ | {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": str(restarts),
+                              "PATH": f"{folder}:{os.environ['PATH']}"}
+    with open(folder / "log", "a") as log:
+        done = subprocess.run(["bash", "-c", f'. "{ROOT}/slurm/again.sh"; again bash -c "$1"', "job", command],
+                              stdout=log, env=variables)
+    return done.returncode, (folder / "log").read_text()
+
+
+def test_a_batch_job_is_queued_again_until_restarts_in_a_row_save_nothing_new(tmp_path):
+    for restarts in (0, 1):
+        code, log = again(tmp_path, restarts, f"echo asked to leave at step 2{restarts}; exit 75")
+        assert code == 0 and log.endswith("slurm: ended with code 75\nscontrol requeue 7\n")
+    for restarts in (2, 3, 4, 5):
+        assert again(tmp_path, restarts, "echo resumed at step 21; exit 75")[0] == 0
+    code, log = again(tmp_path, 6, "echo resumed at step 21; exit 75")
+    assert code == 1 and "slurm: 6 restarts have saved 2 steps" in log and log.count("scontrol") == 6
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_batch_job_that_is_done_or_failed_is_not_queued_again(tmp_path, code):
+    assert again(tmp_path, 0, f"exit {code}") == (code, f"slurm: ended with code {code}\n")
+
+
+def test_a_batch_job_that_is_asked_before_its_command_listens_is_queued_again(tmp_path):
+    command = "kill -USR1 $PPID; trap '' USR1; sleep 0.1; trap 'exit 1' USR1; while :; do sleep 0.1; done"
+    assert again(tmp_path, 0, command) == (0, "slurm: ended with code 1\nscontrol requeue 7\n")
 
 
 def test_inside_of_a_job_it_asks_for_no_other(monkeypatch):
@@ -147,3 +181,47 @@ def test_inside_of_a_job_it_asks_for_no_other(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     with pytest.raises(UserError, match="inside of Slurm's job 7 already"):
         slurm.train("biomed", 1, SETTINGS)
+
+
+QUEUED = """launch: process 41
+Running stage 'train@biomed':
+> dapt train biomed
+srun: job 7 queued and waiting for resources
+slurm: log: logs/train-biomed-7.log
+slurm: job 7 queued at 11-24 10:00:00
+slurm: job 7 waits: no node has room for it; estimated start 2026-11-25T09:30:00
+"""
+TRAINING = QUEUED + """srun: job 7 has been allocated resources
+biomed: job 7 on n1
+biomed: 4,416,698 parameters, 2000 windows of 128 tokens, 300 steps of 32, fp16 on 1 × cuda
+biomed: step 0, loss on valid 8.2740
+biomed: step 120/300, 50,324 tokens/s, loss 5.667, 9 s left
+"""
+LEFT = TRAINING + "biomed: asked to leave at step 130 of 300; run again to go on from there\n"
+RESTARTED = LEFT + """slurm: restart 1, after job 7 (asked to leave), from step 130
+biomed: job 8 on n2
+resumed at step 130
+"""
+
+
+@pytest.mark.parametrize("said, running, state, found", [
+    ("launch: process 41\n", True, "starting", {}),
+    (QUEUED, True, "queued", {"job": "7", "queued": "11-24 10:00:00", "start": "2026-11-25T09:30:00",
+                              "why": "no node has room for it"}),
+    (TRAINING, True, "training", {"node": "n1", "step": "120", "steps": "300", "speed": "50,324", "loss": "5.667"}),
+    (TRAINING, False, "killed", {"step": "120"}),
+    (LEFT + "ERROR: failed to reproduce 'train@biomed'\nlaunch: ended with code 255\n", False, "left", {"step": "130"}),
+    (RESTARTED, True, "training", {"job": "8", "node": "n2", "step": "130", "restarts": "1"}),
+    (RESTARTED + "biomed: job 8 is done\nlaunch: ended with code 0\n", False, "done", {"job": "8"}),
+    ("Stage 'train@biomed' didn't change, skipping\nlaunch: ended with code 0\n", False, "trained before", {}),
+    (TRAINING + "dapt train: a reason\nERROR: failed\nlaunch: ended with code 255\n", False, "failed",
+     {"error": "dapt train: a reason"})])
+def test_the_state_of_a_job_is_read_from_its_log(said, running, state, found):
+    read = jobs.read(said, running)
+    assert read.state == state and found.items() <= read.found.items()
+    assert read.finished == (state in ("done", "trained before"))
+
+
+def test_of_a_failed_job_the_trainings_words_are_told_before_dvcs():
+    assert jobs.read("dapt train: one\nERROR: two\nlaunch: ended with code 1\n", False).why == "dapt train: one"
+    assert jobs.read("ERROR: two\nlaunch: ended with code 1\n", False).why == "two"

@@ -306,9 +306,8 @@ def fixed_masks(tokens: Tokens, keys: np.ndarray, rate: float, special: Special,
 
 def fixed_batches(tokens: Tokens, chosen: Windows, which: np.ndarray, shown: np.ndarray, predicted: np.ndarray,
                   special: Special, batch: int):
-    """The windows `which`, `batch` at a time, with the document of each prediction, int64 [rows, K] (-1 where
+    """The windows `which`, `batch` at a time, with the place of each prediction in the ids, int64 [rows, K] (-1 where
     IGNORED)."""
-    document_of = np.repeat(np.arange(len(tokens)), np.diff(tokens.offsets))
     for start in range(0, len(which), batch):
         rows = which[start:start + batch]
         ids, segments, positions, source = fill(chosen, rows, shown, special)
@@ -316,9 +315,9 @@ def fixed_batches(tokens: Tokens, chosen: Windows, which: np.ndarray, shown: np.
         most = max(1, int(asked.sum(1).max()))
         picks = np.argsort(~asked, axis=1, kind="stable")[:, :most]
         used = np.take_along_axis(asked, picks, axis=1)
-        places = np.where(used, np.take_along_axis(source, picks, axis=1), 0)
+        places = np.where(used, np.take_along_axis(source, picks, axis=1), -1)
         labels = np.where(used, np.asarray(tokens.ids)[places].astype(np.int64), IGNORED)
-        yield Batch(ids, segments, positions, picks, labels), np.where(used, document_of[places], -1)
+        yield Batch(ids, segments, positions, picks, labels), places
 
 
 def valid_batches(tokens: Tokens, chosen: Windows, special: Special, batch: int, most: int, rate: float) -> list[Batch]:

@@ -32,6 +32,7 @@ STAGES = {  # name → what it is given, what it does
 BENCHES = {  # name → turns of each way, what it times
     "clean": (3, "seconds to clean the stand-in of all corpora, ours and the usual way with datasets"),
     "train": (1, "tokens a second of a training step, ours and transformers' Trainer's"),
+    "nodes": (3, "seconds of a training step on one node or several, and what that says of GPUs"),
 }
 
 LAUNCH = {  # option → what it does instead of starting and following the jobs
@@ -62,10 +63,17 @@ def parser() -> argparse.ArgumentParser:
     sub["finetune"].add_argument("model")
     sub["finetune"].set_defaults(run=run_finetune)
     sub["evaluate"].set_defaults(run=run_evaluate)
-    evaluate = sub["evaluate"].add_argument_group("any model and text")
-    evaluate.add_argument("--model", type=Path)
+    evaluate = sub["evaluate"].add_argument_group("any models on any text")
+    evaluate.add_argument("--model", type=Path, nargs="+", help="of several, differences to the first are given")
     evaluate.add_argument("--text", type=Path, help="JSON lines with a field text")
-    evaluate.add_argument("--json", action="store_true")
+    evaluate.add_argument("--most", type=int, metavar="N", help="the first N texts only")
+    way = evaluate.add_mutually_exclusive_group()
+    way.add_argument("--words", dest="way", action="store_const", const="words", default="tokens",
+                     help="the loss a word, for models of different tokenizers")
+    way.add_argument("--pseudo", dest="way", action="store_const", const="pseudo",
+                     help="pseudo-perplexity, one token masked at a time: one to two forward passes a token, some ten times "
+                          "the usual cost")
+    evaluate.add_argument("--json", action="store_true", help="one JSON object a model and line")
     audit = commands.add_parser("audit", help="what a checkpoint is as a masked language model, and if its head is trained")
     audit.set_defaults(run=run_audit)
     audit.add_argument("--model", type=Path, required=True)
@@ -73,6 +81,11 @@ def parser() -> argparse.ArgumentParser:
     sub["compare"].set_defaults(run=run_compare)
     sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
     sub["compare"].add_argument("--latex", action="store_true", help="print them for a paper")
+    spread = commands.add_parser("spread", help="train and judge a domain under several seeds: how far its losses scatter")
+    spread.set_defaults(run=run_spread)
+    spread.add_argument("name", metavar="domain")
+    spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
+    spread.add_argument("--json", action="store_true")
     plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
     plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
@@ -84,13 +97,16 @@ def parser() -> argparse.ArgumentParser:
     instead = launch.add_mutually_exclusive_group()
     for option, text in LAUNCH.items():
         instead.add_argument(f"--{option}", dest="what", action="store_const", const=option, help=text)
+    doctor = commands.add_parser("doctor", help="what a training finds on this machine, and how to mend what is wrong")
+    doctor.set_defaults(run=run_doctor)
+    doctor.add_argument("--json", action="store_true")
     bench = commands.add_parser("bench", help="time our way and the usual way in turns")
     bench.set_defaults(run=run_bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
     benches = {name: names.add_parser(name, help=text, description=text) for name, (_, text) in BENCHES.items()}
     for name, (rounds, _) in BENCHES.items():
         benches[name].add_argument("--rounds", type=int, default=rounds,
-                                   help="turns of each way, default %(default)s; the median counts")
+                                   help="turns of each, default %(default)s; the median counts")
         benches[name].add_argument("--json", action="store_true", dest="as_json", help="one JSON object a line")
     benches["clean"].add_argument("--scale", type=float, default=1.0, help="share of the real rows, default 1")
     benches["train"].add_argument("--only", metavar="MODEL", help="tiny, minilm or base; else all three")
@@ -107,14 +123,15 @@ def to_repository() -> None:
 
 
 def run_stage(args: argparse.Namespace) -> None:
-    """dapt.COMMAND.run, with the name that it is given."""
+    """dapt.COMMAND.run, with the name that it is given, here or on another node."""
     to_repository()
-    run, what = import_module(f"dapt.{args.command}").run, STAGES[args.command][0]
-    if what is None:
-        return run()
-    if args.name is None:
-        raise UserError(f"needs the name of a {what}")
-    run(known(args.command, args.name))
+    given = []
+    if what := STAGES[args.command][0]:
+        if args.name is None:
+            raise UserError(f"needs the name of a {what}")
+        given = [known(args.command, args.name)]
+    if not import_module("dapt.launch").through_slurm(args.command, *given):
+        import_module(f"dapt.{args.command}").run(*given)
 
 
 def run_fetch(args: argparse.Namespace) -> None:
@@ -144,7 +161,15 @@ def run_finetune(args: argparse.Namespace) -> None:
 
 def run_launch(args: argparse.Namespace) -> None:
     to_repository()
-    import_module(f"dapt.launch.{args.what or 'jobs'}").run([known("train", name) for name in args.domains], args.partition)
+    domains = [known("train", name) for name in args.domains]
+    if args.what == "stop":
+        return import_module("dapt.launch.jobs").stop(domains)
+    import_module(f"dapt.launch.{args.what or 'jobs'}").run(domains, args.partition)
+
+
+def run_doctor(args: argparse.Namespace) -> None:
+    to_repository()
+    import_module("dapt.doctor").run(args.json)
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
@@ -152,7 +177,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
         return run_stage(args)
     if args.name or not args.text:
         raise UserError("--model goes with --text, and without a model's name")
-    import_module("dapt.evaluate").run_file(args.model, args.text, args.json)
+    import_module(f"dapt.judge.{args.way}").run(args.model, args.text, args.most, args.json)
 
 
 def run_compare(args: argparse.Namespace) -> None:
@@ -160,6 +185,11 @@ def run_compare(args: argparse.Namespace) -> None:
         return run_stage(args)
     to_repository()
     import_module("dapt.compare").print_table(args.latex)
+
+
+def run_spread(args: argparse.Namespace) -> None:
+    to_repository()
+    import_module("dapt.spread").run(known("train", args.name), args.seeds, args.json)
 
 
 def run_audit(args: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from dapt.paths import CURVES, LOSSES, METRICS
 from dapt.stats import interval, ratio, resampled
 
 COMPARISON = METRICS / "comparison.json"
+CELL = ("loss", "loss_ci95", "perplexity", "accuracy", "accuracy_top5")  # what the matrix takes over from metrics/eval
 
 
 def losses_by_group(models: list[str], folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -38,6 +39,16 @@ def losses_by_group(models: list[str], folder: Path) -> dict[str, tuple[np.ndarr
     return found
 
 
+def check_tokenizers(evaluated: dict[str, dict]) -> None:
+    """A loss a token says nothing about a model that cuts text into other tokens; made_from names each tokenizer's hash."""
+    of = {name: next((line.split()[0] for line in found["made_from"] if line.endswith("/tokenizer.json")), None)
+          for name, found in evaluated.items()}
+    first, *others = of
+    if other := next((name for name in others if of[name] != of[first]), None):
+        raise UserError(f"{first} and {other} have different tokenizers (made_from in metrics/eval), so their losses a token "
+                        "cannot be compared; compare their words: dapt evaluate --words --model … … --text FILE")
+
+
 def difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) -> dict:
     """Of two losses and their paired resamples."""
     return {"diff": round(values[0] - values[1], 4), "ci95": interval(one - other)}
@@ -55,7 +66,7 @@ def compare(params: Params, losses: dict[str, tuple[np.ndarray, np.ndarray]], ev
         mean = [ratio(row, masked) for row in sums]
         samples[held_out], means[held_out] = drawn, mean
         for place, name in enumerate(models):
-            cell = {key: evaluated[name][held_out][key] for key in ("loss", "loss_ci95", "perplexity", "accuracy")}
+            cell = {key: evaluated[name][held_out][key] for key in CELL}
             for other, label in (("base", "vs_base"), (params.control, "vs_control")):
                 if name != other:
                     at = models.index(other)
@@ -138,11 +149,12 @@ def tex(markdown: str) -> str:
 def write_tables(params: Params, comparison: dict) -> None:
     """What pictures and spreadsheets are made from."""
     with whole_file(METRICS / "crossdomain.csv") as file:
-        file.write("model,set,loss,low,high,perplexity,accuracy\n")
+        file.write("model,set,loss,low,high,perplexity,accuracy,accuracy_top5\n")
         for name, cells in comparison["matrix"].items():
             for held_out, cell in cells.items():
                 low, high = cell["loss_ci95"]
-                file.write(f"{name},{held_out},{cell['loss']},{low},{high},{cell['perplexity']},{cell['accuracy']}\n")
+                file.write(f"{name},{held_out},{cell['loss']},{low},{high},{cell['perplexity']},"
+                           f"{cell['accuracy']},{cell['accuracy_top5']}\n")
     with whole_file(METRICS / "tasks.csv") as file:
         file.write("task,model,metric,mean,sd,low,high\n")
         for task, models in comparison["tasks"].items():
@@ -158,6 +170,7 @@ def write_tables(params: Params, comparison: dict) -> None:
 def run() -> None:
     params = config.load()
     evaluated = {name: read_json(METRICS / "eval" / f"{name}.json") for name in params.models}
+    check_tokenizers(evaluated)
     scores = {task: {name: read_json(METRICS / "tasks" / task / f"{name}.json")
                      for name in (*params.finetuned, "majority", words)} for task, words in params.tasks.items()}
     lines = {task: downstream.predictions(LOSSES / "tasks" / task, list(of)) for task, of in scores.items()}

@@ -170,12 +170,16 @@ class MaskedLM(nn.Module):
         """int64 tensors as in Batch → the loss of each pick, fp32 [rows * K], 0 where IGNORED, and its logits."""
         rows, size = ids.shape
         flat = (picks + torch.arange(rows, device=ids.device)[:, None] * size).flatten()
-        if self.head:
-            logits = self.logits(self.encode(ids, segments, positions).flatten(0, 1).index_select(0, flat)).float()
-        else:
-            logits = self.dense(ids, segments, positions, flat).float()
+        logits = self.logits(self.states(ids, segments, positions, flat)).float()
         losses = F.cross_entropy(logits, labels.flatten(), reduction="none", ignore_index=IGNORED)
         return losses, logits
+
+    def states(self, ids, segments, positions, flat):
+        """What `logits` takes, at the slots `flat` of the windows: hidden states [picks, width], or, of a model that is not
+        in HEADS, its logits."""
+        if not self.head:
+            return self.dense(ids, segments, positions, flat)
+        return self.encode(ids, segments, positions).flatten(0, 1).index_select(0, flat)
 
     def encode(self, ids, segments, positions):
         """Hidden states [rows, size, width] of windows whose texts do not see each other."""
@@ -190,7 +194,7 @@ class MaskedLM(nn.Module):
         return encoder(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
 
     def logits(self, hidden):
-        """[picks, width] → [picks, vocabulary]."""
+        """What `states` gives → [picks, vocabulary]."""
         for name in self.head:
             module = getattr(self.model, name)
             tied = (self.model.get_input_embeddings(),) if name == "lm_predictions" else ()  # it has no decoder itself

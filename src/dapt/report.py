@@ -193,7 +193,8 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     tasks = [[task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
              for task, models in comparison["tasks"].items() if name in models]
     fine_tuned = f"\n## Fine-tuned\n\n{rows(tasks, ['task', 'figure', 'mean ± sd over seeds'])}\n" if tasks else ""
-    lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], signed(cell.get("vs_base")),
+    lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"],
+              f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}", signed(cell.get("vs_base")),
               signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
     return f"""---
 library_name: transformers
@@ -208,7 +209,7 @@ tags: [domain-adaptive-pretraining, masked-lm, {name}]
 
 ## Held-out loss
 
-{rows(lines, ['held-out text', 'loss', 'perplexity', 'against the base', 'against the control'])}
+{rows(lines, ['held-out text', 'loss', 'perplexity', 'accuracy, top 1 / top 5', 'against the base', 'against the control'])}
 {fine_tuned}
 ## Use and limits
 

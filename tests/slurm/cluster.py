@@ -148,6 +148,7 @@ NodeName=DEFAULT CPUs=32 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=256000 Fe
 {ports}
 PartitionName=gpu Nodes={names} PriorityTier=10 PreemptMode=OFF DefaultTime=60 MaxTime=7-0 State=UP Default=YES
 PartitionName=gpu-preempt Nodes={names} PriorityTier=1 PreemptMode=REQUEUE GraceTime=10 DefaultTime=60 MaxTime=7-0
+PartitionName=cpu Nodes={names} PriorityTier=1 PreemptMode=REQUEUE DefaultTime=60 MaxTime=7-0
 """}
 
     def spawn(self, name: str, *command: str) -> None:

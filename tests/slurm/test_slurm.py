@@ -1,100 +1,14 @@
 """`dapt train` through a real Slurm: output, hashes, several nodes, everything that ends a job early, refusals."""
 
-import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from cluster import wait_until
-from repositories import ROOT, change, copy_of_tree, environment, ground_in
-from ruamel.yaml import YAML
-
-from dapt.files import sha256
-
-WEIGHTS = "models/biomed/model.safetensors"
-DAPT = str(Path(sys.executable).parent / "dapt")
-
-
-@pytest.fixture(scope="session")
-def ground(cluster, tmp_path_factory, model_folder, tokens, special) -> Path:
-    """Ready to train, long enough to be interrupted."""
-    folder = ground_in(tmp_path_factory.mktemp("slurm"), model_folder, tokens, special,
-                       {"train.steps": 1500, "train.valid_every": 500, "train.save_every": 20, "train.keep": []})
-    settings = folder / "slurm/cluster.yaml"
-    settings.parent.mkdir()
-    settings.write_text((ROOT / "slurm/cluster.yaml").read_text())
-    return folder
-
-
-@pytest.fixture(scope="session")
-def alone(ground, tmp_path_factory) -> Path:
-    """Trained on this machine, without Slurm and uninterrupted."""
-    folder = tmp_path_factory.mktemp("alone") / "run"
-    subprocess.run(["cp", "-r", ground, folder], check=True)
-    subprocess.run([DAPT, "train", "biomed"], cwd=folder, check=True,
-                   env=os.environ | {"DAPT_STATE": str(folder / "state"), "DAPT_LAUNCHER": "local"})
-    return folder
-
-
-class Run:
-    """`dapt train biomed` under Slurm in a copy of the ground, with some settings of slurm/cluster.yaml changed."""
-
-    def __init__(self, ground: Path, folder: Path, **settings):
-        subprocess.run(["cp", "-r", ground, folder], check=True)
-        self.folder, yaml = folder, YAML()
-        path = folder / "slurm/cluster.yaml"
-        values = yaml.load(path.read_text()) | settings
-        with open(path, "w") as file:
-            yaml.dump(values, file)
-        self.start()
-
-    def start(self) -> None:
-        self.output = self.folder / "output"
-        variables = os.environ | {"DAPT_STATE": str(self.folder / "state"), "DAPT_LAUNCHER": "slurm"}
-        with open(self.output, "w") as file:
-            self.process = subprocess.Popen([DAPT, "train", "biomed"], cwd=self.folder, stdout=file, stderr=file,
-                                            env=variables)
-
-    def said(self) -> str:
-        return self.output.read_text()
-
-    def wait_for(self, pattern: str, seconds: float = 60) -> re.Match:
-        wait_until(lambda: re.search(pattern, self.said()) or self.process.poll() is not None, seconds, pattern)
-        found = re.search(pattern, self.said())
-        assert found, self.said()
-        return found
-
-    def wait_for_checkpoint(self) -> str:
-        """The number of the job that wrote it."""
-        wait_until(lambda: any(self.folder.glob("state/*/step-*")), 60, "a checkpoint")
-        return re.findall(r": job (\d+) on ", self.said())[-1]
-
-    def end(self, code: int = 0) -> str:
-        assert self.process.wait(120) == code, self.said()
-        return self.said()
-
-
-@pytest.fixture()
-def train(ground, tmp_path):
-    runs = []
-
-    def start(**settings) -> Run:
-        runs.append(Run(ground, tmp_path / "run", **settings))
-        return runs[-1]
-
-    yield start
-    for run in runs:
-        if run.process.poll() is None:
-            run.process.terminate()
-            run.process.wait()
-
-
-def same(one: Path, other: Path) -> bool:
-    return sha256(one / WEIGHTS) == sha256(other / WEIGHTS)
+from repositories import change, copy_of_tree, environment
+from runs import DAPT, by_hand, same
 
 
 def test_a_job_streams_to_the_screen_and_to_its_log_and_ends_in_the_same_bits(train, alone):
@@ -153,16 +67,6 @@ def test_cut_off_by_its_time_limit_it_is_started_again(train, cluster, alone):
     cluster.ask("scontrol", "update", f"jobid={first}", "EndTime=now+1")
     run.end()
     assert f"slurm: restart 1, after job {first} (TIMEOUT)" in run.said() and same(run.folder, alone)
-
-
-def test_preempted_it_is_started_again(train, cluster, alone):
-    run = train(partitions=["gpu-preempt"])
-    first = run.wait_for_checkpoint()
-    blocker = subprocess.Popen(["srun", "--partition=gpu", "--nodes=3", "--exclusive", "sleep", "2"],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    run.end()
-    assert blocker.wait() == 0
-    assert f"slurm: restart 1, after job {first}" in run.said() and same(run.folder, alone)
 
 
 def test_when_its_node_goes_down_it_is_started_again(train, cluster, alone):
@@ -283,33 +187,9 @@ def test_through_dvc_the_lock_is_that_of_this_machine(ground, cluster, tmp_path)
     assert "logs" not in status
 
 
-def by_hand(ground: Path, folder: Path) -> dict[str, str]:
-    """A copy of the ground with the scripts, and the environment in which `python` is this one."""
-    subprocess.run(["cp", "-r", ground, folder], check=True)
-    for path in (ROOT / "slurm").glob("*.sh"):
-        shutil.copy(path, folder / "slurm")
-    return os.environ | {"DAPT_STATE": str(folder / "state"), "PATH": f"{Path(DAPT).parent}:{os.environ['PATH']}",
-                         "PYTHONPATH": str(ROOT / "src")}
-
-
 def test_the_srun_script_trains(ground, alone, tmp_path):
     variables = by_hand(ground, tmp_path / "run")
     done = subprocess.run(["slurm/train.srun.sh", "biomed"], cwd=tmp_path / "run", env=variables, text=True,
                           stdout=subprocess.PIPE)
     assert done.returncode == 0 and (tmp_path / "run/logs/train-biomed-by-hand.log").read_text() == done.stdout
     assert same(tmp_path / "run", alone)
-
-
-def test_the_sbatch_script_is_queued_again_until_it_is_done(cluster, ground, alone, tmp_path):
-    folder = tmp_path / "run"
-    variables = by_hand(ground, folder)
-    (folder / "logs").mkdir()
-    number = subprocess.run(["sbatch", "--parsable", "slurm/train.sbatch.sh", "biomed"], cwd=folder, env=variables,
-                            text=True, stdout=subprocess.PIPE, check=True).stdout.strip()
-    wait_until(lambda: any(folder.glob("state/*/step-*")), 60, "a checkpoint")
-    cluster.ask("scancel", "--batch", "--signal=USR1", number)
-    log = folder / f"logs/train-{number}.log"
-    wait_until(lambda: "ended with code 0" in log.read_text(), 90, "the end")
-    said = log.read_text()
-    assert f"train-biomed: job {number} on" in said and "restart 1" in said and "ended with code 75" in said
-    assert same(folder, alone)

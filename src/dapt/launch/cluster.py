@@ -13,19 +13,37 @@ from dapt.paths import CLUSTER
 Number = Annotated[int, Field(ge=0)]
 
 
+Memory = Annotated[str, Field(pattern=r"^\d+[KMGT]?$")]
+Time = Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$")]
+
+
+class Stages(Settings):
+    stages: list[Literal["fetch", "clean", "validate", "split", "tokenize"]]
+    partition: Name
+    cpus: Count
+    memory: Memory
+    time: Time
+
+
 class Cluster(Settings):
     launcher: Literal["local", "slurm"]
     partitions: Annotated[list[Name], Field(min_length=1)]
     nodes: Count
     gpus: Number  # a node
     constraint: str | None
-    memory: Annotated[str, Field(pattern=r"^\d+[KMGT]?$")]  # a node
-    time: Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$")]
+    memory: Memory  # a node
+    time: Time
     leave_before: Count  # seconds
     restarts_without_progress: Number
     setup: list[str]
     environment: dict[str, str]
     options: list[str]
+    cpu: Stages
+
+    def for_stages(self) -> "Cluster":
+        """The same cluster for stages that need no GPU."""
+        return self.model_copy(update={"partitions": [self.cpu.partition], "nodes": 1, "gpus": 0, "constraint": None,
+                                       "memory": self.cpu.memory, "time": self.cpu.time})
 
 
 def load(path: Path = CLUSTER) -> Cluster | None:

@@ -1,8 +1,8 @@
-"""`dapt train X` through srun: queued, watched, and started again until it is done.
+"""`dapt train X`, or another stage, through srun: queued, watched, and started again until it is done.
 
 What is asked for (`command`), what Slurm's refusals mean (`refusal`, `waiting`) and what follows from the end of a job
-(`verdict`) are pure functions; `train` and `Job` act on them. Each srun is a job of its own, with its own log
-logs/train-DOMAIN-JOB.log; checkpoints carry a run from one to the next.
+(`verdict`) are pure functions; `until_done` and `Job` act on them. Each srun is a job of its own, with its own log
+logs/STAGE-NAME-JOB.log; checkpoints carry a training from one to the next.
 """
 
 import os
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from dapt import leave
 from dapt.errors import UserError
+from dapt.launch import ahead
 from dapt.launch.cluster import Cluster
 from dapt.paths import CLUSTER, LOGS
 
@@ -34,21 +35,45 @@ ENDED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED"
          "DEADLINE", "REVOKED")
 
 
+@dataclass(frozen=True)
+class Work:
+    """What jobs are for: a stage, the name that it is given, the program that each node runs, and whether a job goes on
+    from where the one before it ended."""
+
+    stage: str
+    name: str
+    program: list[str]
+    resumes: bool
+
+    @property
+    def title(self) -> str:
+        return f"{self.stage}-{self.name}" if self.name else self.stage
+
+
+def training(domain: str) -> Work:
+    return Work("train", domain, [sys.executable, "-m", "dapt.launch.node", domain], True)
+
+
 def command(cluster: Cluster, threads: int, domain: str) -> list[str]:
-    """srun for one training: one task a node, with as many CPUs as its processes have threads."""
+    """srun for one training."""
+    return srun(cluster, threads, training(domain))
+
+
+def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
+    """srun for one job: one task a node, with as many CPUs as its processes have threads."""
     constraint = [f"--constraint={cluster.constraint}"] if cluster.constraint else []
     gpus = [f"--gpus-per-node={cluster.gpus}"] if cluster.gpus else []
+    notice = [f"--signal=USR1@{cluster.leave_before}"] if work.resumes else []
     shell = "\n".join([FIRST, "shift", *cluster.setup, 'exec "$@"'])
-    return ["srun", f"--job-name=train-{domain}", f"--partition={','.join(cluster.partitions)}",
+    return ["srun", f"--job-name={work.title}", f"--partition={','.join(cluster.partitions)}",
             f"--nodes={cluster.nodes}", f"--ntasks={cluster.nodes}", "--ntasks-per-node=1",
             f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus, *constraint,
-            f"--mem={cluster.memory}", f"--time={cluster.time}", f"--signal=USR1@{cluster.leave_before}",
-            "--kill-on-bad-exit=1", "--mpi=none", *cluster.options,
-            "bash", "-c", shell, "bash", domain, sys.executable, "-m", "dapt.launch.node", domain]
+            f"--mem={cluster.memory}", f"--time={cluster.time}", *notice, "--kill-on-bad-exit=1",
+            "--mpi=none", *cluster.options, "bash", "-c", shell, "bash", work.name or work.stage, *work.program]
 
 
-def refusal(said: str, cluster: Cluster) -> str | None:
-    """What a message of srun means and how to mend it; None where it refuses nothing that is known here."""
+def meaning(said: str, cluster: Cluster) -> str | None:
+    """What a refusal of srun means; None where it refuses nothing that is known here."""
     partitions = ", ".join(cluster.partitions)
     meanings = {
         "Invalid feature specification": f"no node has the constraint {cluster.constraint!r}",
@@ -66,10 +91,13 @@ def refusal(said: str, cluster: Cluster) -> str | None:
         "group not permitted to use this partition": f"your group may not use {partitions}",
         "unavailable, drained": f"{partitions} are closed at the moment",
     }
-    for words, meaning in meanings.items():
-        if words in said:
-            return f"Slurm refuses the job: {meaning}; mend it in {CLUSTER} ({SHARE} shows what there is)"
-    return None
+    return next((text for words, text in meanings.items() if words in said), None)
+
+
+def refusal(said: str, cluster: Cluster) -> str | None:
+    """The same with how to mend it."""
+    text = meaning(said, cluster)
+    return text and f"Slurm refuses the job: {text}; mend it in {CLUSTER} ({SHARE} shows what there is)"
 
 
 def waiting(reason: str) -> str:
@@ -157,8 +185,8 @@ def wait_for_controller(asked: list[int]) -> bool:
 class Job:
     """One srun: its lines go to the screen and, behind `heading`, to its log."""
 
-    def __init__(self, words: list[str], domain: str, environment: dict[str, str], heading: str):
-        self.domain, self.number, self.said, self.heading = domain, None, [], heading
+    def __init__(self, words: list[str], title: str, environment: dict[str, str], heading: str):
+        self.title, self.number, self.said, self.heading = title, None, [], heading
         self.log = self.note = None
         self.queued = self.leaving = False
         self.process = subprocess.Popen(words, env=environment, text=True, errors="replace", stdin=subprocess.DEVNULL,
@@ -203,8 +231,10 @@ class Job:
         elif found := STARTED.match(line):
             self.number = found[found.lastindex]
             LOGS.mkdir(exist_ok=True)
-            path = LOGS / f"train-{self.domain}-{self.number}.log"
+            path = LOGS / f"{self.title}-{self.number}.log"
             say(f"log: {path}")
+            if self.queued:
+                say(f"job {self.number} queued at {time.strftime('%m-%d %H:%M:%S')}")
             self.log = open(path, "w", buffering=1)
             self.log.writelines([self.heading, *self.said])
 
@@ -240,16 +270,36 @@ class Job:
         return None
 
 
-def train(domain: str, threads: int, cluster: Cluster) -> None:
-    """Train on the cluster until it is done; else SystemExit with the training's code, 75 where this process is asked
-    to leave, or a UserError for what Slurm refuses or has ended for good.
-    """
+def can_ask() -> None:
+    """Refuse where no job can be asked for."""
     if not shutil.which("srun"):
         raise UserError("there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local")
     if job := os.environ.get("SLURM_JOB_ID"):
         raise UserError(f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to "
-                        "train right here")
-    words = command(cluster, threads, domain)
+                        "run right here")
+
+
+def train(domain: str, threads: int, cluster: Cluster) -> None:
+    """Train on the cluster (`until_done`)."""
+    can_ask()
+    for line in ahead.look(domain, cluster):
+        say(line)
+    until_done(training(domain), threads, cluster)
+
+
+def stage(command: str, name: str | None, cluster: Cluster) -> None:
+    """Another stage, as this machine would run it, on the nodes that slurm/cluster.yaml has for it (`until_done`)."""
+    can_ask()
+    done = ["bash", "-c", f'"$@" && echo "$0 {DONE.strip()}"', name or command]
+    program = ["env", "DAPT_LAUNCHER=local", *done, sys.executable, "-m", "dapt", command, *filter(None, [name])]
+    until_done(Work(command, name or "", program, False), cluster.cpu.cpus, cluster.for_stages())
+
+
+def until_done(work: Work, threads: int, cluster: Cluster) -> None:
+    """Jobs for some work until it is done; else SystemExit with the program's code, 75 where this process is asked to
+    leave, or a UserError for what Slurm refuses or has ended for good.
+    """
+    words = srun(cluster, threads, work)
     environment = os.environ | cluster.environment | {"OMP_NUM_THREADS": str(threads)}
     asked: list[int] = []
     running: list[Job] = []
@@ -262,7 +312,7 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
     heading, step, idle, restarts = "", -1, 0, 0
     with leave.on_signal(pass_on, (*leave.SIGNALS, signal.SIGINT)):
         while wait_for_controller(asked):
-            job = Job(words, domain, environment, heading)
+            job = Job(words, work.title, environment, heading)
             running[:] = [job]
             if asked:
                 job.leave()
@@ -274,6 +324,8 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
                 return
             if asked:
                 break
+            if end.state == "TIMEOUT" and not work.resumes:
+                raise UserError(f"job {job.number} was not done after {cluster.time}; raise time in {CLUSTER}")
             if what == "again":
                 idle = 0 if step > before else idle + 1
                 ended = manner(end)

@@ -1,0 +1,100 @@
+"""`dapt bench nodes`: what several nodes bring to a training of BERT-base's shape; run it by srun to measure them.
+
+    dapt bench nodes
+    srun --nodes=2 --ntasks-per-node=1 --mem=8G dapt bench nodes
+
+It times steps of 8 windows on the processor, one thread a process, each process with its share of them, and the sum of
+all gradients over the processes by itself (gloo). Then it says what the same means on GPUs, by these formulas:
+
+- a step of B windows on one GPU takes its floating-point operations (`step_flops` of the bench `train`) divided by
+  SHARE of PEAK; on N GPUs an N-th of that, a third of it forwards, two thirds backwards;
+- a ring all-reduce of S bytes takes 2 (N - 1) / N · S / bandwidth (Patarasu and Yuan, 2009), and S is 4 bytes for each
+  parameter; in the best case it hides behind the backward pass, so a step takes forwards + max(backwards, all-reduce).
+"""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from transformers import BertConfig, BertForMaskedLM
+
+from dapt.bench.train import WINDOW, step_flops
+from dapt.fit import optimizer
+from dapt.model import MaskedLM
+from dapt.paths import LOGS
+
+WINDOWS, PICKS = 8, 19  # a step's windows, of all processes together; predicted tokens of each
+PEAK, SHARE = 53.8e12, 0.4  # FLOP/s of an RTX 2080 Ti in fp16, summed in fp32 (NVIDIA's white paper on Turing)
+NETWORKS = {"1 Gbit/s": 1e9, "10 Gbit/s": 10e9, "25 Gbit/s": 25e9, "InfiniBand, 100 Gbit/s": 100e9}
+
+
+def all_reduce_seconds(nodes: int, size: float, bits: float) -> float:
+    """Of `size` bytes round a ring of nodes, each of which sends `bits` a second."""
+    return 2 * (nodes - 1) / nodes * size * 8 / bits
+
+
+def speed_up(nodes: int, alone: float, all_reduce: float) -> float:
+    """How many times as many tokens a second as on one node, whose step takes `alone` seconds."""
+    share = alone / nodes
+    return alone / (share / 3 + max(2 / 3 * share, all_reduce))
+
+
+def median_seconds(rounds: int, act: Callable[[], object]) -> float:
+    """Of an act that all processes begin together, the first of them untimed."""
+    seconds = []
+    for _ in range(1 + rounds):
+        if dist.is_initialized():
+            dist.barrier()
+        start = time.perf_counter()
+        act()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
+
+
+def measure(rounds: int, nodes: int) -> dict:
+    """Seconds of a step, and of the gradients' all-reduce, in one of `nodes` processes."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = MaskedLM(BertForMaskedLM(BertConfig()))
+    optim, rows = optimizer(model.named_parameters(), 0.01), WINDOWS // nodes
+    forward = DistributedDataParallel(model) if nodes > 1 else model
+    ids = torch.randint(1000, 30000, (rows, WINDOW))
+    places = torch.arange(WINDOW).expand(rows, -1)
+    picks = torch.arange(PICKS).expand(rows, -1)
+
+    def step() -> None:
+        losses, _ = forward(ids, torch.ones_like(ids), places, picks, ids[:, :PICKS])
+        losses.mean().backward()
+        optim.step()
+        optim.zero_grad()
+
+    gradients = torch.zeros(sum(value.numel() for value in model.parameters()))
+    return {"nodes": nodes, "windows": WINDOWS, "step_s": round(median_seconds(rounds, step), 2),
+            "all_reduce_s": round(median_seconds(rounds, lambda: dist.all_reduce(gradients)), 2) if nodes > 1 else 0.0,
+            "gradient_mb": round(4 * gradients.numel() / 1e6)}
+
+
+def predicted(size: float, windows: int, nodes: int = 2) -> dict:
+    """The same on GPUs, one a node."""
+    alone = step_flops(BertConfig(), windows, WINDOW, windows * PICKS) / (PEAK * SHARE)
+    return {"windows": windows, "gpu_step_ms": round(1000 * alone)} | {
+        name: round(speed_up(nodes, alone, all_reduce_seconds(nodes, size, bits)), 2) for name, bits in NETWORKS.items()}
+
+
+def run(rounds: int, as_json: bool) -> None:
+    nodes, rank = int(os.environ.get("SLURM_NTASKS", 1)), int(os.environ.get("SLURM_PROCID", 0))
+    if nodes > 1:
+        LOGS.mkdir(exist_ok=True)
+        meeting = LOGS.resolve() / f".bench-nodes-{os.environ['SLURM_JOB_ID']}-{os.environ['SLURM_STEP_ID']}"
+        dist.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=nodes)
+    measured = measure(rounds, nodes)
+    if rank == 0:
+        for line in (measured, *(predicted(measured["gradient_mb"] * 1e6, windows) for windows in (8, 32, 128, 512))):
+            print(json.dumps(line) if as_json else "  ".join(f"{name}: {value}" for name, value in line.items()))
+    if nodes > 1:
+        dist.destroy_process_group()

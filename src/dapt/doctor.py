@@ -1,0 +1,135 @@
+"""`dapt doctor`: what a training finds on this machine, a line a fact, and how to mend what is wrong with it."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from dapt import config, remote, resume
+from dapt.config import Train
+from dapt.errors import UserError
+from dapt.launch import ahead, cluster, needs
+from dapt.launch.slurm import ask
+from dapt.paths import CLUSTER, MODELS, TOKENS
+from dapt.precision import Device, check_built_for, decide, this_device
+
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Fact:
+    name: str
+    text: str
+    problem: str | None = None  # and how to mend it
+
+
+def build(version: str, cuda: str | None, built_for: tuple[str, ...], gpu: bool, driver: bool) -> Fact:
+    """Of torch, where it sees a GPU or not, on a machine with or without NVIDIA's driver."""
+    if not cuda:
+        problem = "NVIDIA's driver is here, but this torch is a CPU build; docs/install.md has the others"
+        return Fact("torch", f"{version}, a CPU build", problem if driver else None)
+    problem = f"NVIDIA's driver is here, but torch sees no GPU: is the driver older than CUDA {cuda}? nvidia-smi " \
+              "says; docs/install.md has older builds"
+    return Fact("torch", f"{version}, CUDA {cuda}, code for {', '.join(built_for)}",
+                problem if driver and not gpu else None)
+
+
+def device(found: Device, asked: str) -> tuple[Fact, Fact]:
+    """And the precision that a training would have there."""
+    capability = f", compute capability {'.'.join(map(str, found.capability))}" if found.kind == "cuda" else ""
+    name = found.name + capability
+    try:
+        check_built_for(found)
+        return Fact("device", name), Fact("precision", f"{decide(asked, found)} (train.precision: {asked})")
+    except UserError as error:
+        return Fact("device", name), Fact("precision", "none", str(error))
+
+
+def threads(wanted: int, cores: int) -> Fact:
+    problem = f"train.threads is {wanted}, and this machine lends {cores} cores: a training here is slow; threads " \
+              "decide the bits, so train where there are as many"
+    return Fact("threads", f"{wanted} (train.threads), of {cores} cores", problem if wanted > cores else None)
+
+
+def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]:
+    launcher = cluster.launcher(asked, settings)
+    why = "DAPT_LAUNCHER" if asked else str(CLUSTER) if settings else f"no {CLUSTER}"
+    missing = launcher == "slurm" and not shutil.which("srun")
+    yield Fact("launcher", f"{launcher} ({why})", "there is no srun on PATH; go to a login node of the cluster, or set "
+               "DAPT_LAUNCHER=local" if missing else None)
+    if not shutil.which("srun"):
+        yield Fact("slurm", "no srun on PATH")
+        return
+    if not ask("scontrol", "ping")[0]:
+        yield Fact("slurm", "srun is here, but no controller answers", "Slurm's controller does not answer: see "
+                   "`scontrol ping`; a training waits for it")
+        return
+    yield Fact("slurm", f"{ask('srun', '--version')[1]}, the controller answers")
+    lines = ask("sinfo", "-h", "-o", "%R %a: %D nodes, %G, features %f, %c CPUs, %m MB, time %l")[1].splitlines()
+    there = {line.split()[0] for line in lines}
+    lacking = [name for name in settings.partitions if name not in there] if settings else []
+    unknown = f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not have or not show you; take " \
+              "one of its own"
+    yield Fact("partitions", "; ".join(lines) or "none", unknown if lacking else None)
+
+
+def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
+    """Free space where the repository and the checkpoints lie, and whether the largest of the trainings fits."""
+    state = resume.root()
+    for what, path in (("the repository", Path.cwd()), ("checkpoints", state)):
+        yield Fact(f"disk of {what}", f"{shutil.disk_usage(ahead.existing(path)).free / GB:.1f} GB free ({path})")
+    ready = [domain for domain in domains if (TOKENS / domain / "train.offsets.npy").is_file()]
+    if not ready or not (MODELS / "base/config.json").is_file():
+        yield Fact("a training writes", "not known before tokens and models/base are there (dvc repro)")
+        return
+    model = needs.model_in(MODELS / "base")
+    largest = max(ready, key=lambda domain: needs.text_in(TOKENS / domain).tokens)
+    written = ahead.disks(largest, train, model, needs.text_in(TOKENS / largest))
+    short = ", ".join(disk.where for disk in written if disk.needed > disk.free)
+    yield Fact("a training writes", ", ".join(f"{disk.needed / GB:.1f} GB to {disk.where}" for disk in written),
+               f"make room at {short}, or name another place for checkpoints (DAPT_STATE)" if short else None)
+
+
+def training() -> Iterator[Fact]:
+    params = config.load()
+    train = params.active.train
+    yield from device(this_device(), train.precision)
+    yield threads(train.threads, len(psutil.Process().cpu_affinity()))
+    yield from disks(train, list(params.domains))
+
+
+def launching() -> Iterator[Fact]:
+    yield from slurm(cluster.load(), os.environ.get("DAPT_LAUNCHER"))
+
+
+def facts() -> Iterator[Fact]:
+    """All of them; settings that can't be read are a fact too."""
+    driver = shutil.which("nvidia-smi") is not None
+    yield build(torch.__version__, torch.version.cuda, ahead.built_for(), torch.cuda.is_available(), driver)
+    for name, look in (("training", training), ("launcher", launching)):
+        try:
+            yield from look()
+        except UserError as error:
+            yield Fact(name, "its settings are wrong", str(error))
+    found = remote.look()
+    yield Fact("DVC remote", found.text, found.problem)
+
+
+def run(as_json: bool) -> None:
+    found = list(facts())
+    problems = [fact.problem for fact in found if fact.problem]
+    if as_json:
+        named = {fact.name.lower().replace(" ", "_"): fact.text for fact in found}
+        print(json.dumps(named | {"problems": problems}, indent=1))
+        return
+    for fact in found:
+        print(f"{fact.name}: {fact.text}")
+    for problem in problems:
+        print(f"problem: {problem}")
+    if not problems:
+        print("no problems")

@@ -1,0 +1,1 @@
+"""`dapt evaluate --model DIR … --text FILE.jsonl`: any masked language models on any text, without params.yaml."""

@@ -1,0 +1,80 @@
+"""What each way of judging takes and gives: models and texts, paired differences, one JSON object a model."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from dapt.config import Evaluate
+from dapt.errors import UserError
+from dapt.evaluate import INTERVAL_RESAMPLES, loaded
+from dapt.files import read_lines
+from dapt.model import MaskedLM
+from dapt.stats import interval, ratio, resampled
+from dapt.tokenize import Special
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model that is judged, with its own tokenizer."""
+
+    name: str
+    masked_lm: MaskedLM
+    tokenizer: Tokenizer
+    special: Special
+
+
+def settings() -> Evaluate:
+    """The masks of seed 1, draw 0."""
+    return Evaluate(mask=0.15, draws=1, window=128, batch=32, threads=torch.get_num_threads(), seed=1)
+
+
+def models(folders: list[Path]) -> list[Judged]:
+    return [Judged(str(folder), *loaded(folder, settings())) for folder in folders]
+
+
+def models_of_one_tokenizer(folders: list[Path]) -> list[Judged]:
+    """A loss a token says nothing about a model that cuts text into other tokens: those are refused."""
+    first, *others = found = models(folders)
+    if other := next((other for other in others if other.tokenizer.to_str() != first.tokenizer.to_str()), None):
+        raise UserError(f"{first.name} and {other.name} have different tokenizers, so their losses a token cannot be "
+                        "compared; compare their words: --words")
+    return found
+
+
+def texts(path: Path, most: int | None) -> list[dict]:
+    """Text and group of the first `most` rows of a file, or of all; one without a group is a group of its own."""
+    if most is not None and most < 1:
+        raise UserError(f"--most is {most}; it must be 1 or more")
+    rows = [{"text": row.get("text"), "group": str(row.get("group", f"line {number}"))}
+            for number, row in enumerate(islice(read_lines(path), most), 1)]
+    if not all(isinstance(row["text"], str) for row in rows) or not any(row["text"].strip() for row in rows):
+        raise UserError(f"{path} must hold JSON lines, each with a text in the field text, and not all of them empty")
+    return rows
+
+
+def group_of(rows: list[dict]) -> np.ndarray:
+    """The number of each row's group, int64 [rows], counted as they first appear."""
+    return np.unique([row["group"] for row in rows], return_inverse=True)[1]
+
+
+def intervals(sums: np.ndarray, counts: np.ndarray) -> list[dict]:
+    """For each model the interval of its loss, and behind the first its paired difference to the first; from sums over
+    groups [models, groups] and what each group counts, float64 [groups]."""
+    drawn = resampled(sums, counts, INTERVAL_RESAMPLES, settings().seed)
+    means = [ratio(row, counts) for row in sums]
+    found = [{"loss_ci95": interval(some)} for some in drawn]
+    for one, mean, some in zip(found[1:], means[1:], drawn[1:]):
+        one["vs_first"] = {"diff": round(mean - means[0], 4), "ci95": interval(some - drawn[0])}
+    return found
+
+
+def show(results: Iterable[dict], as_json: bool) -> None:
+    """An object a line, or a line a figure."""
+    for result in results:
+        print(json.dumps(result) if as_json else "\n".join(f"{name}: {value}" for name, value in result.items()))

@@ -1,0 +1,118 @@
+"""Pseudo-log-likelihood: each token is predicted with all others in view (Salazar et al. 2020), and, beside it, with
+the rest of its own word to the right masked too, so that a word's later pieces do not give it away (Kauf & Ivanova
+2023, within_word_l2r). Pseudo-perplexity is the exponential of its negative mean over all tokens of the texts.
+
+Each masked copy of a text is read once: as many forward passes as tokens, and one more for each token that does not end
+its word. A text longer than a window is cut into pieces.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dapt.config import Evaluate
+from dapt.evaluate import predictions
+from dapt.judge.given import Judged, group_of, intervals, models_of_one_tokenizer, settings, show, texts
+from dapt.progress import Progress
+from dapt.tokenize import Tokens
+
+AT_ONCE = 1 << 18  # tokens of masked copies
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the text of a row: its ids and the number of the word that each belongs to, int64 [tokens] both."""
+
+    row: int
+    ids: np.ndarray
+    words: np.ndarray
+
+    @property
+    def goes_on(self) -> np.ndarray:
+        """The tokens whose word has another one to the right."""
+        return np.flatnonzero(self.words[:-1] == self.words[1:])
+
+    @property
+    def copies(self) -> int:
+        return len(self.ids) + len(self.goes_on)
+
+
+def pieces(one: Judged, rows: list[dict], longest: int) -> list[Piece]:
+    """Texts longer than `longest` tokens in several."""
+    found = []
+    encodings = one.tokenizer.encode_batch([row["text"] for row in rows], add_special_tokens=False)
+    for number, encoding in enumerate(encodings):
+        ids, words = np.array(encoding.ids, np.int64), np.array(encoding.word_ids, np.int64)
+        found += [Piece(number, ids[start:start + longest], words[start:start + longest])
+                  for start in range(0, len(ids), longest)]
+    return found
+
+
+def masks(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
+    """For each masked copy of a piece which tokens are hidden and which one is asked for, bool [copies, tokens]: first
+    a copy for each token, hidden alone, then one for each that goes on, hidden with the rest of its word."""
+    alone = np.eye(len(piece.ids), dtype=bool)
+    rest = np.triu(piece.words[:, None] == piece.words)
+    return np.concatenate([alone, rest[piece.goes_on]]), np.concatenate([alone, alone[piece.goes_on]])
+
+
+def together(found: list[Piece]) -> Iterator[list[Piece]]:
+    """Pieces whose copies have about AT_ONCE tokens."""
+    some, size = [], 0
+    for piece in found:
+        some.append(piece)
+        size += piece.copies * len(piece.ids)
+        if size >= AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def losses(one: Judged, some: list[Piece], how: Evaluate) -> Iterator[tuple[Piece, np.ndarray, np.ndarray]]:
+    """Each piece with the losses of its tokens by the two ways of hiding, float64 [tokens]."""
+    hidden, asked = (list(both) for both in zip(*map(masks, some)))
+    copies = np.concatenate([np.tile(piece.ids, piece.copies) for piece in some])
+    lengths = np.concatenate([np.full(piece.copies, len(piece.ids)) for piece in some])
+    hidden, asked = (np.concatenate([array.flatten() for array in arrays]) for arrays in (hidden, asked))
+    tokens = Tokens(copies, np.cumsum([0, *lengths]))
+    shown = np.where(hidden, one.special.mask, copies)
+    places, found, _ = predictions(one.masked_lm, tokens, shown, asked, one.special, how)
+    found = found[np.argsort(places)]  # one a copy, in the order of the copies
+    for piece, of_piece in zip(some, np.split(found, np.cumsum([piece.copies for piece in some])[:-1])):
+        alone = of_piece[:len(piece.ids)]
+        with_rest = alone.copy()
+        with_rest[piece.goes_on] = of_piece[len(piece.ids):]
+        yield piece, alone, with_rest
+
+
+def sums(one: Judged, found: list[Piece], group: np.ndarray, how: Evaluate) -> np.ndarray:
+    """The losses summed over groups by the two ways of hiding, float64 [2, groups]."""
+    total, parts = np.zeros((2, group.max() + 1)), list(together(found))
+    progress = Progress(one.name, len(parts), unit="passes")
+    for some in parts:
+        for piece, *ways in losses(one, some, how):
+            total[:, group[piece.row]] += [way.sum() for way in ways]
+        progress.advance(sum(piece.copies for piece in some))
+    progress.close()
+    return total
+
+
+def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> None:
+    judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings()
+    group, found = group_of(rows), pieces(judged[0], rows, how.window - 2)
+    count = np.bincount([group[piece.row] for piece in found], [len(piece.ids) for piece in found], group.max() + 1)
+    passes = sum(piece.copies for piece in found)
+    print(f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes of a text "
+          f"for each of {len(judged)} models", file=sys.stderr)
+    by_way = np.stack([sums(one, found, group, how) for one in judged], axis=1)
+    plain, within = (list(zip(of_way.sum(1) / count.sum(), intervals(of_way, count))) for of_way in by_way)
+    show(({"model": one.name, "tokens": int(count.sum())} | figures(*plain[number])
+          | {"within_word": figures(*within[number])} for number, one in enumerate(judged)), as_json)
+
+
+def figures(mean: float, paired: dict) -> dict:
+    return {"loss": round(float(mean), 4), "pseudo_perplexity": round(float(np.exp(mean)), 2)} | paired

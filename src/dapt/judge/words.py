@@ -1,0 +1,105 @@
+"""The loss a word, by which models of different tokenizers can be compared.
+
+A word is what stands between white space. Whether it is masked is a function of the seed, the document and the word's
+place, whatever the tokenizer. All its pieces are shown as [MASK] at once; their losses are summed and divided by the
+number of words. Every model is asked for exactly the same words and reads the same text: of each document the longest
+beginning of whole words that fits into one window under every tokenizer. Words that a tokenizer knows no tokens for are
+not asked for.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from dapt.config import Evaluate
+from dapt.errors import UserError
+from dapt.evaluate import key, predictions
+from dapt.judge.given import Judged, group_of, intervals, models, settings, show, texts
+from dapt.tokenize import Tokens
+
+WORD = re.compile(r"\S+")
+UNKNOWN = ("[UNK]", "<unk>")
+
+
+def spans(text: str) -> np.ndarray:
+    """Where each word begins and ends in the text, int64 [words, 2]."""
+    return np.array([match.span() for match in WORD.finditer(text)], np.int64).reshape(-1, 2)
+
+
+def encoded(tokenizer: Tokenizer, documents: list[str]) -> list[Encoding]:
+    return tokenizer.encode_batch(documents, add_special_tokens=False)
+
+
+def beginning(text: str, encodings: list[Encoding], most: int) -> str:
+    """The longest beginning of whole words that is at most `most` tokens in every encoding of the text."""
+    full = min((encoding.offsets[most][0] for encoding in encodings if len(encoding) > most), default=len(text))
+    ends = spans(text)[:, 1]
+    return text[:ends[ends <= full].max(initial=0)]
+
+
+def word_of(encoding: Encoding, words: np.ndarray) -> np.ndarray:
+    """The word that each token belongs to, int64 [tokens]; -1: to none, as white space."""
+    begins, ends = np.array(encoding.offsets, np.int64).reshape(-1, 2).T
+    word = np.searchsorted(words[:, 1], begins, side="right")
+    inside = word < len(words)
+    inside[inside] = words[word[inside], 0] < ends[inside]
+    return np.where(inside, word, -1)
+
+
+def known(tokenizer: Tokenizer, encoding: Encoding, of: np.ndarray, words: int) -> np.ndarray:
+    """Which words have tokens, and none of them unknown; bool [words]."""
+    unknown = np.isin(encoding.ids, [number for name in UNKNOWN if (number := tokenizer.token_to_id(name)) is not None])
+    there, strange = (np.zeros(words, bool) for _ in range(2))
+    there[of[of >= 0]] = True
+    strange[of[unknown & (of >= 0)]] = True
+    return there & ~strange
+
+
+def asked(row: dict, words: int, how: Evaluate, draw: int) -> np.ndarray:
+    """Which of a document's words are masked, bool [words]."""
+    rng = np.random.Generator(np.random.Philox(key=[how.seed + draw, key(row)]))
+    return rng.random(words) < how.mask
+
+
+def losses(one: Judged, encodings: list[Encoding], words: list[np.ndarray], masked: list[np.ndarray], how: Evaluate):
+    """The loss of each word of all documents, float64 [words], 0 where it is not asked for; from where words stand and
+    which are masked, document by document."""
+    first = np.cumsum([0, *map(len, words)])
+    of = [word_of(encoding, some) for encoding, some in zip(encodings, words)]
+    word = np.concatenate([np.where(some >= 0, some + start, -1) for some, start in zip(of, first)])
+    predicted = (word >= 0) & np.concatenate(masked)[word]
+    tokens = Tokens(np.array([token for encoding in encodings for token in encoding.ids], np.int64),
+                    np.cumsum([0, *map(len, encodings)]))
+    shown = np.where(predicted, one.special.mask, tokens.ids)
+    places, found, _ = predictions(one.masked_lm, tokens, shown, predicted, one.special, how)
+    return np.bincount(word[places], found, first[-1])
+
+
+def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> None:
+    judged, rows, how = models(folders), texts(text, most), settings()
+    documents = [row["text"] for row in rows]
+    documents = [beginning(document, encodings, how.window - 2) for document, *encodings in
+                 zip(documents, *(encoded(one.tokenizer, documents) for one in judged))]
+    words = [spans(document) for document in documents]
+    masked = [asked(row, len(some), how, 0) for row, some in zip(rows, words)]
+    drawn = sum(some.sum() for some in masked)
+    encodings = [encoded(one.tokenizer, documents) for one in judged]
+    for one, of_model in zip(judged, encodings):
+        masked = [some & known(one.tokenizer, encoding, word_of(encoding, where), len(where))
+                  for some, encoding, where in zip(masked, of_model, words)]
+    count = np.bincount(group_of(rows), [some.sum() for some in masked])
+    if not count.sum():
+        raise UserError(f"{text} has no masked word; give more text")
+    group = np.repeat(group_of(rows), [len(some) for some in words])
+    sums = np.array([np.bincount(group, losses(one, of_model, words, masked, how), len(count))
+                     for one, of_model in zip(judged, encodings)])
+    fit, everything = sum(map(len, words)), sum(len(spans(row["text"])) for row in rows)
+    print(f"{drawn} words masked of the {fit} that fit a window, of {everything} in all; "
+          f"{drawn - int(count.sum())} of them unknown to a tokenizer, not asked for", file=sys.stderr)
+    means = sums.sum(1) / count.sum()
+    show(({"model": one.name, "word_loss": round(float(mean), 4), "word_perplexity": round(float(np.exp(mean)), 2),
+           "words": int(count.sum())} | paired
+          for one, mean, paired in zip(judged, means, intervals(sums, count))), as_json)

@@ -1,0 +1,143 @@
+"""What can be known to fail before the queue is asked: `check` decides from facts, `look` gathers them."""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dapt import config, remote, resume
+from dapt.config import Train
+from dapt.errors import UserError
+from dapt.launch import needs
+from dapt.launch.cards import Card, alternatives, card_of
+from dapt.launch.cluster import Cluster
+from dapt.launch.needs import Model, Text
+from dapt.paths import CLUSTER, MODELS, TOKENS
+from dapt.precision import check_built_for, decide
+
+GB = 1e9
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@dataclass(frozen=True)
+class Disk:
+    where: str
+    needed: int  # bytes
+    free: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    torch: str  # its version
+    built_for: tuple[str, ...]  # GPU architectures; empty: a CPU build
+    model: Model
+    disks: list[Disk]
+    remote: str | None = None  # what is wrong with it
+
+
+def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
+    """What a user should know before the job is queued; a UserError where it can't go well."""
+    notes = []
+    if cluster.gpus and not facts.built_for:
+        notes.append(f"this torch ({facts.torch}) is a CPU build, which leaves a GPU alone; docs/install.md has the "
+                     "others")
+    elif cluster.gpus and cluster.constraint:
+        for feature in alternatives(cluster.constraint):
+            notes += check_card(feature, cluster, train, facts)
+    elif cluster.gpus:
+        notes.append(f"no card is asked for (constraint in {CLUSTER}): the training looks at the one it gets")
+    host = needs.host_bytes(facts.model, train, cluster.gpus, cluster.nodes)
+    if 0 < memory_bytes(cluster.memory) < host:
+        raise UserError(f"the training needs about {host / GB:.1f} GB of a node's memory, and memory in {CLUSTER} is "
+                        f"{cluster.memory}; raise it")
+    for disk in facts.disks:
+        if disk.needed > disk.free:
+            raise UserError(f"the training writes {disk.needed / GB:.1f} GB to {disk.where}, which has "
+                            f"{disk.free / GB:.1f} GB free; make room there (DAPT_STATE names another place for "
+                            "checkpoints)")
+    return notes + [facts.remote] * bool(facts.remote)
+
+
+def check_card(feature: str, cluster: Cluster, train: Train, facts: Facts) -> list[str]:
+    """The same for one of the alternatives of `constraint`."""
+    card = card_of(feature)
+    if card is None:
+        return [f"{feature}: no card that is known here; the training looks at it when it starts"]
+    device = card.device(facts.built_for)
+    check_built_for(device)
+    half = decide(train.precision, device) != "fp32"
+    return check_memory(card, cluster.nodes * cluster.gpus, train, facts.model, half)
+
+
+def check_memory(card: Card, processes: int, train: Train, model: Model, half: bool) -> list[str]:
+    """A card that is too small: the engine of one process halves its batch until it fits, several do not."""
+    def needed(parts: int) -> int:
+        return needs.card_bytes(model, train.model_copy(update={"parts": parts}), processes, half)
+
+    has, share = card.memory * 2**30, train.batch // processes
+    if needed(train.parts) <= has:
+        return []
+    more = (parts for parts in range(train.parts + 1, share + 1) if share % parts == 0)
+    fits = next((parts for parts in more if needed(parts) <= has), None)
+    short = f"the training needs about {needed(train.parts) / GB:.1f} GB of memory on a card, and {card.name} has " \
+            f"{card.memory} GB"
+    if fits is None:
+        raise UserError(f"{short}, even a window at a time; ask for a larger card, or make train.window smaller")
+    if processes > 1:
+        raise UserError(f"{short}; set train.parts to {fits}, or ask for a larger card")
+    return [f"{short}; it will take its batch in parts (train.parts {fits} does so from the start)"]
+
+
+def memory_bytes(memory: str) -> int:
+    """Slurm's --mem: MiB without a unit; 0 is all of the node.
+
+    >>> memory_bytes("2G") == memory_bytes("2048") == 2 * 2**30
+    True
+    """
+    number, unit = re.fullmatch(r"(\d+)([KMGT]?)", memory).groups()
+    return int(number) * UNITS[unit or "M"]
+
+
+def built_for() -> tuple[str, ...]:
+    """The GPU architectures that this torch has code for, also where there is no GPU."""
+    return tuple(torch._C._cuda_getArchFlags().split()) if torch.version.cuda else ()
+
+
+def existing(path: Path) -> Path:
+    """The folder, or where it would be made."""
+    path = path.resolve()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def named(path: Path) -> str:
+    """A folder as people speak of it who stand in the repository."""
+    path, here = path.resolve(), Path.cwd()
+    return "the repository" if path == here else str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
+    """The file systems that a training writes to, and how much more it writes than lies there from an earlier start."""
+    state = resume.root()
+    there = sum(file.stat().st_size for folder in state.glob(f"{domain}-{'[0-9a-f]' * 16}")
+                for file in folder.rglob("*") if file.is_file())
+    needed: dict[Path, int] = {}
+    for path, size in ((state, max(0, needs.state_bytes(model, train, text) - there)),
+                       (MODELS, needs.models_bytes(model, train))):
+        place = existing(path)
+        same = next((other for other in needed if os.stat(other).st_dev == os.stat(place).st_dev), place)
+        needed[same] = needed.get(same, 0) + size
+    return [Disk(named(place), size, shutil.disk_usage(place).free) for place, size in needed.items()]
+
+
+def facts_of(domain: str) -> Facts:
+    train = config.load().active.train
+    model, text = needs.model_in(MODELS / "base"), needs.text_in(TOKENS / domain)
+    wrong = remote.look().problem if Path(".dvc").is_dir() else None
+    return Facts(torch.__version__, built_for(), model, disks(domain, train, model, text), wrong)
+
+
+def look(domain: str, cluster: Cluster) -> list[str]:
+    return check(cluster, config.load().active.train, facts_of(domain))

@@ -1,0 +1,182 @@
+"""`dapt launch --plan`: when each allowed partition and GPU would start, and what the trainings need."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from dapt import config
+from dapt.config import Train
+from dapt.errors import UserError
+from dapt.files import read_json
+from dapt.launch import ahead, cluster, needs, slurm
+from dapt.launch.cards import alternatives, card_of
+from dapt.launch.cluster import Cluster
+from dapt.launch.needs import Model, Text
+from dapt.paths import LOGS, MODELS, TOKENS
+
+GB = 1e9
+SHARE = 0.25  # of the card's peak that a training is taken to reach
+NO_CLUSTER = "Could not establish a configuration source"  # srun is installed, and knows of no cluster
+START = re.compile(r"Job \d+ to start at (\S+) using")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Slurm's to whether and when it would start a job: `start` in its own format, or `refusal`."""
+
+    start: str | None = None
+    refusal: str | None = None
+
+
+def read(said: str, settings: Cluster) -> Answer:
+    """What `srun --test-only` says.
+
+    >>> read("srun: Job 7 to start at 2026-01-31T09:30:00 using 2 processors on nodes n1 in partition gpu", None).start
+    '2026-01-31T09:30:00'
+    """
+    if found := START.search(said):
+        return Answer(start=found[1])
+    if any(words in said for words in (*slurm.AWAY, NO_CLUSTER)):
+        raise UserError("the controller of Slurm does not answer; try again where and when `scontrol ping` says UP")
+    last = (said.strip().splitlines() or ["no word of why"])[-1]
+    return Answer(refusal=slurm.meaning(said, settings) or last.removeprefix("allocation failure: "))
+
+
+def soonest(answers: dict[str, Answer]) -> str:
+    """The partition that starts first; of several the one that is named first."""
+    starts = {name: answer.start for name, answer in answers.items() if answer.start}
+    if not starts:
+        raise UserError("no partition can run the job: " + "; ".join(
+            f"{name}: {answer.refusal}" for name, answer in answers.items()))
+    return min(starts, key=starts.get)  # the format sorts by time
+
+
+def shown(said: str, what: str) -> dict[str, str]:
+    """Partition → its value of `what`, of those that have one, from `scontrol -o show partition`."""
+    found = (re.search(rf"PartitionName=(\S+).*\b{what}=(\S+)", line) for line in said.splitlines())
+    return {match[1]: match[2] for match in found if match}
+
+
+def seconds(time: str) -> int:
+    """Slurm's --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]].
+
+    >>> seconds("90"), seconds("3:00:00"), seconds("1-12"), seconds("2:30")
+    (5400, 10800, 129600, 150)
+    """
+    days, _, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if not days and len(parts) < 3:
+        parts = [0, *parts]
+    hours, minutes, left = (parts + [0, 0])[:3]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + left
+
+
+def hours(model: Model, train: Train, text: Text, tflops: float, processes: int) -> float:
+    """Of computation, at SHARE of the peak of each card."""
+    return needs.flops(model, train, text) / (SHARE * tflops * 1e12 * processes) / 3600
+
+
+def align(rows: list[list[str]]) -> str:
+    """Columns as wide as their widest cell; the last one is not filled up."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def settings_of_slurm() -> Cluster:
+    """slurm/cluster.yaml, where Slurm's commands are there to use it."""
+    settings = cluster.load()
+    cluster.launcher("slurm", settings)  # refuses a repository without the file
+    if not shutil.which("srun"):
+        raise UserError("there is no srun on PATH, so nobody to ask; go to a login node of the cluster")
+    return settings
+
+
+def partitions() -> str:
+    return slurm.ask("scontrol", "-o", "show", "partition")[1]
+
+
+def ask(settings: Cluster, partition: str, **changed) -> Answer:
+    """Slurm's answer to what a training would ask for in this partition, with some settings changed."""
+    state = shown(partitions(), "State").get(partition, "UP")
+    if state != "UP":  # --test-only does not look at that
+        return Answer(refusal=f"the partition is {state}")
+    asked = settings.model_copy(update={"partitions": [partition], **changed})
+    srun, *options = slurm.command(asked, config.load().active.train.threads, "plan")
+    variables = os.environ | settings.environment | {"SLURM_TIME_FORMAT": "standard"}
+    done = subprocess.run([srun, "--test-only", *options], env=variables, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return read(done.stdout, asked)
+
+
+def choose(partition: str | None, settings: Cluster) -> Cluster:
+    """The settings with the partition that is asked for; auto is the one where the job would start soonest."""
+    if partition is None:
+        return settings
+    if partition == "auto":
+        settings_of_slurm()
+        partition = soonest({name: ask(settings, name) for name in settings.partitions})
+        slurm.say(f"partition {partition} starts soonest")
+    return settings.model_copy(update={"partitions": [partition]})
+
+
+def starts(settings: Cluster) -> str:
+    """The table of partitions and GPUs."""
+    weights = shown(partitions(), "TRESBillingWeights")
+    rows = [["partition", "GPU", "billing weights", "start"]]
+    for partition in settings.partitions:
+        for card in alternatives(settings.constraint) or [None]:
+            answer = ask(settings, partition, constraint=card)
+            rows.append([partition, card or ("any" if settings.gpus else "none"), weights.get(partition, "-"),
+                         answer.start or f"refused: {answer.refusal}"])
+    return align(rows)
+
+
+def measured(domain: str) -> tuple[float, str] | None:
+    """Tokens a second of `dapt launch --smoke` through Slurm, where that was run, and on what."""
+    path = LOGS / f"smoke-{domain}.json"
+    found = read_json(path) if path.is_file() else {"launcher": None}
+    return (found["tokens_per_second"], found["device"]) if found["launcher"] == "slurm" else None
+
+
+def estimates(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
+    """The table of what the trainings need, and remarks on it."""
+    train, model, limit = config.load().active.train, needs.model_in(MODELS / "base"), seconds(settings.time) / 3600
+    processes = settings.nodes * max(settings.gpus, 1)
+    host = needs.host_bytes(model, train, settings.gpus, settings.nodes)
+    rows, remarks = [["domain", "GPU", "hours", "GPU memory", "memory", "disk"]], []
+    computed = []
+    for domain in domains:
+        text, speed = needs.text_in(TOKENS / domain), measured(domain)
+        disk = needs.state_bytes(model, train, text) + needs.models_bytes(model, train)
+        for feature in alternatives(settings.constraint) or ["any" if settings.gpus else "none"]:
+            card = card_of(feature) if settings.gpus else None
+            took = needs.tokens_seen(train, text) / speed[0] / 3600 if speed else \
+                hours(model, train, text, card.tflops, processes) if card else None
+            half = train.precision != "fp32" and (card is None or card.device(()).fp16)
+            memory = needs.card_bytes(model, train, processes, half) if settings.gpus else None
+            rows.append([domain, feature, "-" if took is None else f"{took:.2f}" if took >= 0.01 else "< 0.01",
+                         *("-" if size is None else f"{size / GB:.1f} GB" for size in (memory, host, disk))])
+            if took and took > limit:
+                remarks.append(f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: "
+                               f"it is started again {int(took / limit)} times")
+        if speed:
+            remarks.append(f"{domain}: hours from {speed[0]:,} tokens a second, measured by dapt launch --smoke on "
+                           f"{speed[1]}")
+        else:
+            computed.append(domain)
+    if computed:
+        remarks.append(f"{', '.join(computed)}: hours are an estimate, at {SHARE:.0%} of the card's peak; "
+                       "dapt launch --smoke measures")
+    return align(rows), remarks
+
+
+def run(domains: list[str], partition: str | None) -> None:
+    domains = domains or list(config.load().domains)
+    settings = choose(partition, settings_of_slurm())
+    print(starts(settings), end="\n\n", flush=True)
+    table, remarks = estimates(domains, settings)
+    print(table, *remarks, sep="\n", flush=True)
+    for line in dict.fromkeys(line for domain in domains for line in ahead.look(domain, settings)):
+        print(line)

@@ -1,0 +1,125 @@
+"""`dapt launch --smoke`: ten steps of a training through its real launcher, into a folder that is thrown away.
+
+The folder lies in logs/, on the file system that the nodes share, and has links to the code, the tokens and the base.
+Models, metrics, checkpoints and dvc.lock of the repository stay as they are.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from dapt import config, leave
+from dapt.errors import UserError
+from dapt.files import read_json, write_json
+from dapt.launch import cluster, plan
+from dapt.launch.cluster import Cluster
+from dapt.paths import CLUSTER, LOGS, METRICS, MODELS, PARAMS, TOKENS
+
+STEPS = 10
+TIMED = 5  # the last ones: the first make a GPU ready
+LIMIT = "10"  # minutes
+LINKED = (Path("dvc.yaml"), Path("src"), TOKENS, MODELS / "base")
+
+
+def shortened(train: dict) -> dict:
+    """The settings of a training of STEPS steps; what decides the speed of a step stays.
+
+    >>> shortened({"epochs": 2.0, "warmup": 100, "batch": 8, "valid_windows": 512, "keep": [1500]}) == {
+    ...     "steps": 10, "warmup": 2, "batch": 8, "valid_windows": 8, "valid_every": 5, "save_every": 10, "keep": []}
+    True
+    """
+    kept = {name: value for name, value in train.items() if name not in ("epochs", "tokens")}
+    return kept | {"steps": STEPS, "warmup": min(2, train["warmup"]), "valid_every": STEPS - TIMED, "save_every": STEPS,
+                   "valid_windows": min(train["batch"], train["valid_windows"]), "keep": []}
+
+
+def hurried(settings: Cluster) -> Cluster:
+    """A short job starts sooner, and is not started again."""
+    short = min(LIMIT, settings.time, key=plan.seconds)
+    return settings.model_copy(update={"time": short, "leave_before": 60, "restarts_without_progress": 0})
+
+
+@contextmanager
+def workspace(domain: str, settings: Cluster | None) -> Iterator[Path]:
+    """A folder in which `dapt train DOMAIN` takes ten steps."""
+    yaml, values = YAML(), config.load()
+    LOGS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"smoke-{domain}-", dir=LOGS.absolute()) as name:
+        folder = Path(name)
+        for path in LINKED:
+            if path.exists():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).symlink_to(path.absolute())
+        params = yaml.load(PARAMS.read_text(encoding="utf-8"))
+        profile = params["profiles"][values.profile]
+        profile["train"] = shortened(dict(profile["train"]))
+        with open(folder / PARAMS, "w", encoding="utf-8") as file:
+            yaml.dump(params, file)
+        if settings:
+            (folder / CLUSTER).parent.mkdir()
+            with open(folder / CLUSTER, "w", encoding="utf-8") as file:
+                yaml.dump(hurried(settings).model_dump(), file)
+        yield folder
+
+
+def train(domain: str, folder: Path, launcher: str, log: Path) -> tuple[int, list[tuple[float, str]]]:
+    """The exit code of `dapt train` there, and its lines with the time at which each came."""
+    lines = []
+    process = subprocess.Popen([sys.executable, "-m", "dapt", "train", domain], cwd=folder, text=True, errors="replace",
+                               env=os.environ | {"DAPT_LAUNCHER": launcher, "DAPT_STATE": str(folder / "state")},
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               process_group=0)
+    with leave.on_signal(process.send_signal, (*leave.SIGNALS, signal.SIGINT)), open(log, "w", buffering=1) as file:
+        for line in process.stdout:
+            lines.append((time.monotonic(), line))
+            print(line, end="", flush=True)
+            file.write(line)
+        code = process.wait()
+    return 128 - code if code < 0 else code, lines
+
+
+def timed(domain: str, lines: list[tuple[float, str]]) -> float:
+    """Seconds of the last TIMED steps: from the end of the look before them to the line of the last one."""
+    def first(pattern: str) -> float:
+        return next(when for when, line in lines if re.match(f"{domain}: {pattern}", line))
+
+    return first(f"step {STEPS}/{STEPS}, ") - first(f"step {STEPS - TIMED}, loss on valid")
+
+
+def smoke(domain: str, launcher: str, settings: Cluster | None) -> None:
+    log = LOGS / f"smoke-{domain}.log"
+    with workspace(domain, settings) as folder:
+        code, lines = train(domain, folder, launcher, log)
+        if code:
+            print(f"{domain}: the ten steps ended with code {code}; log: {log}", file=sys.stderr)
+            raise SystemExit(code)
+        result = read_json(folder / METRICS / f"train/{domain}.json")
+    device = next(found[1] for _, line in lines if (found := re.search(r"on (\d+ × \w+)$", line)))
+    speed = result["tokens_seen"] * TIMED / STEPS / timed(domain, lines)
+    write_json(LOGS / f"smoke-{domain}.json", {
+        "domain": domain, "launcher": launcher, "device": device, "precision": result["precision"], "steps": STEPS,
+        "tokens_per_second": round(speed), "valid_loss_before": result["valid_loss_before"],
+        "valid_loss": result["valid_loss"]})
+    print(f"{domain}: {STEPS} steps, {speed:,.0f} tokens a second, {result['precision']} on {device}, loss on valid "
+          f"{result['valid_loss_before']:.4f} → {result['valid_loss']:.4f}", flush=True)
+
+
+def run(domains: list[str], partition: str | None) -> None:
+    """One domain after the other; the first that fails ends it, with its exit code."""
+    settings = cluster.load()
+    launcher = cluster.launcher(os.environ.get("DAPT_LAUNCHER"), settings)
+    if launcher == "slurm":
+        settings = plan.choose(partition, settings)
+    elif partition:
+        raise UserError("--partition is for Slurm, and the launcher is local; set DAPT_LAUNCHER=slurm")
+    for domain in domains or config.load().domains:
+        smoke(domain, launcher, settings)
