@@ -134,3 +134,9 @@ def test_a_test_row_that_is_trained_on_is_refused(model_folder, tmp_path, monkey
     write_lines(tmp_path / "data/split/tasks/finance_classification/test.jsonl", [*topics(10, 2), leak])
     with pytest.raises(UserError, match=f"1 test rows are also training rows.*{leak['id']}"):
         scoring.read("finance_classification", config.load().active.tasks["finance_classification"], 10)
+
+
+def test_texts_longer_than_the_models_positions_are_refused(model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(repository_with(tmp_path, model_folder, "finance_classification", topics, {"length": 161}))
+    with pytest.raises(UserError, match="161 tokens are longer than the model's 160 positions"):
+        finetune.run("finance_classification", "base")

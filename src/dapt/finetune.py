@@ -22,9 +22,10 @@ from transformers.utils import logging as transformers_logging
 
 from dapt import attention, config, scoring
 from dapt.config import Finetune, Lora, Task
+from dapt.errors import UserError
 from dapt.files import made_from, whole_folder
 from dapt.fit import Diverged, accelerator_for, optimizer
-from dapt.model import HEADS, save, set_dropout
+from dapt.model import HEADS, save, set_dropout, usable_positions
 from dapt.paths import MODELS, SPLIT
 from dapt.schedule import Schedule
 from dapt.scoring import Sides
@@ -200,6 +201,9 @@ def all_seeds(name: str, source: Path, out: Path, task: Task, settings: Finetune
     scores, courses = [], []
     for seed in settings.seeds:
         network = load(kind, source, classes, settings.dropout, seed)
+        if task.length > usable_positions(network):
+            raise UserError(f"{name}: texts of {task.length} tokens are longer than the model's {usable_positions(network)} "
+                            "positions; make the task's length smaller")
         if settings.lora:
             network = with_adapters(network, settings.lora, settings.dropout)
         tuner = Tuner(kind, network, accelerator, special.pad, settings)

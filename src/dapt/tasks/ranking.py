@@ -2,8 +2,8 @@
 
 The model is a bi-encoder: question and answer are encoded apart, means over their tokens compared by cosine, and each
 question is trained to prefer its own answer to those of the other questions in its batch (Henderson et al. 2017; Reimers
-& Gurevych 2019). A cross-encoder reads each question with each answer, pool² texts instead of 2 × pool: with a pool of 322
-and three seeds that would be 150 times the work, and all of the time there is.
+& Gurevych 2019). A cross-encoder reads each question with each answer, pool² texts instead of 2 × pool: 161 times as many with
+a pool of 322.
 
 Baselines: `majority` orders the pool alike for every question, which is chance; `bm25` is Okapi BM25 (k1 1.5, b 0.75) on
 lower-case words, its frequencies from the pool. Of candidates with equal scores the right one counts as the last.
