@@ -1,6 +1,7 @@
 """Temporary repositories for the tests: real git, real DVC, the pipeline shortened by params.yaml alone."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,8 @@ def copy_of_tree(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     change(folder / "params.yaml", SHORT)
+    params = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(re.sub(r"^finetuned: .*$", "finetuned: [base, biomed]", params, flags=re.M))
     run(folder, "git", "init", "-q", "-b", "main")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "start")
