@@ -80,7 +80,7 @@ def test_every_figure_of_the_matrix_stands_on_the_page(twin, pictures):
 def test_a_model_that_loses_to_counting_words_is_named():
     tasks = {"one": {"base": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, -0.01]}},
                      "biomed": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, 0.01]}}, "tfidf": {}}}
-    assert "**These lose to counting words, beyond noise: base on one (to tfidf).**" in taskreport.free(tasks)
+    assert "**These lose to a free baseline, beyond noise: on one (to tfidf) base.**" in taskreport.free(tasks)
     del tasks["one"]["base"]
     assert "No model loses to a free baseline beyond noise." in taskreport.free(tasks)
 

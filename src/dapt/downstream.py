@@ -67,7 +67,8 @@ def compare(tasks: dict[str, Judged], figures: dict[str, dict[str, dict]], finet
         for name in finetuned:
             if name != "base":
                 table[task][name]["vs_base"] = difference(found, drawn, name, "base")
-            table[task][name]["vs_free"] = {"name": free, **difference(found, drawn, name, free)}
+            pair = difference(found, drawn, name, free)
+            table[task][name]["vs_free"] = {"name": free, "diff": pair["diff"], "ci95": pair["ci95"]}
     gains = [table[task][name]["vs_base"] for task in table for name in finetuned if name != "base"]
     for gain, adjusted in zip(gains, holm([gain.pop("p") for gain in gains]), strict=True):
         gain["p_adjusted"] = round(adjusted, 4)

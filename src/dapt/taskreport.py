@@ -18,14 +18,15 @@ def gains(tasks: dict[str, dict[str, dict]]) -> str:
 
 def free(tasks: dict[str, dict[str, dict]]) -> str:
     """The models against the best baseline; where one loses beyond noise, this is said."""
-    lines, lost = [], []
+    lines, lost = [], {}
     for task, models in tasks.items():
         for name, cell in models.items():
             if pair := cell.get("vs_free"):
                 lines.append([task, name, pair["name"], gain(pair)])
                 if pair["ci95"][1] < 0:
-                    lost.append(f"{name} on {task} (to {pair['name']})")
-    verdict = f"**These lose to counting words, beyond noise: {', '.join(lost)}.**" if lost else \
+                    lost.setdefault(f"{task} (to {pair['name']})", []).append(name)
+    named = "; ".join(f"on {at} {', '.join(models)}" for at, models in lost.items())
+    verdict = f"**These lose to a free baseline, beyond noise: {named}.**" if lost else \
         "No model loses to a free baseline beyond noise."
     return f"{verdict}\n\n{rows(lines, ['task', 'model', 'best free baseline', 'difference'])}"
 
@@ -68,8 +69,8 @@ pre-training set.
 
 ### What pre-training gains over fine-tuning alone
 
-Against the base fine-tuned in the same way: the difference, its 95 % interval (paired bootstrap over test groups), and p,
-adjusted by Holm for all cells of this table.
+Against the base fine-tuned in the same way: the difference, its 95 % interval (paired bootstrap over test groups, of the mean
+over these seeds), and p, adjusted by Holm for all cells of this table.
 
 {gains(tasks)}
 
