@@ -11,6 +11,7 @@ from dapt.seen import Seen, pairs, runs, words
 from dapt.split import SIDES, decided, held_by, side, split_tasks, task_rows
 
 SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)
+TUNED = {"kind": "classification", "length": 32, "epochs": 1, "lr": 1e-3}  # what a split does not look at
 VOCABULARY = [f"word{number}" for number in range(3000)]
 
 
@@ -159,7 +160,7 @@ def test_counts_add_up():
 
 def test_the_sources_own_split_wins_and_without_one_held_out_groups_are_the_test():
     rows = [row | {"label": str(number % 3)} for number, row in enumerate(documents(300, "a"))]
-    task = Task(corpus="a", fields=["label"])
+    task = Task(corpus="a", fields=["label"], **TUNED)
     by_hash = by_side(rows, task, SPLIT)
     assert all(side(row["group"], SPLIT) == "heldout" for row in by_hash["test"]) and by_hash["test"]
     official = [row | {"split": "test" if number < 50 else "train"} for number, row in enumerate(rows)]
@@ -176,7 +177,7 @@ def test_the_sources_own_split_wins_and_without_one_held_out_groups_are_the_test
 def test_a_task_takes_rows_with_its_fields_and_labels():
     rows = [{"group": "g:1", "text": text, "label": label, **more}
             for text, label, more in [("a", "x", {"question": "q"}), ("b", "y", {"question": "q"}), ("c", "x", {})]]
-    sides = by_side(rows, Task(corpus="a", fields=["label", "question"], labels=["x"]), SPLIT)
+    sides = by_side(rows, Task(corpus="a", fields=["label", "question"], labels=["x"], **TUNED), SPLIT)
     assert [row["text"] for rows in sides.values() for row in rows] == ["a"]
 
 
@@ -224,7 +225,7 @@ def test_training_rows_like_a_test_row_of_their_task_are_counted_and_stay(tmp_pa
     twins = [row | {"label": "x"} for row in with_twins(tests[:12], "n", 0.02)]
     quoting = [{"id": "0", "group": "q", "label": "x", "text": f"{fresh[0]['text']} {tests[20]['text']}"}]
     rows = tests + fresh + twins + quoting
-    found = split_tasks({"T": Task(corpus="c", fields=["label"])}, {"c": rows}, SPLIT, tmp_path)["T"]
+    found = split_tasks({"T": Task(corpus="c", fields=["label"], **TUNED)}, {"c": rows}, SPLIT, tmp_path)["T"]
     trained = sum(side(row["group"], SPLIT) != "valid" for row in fresh + twins + quoting)
     like = sum(side(row["group"], SPLIT) != "valid" for row in twins + quoting)
     assert (found["test"], found["train"], found["train_like_test"]) == (40, trained, like)

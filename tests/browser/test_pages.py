@@ -21,15 +21,15 @@ def dom(page: Path, profile: Path) -> str:
     return done.stdout
 
 
-def test_dvc_plots_show_draws_both_pictures_offline(tmp_path):
+def test_dvc_plots_show_draws_all_pictures_offline(tmp_path):
     done = subprocess.run(["dvc", "plots", "show", "-o", str(tmp_path / "plots")], cwd=ROOT, text=True,
                           env=environment(tmp_path), capture_output=True)
     assert done.returncode == 0, done.stderr
     page = tmp_path / "plots/index.html"
     assert not re.search(r"<(script|link)[^>]+(src|href)=", page.read_text())
     drawn = dom(page, tmp_path / "profile")
-    assert len(re.findall(r'<div id="[^"]*" class="vega-embed', drawn)) == 2, drawn[-3000:]
-    assert len(re.findall(r"<canvas[^>]*marks|<svg[^>]*marks", drawn)) == 2
+    assert len(re.findall(r'<div id="[^"]*" class="vega-embed', drawn)) == 3, drawn[-3000:]
+    assert len(re.findall(r"<canvas[^>]*marks|<svg[^>]*marks", drawn)) == 3
 
 
 def test_the_report_opens_with_its_pictures(tmp_path, monkeypatch):
@@ -41,4 +41,4 @@ def test_the_report_opens_with_its_pictures(tmp_path, monkeypatch):
     pictures = {name: plots.svg(spec) for name, spec in plots.figures().items()}
     (tmp_path / "index.html").write_text(page(markdown(config.load(), METRICS), pictures))
     drawn = dom(tmp_path / "index.html", tmp_path / "profile")
-    assert drawn.count("<svg") == 2 and drawn.count("<table>") >= 8 and "<h1>" in drawn
+    assert drawn.count("<svg") == 3 and drawn.count("<table>") >= 8 and "<h1>" in drawn
