@@ -223,6 +223,19 @@ def test_models_are_shared_through_a_remote_that_notices_damage(finished, tmp_pa
     assert not (third / "models/biomed/model.safetensors").exists()
 
 
+def test_a_tagged_model_is_got_by_its_name(finished, tmp_path):
+    clone = tmp_path / "clone"
+    run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
+    run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
+    run(clone, "dvc", "remote", "add", "-d", "shared", str(tmp_path / "remote"))
+    run(clone, "git", "commit", "-qam", "a remote")
+    run(clone, "dvc", "push", "models/finance")
+    run(clone, "git", "tag", "-a", "finance@v0.1.0", "-m", "the first one")
+    run(tmp_path, "dvc", "artifacts", "get", str(clone), "finance", "-o", "got")
+    weights = "model.safetensors"
+    assert (tmp_path / "got" / weights).read_bytes() == (finished / "models/finance" / weights).read_bytes()
+
+
 def test_a_sweep_runs_from_the_queue(finished, tmp_path):
     clone = tmp_path / "clone"
     run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
