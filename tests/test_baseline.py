@@ -6,7 +6,7 @@ from toys import answers, choices, repository_with, topics
 
 from dapt import baseline
 from dapt.errors import UserError
-from dapt.files import read_lines
+from dapt.files import read_lines, write_lines
 
 
 @pytest.mark.parametrize("task, rows, words, least", [
@@ -17,7 +17,7 @@ def test_each_task_has_two_baselines_in_the_format_of_models(model_folder, tmp_p
     baseline.run(task)
     for name in ("majority", words):
         found = json.loads((tmp_path / f"metrics/tasks/{task}/{name}.json").read_text())
-        assert found["seeds"] == [found["mean"]] and found["sd"] == 0
+        assert found["unseen_in"] == 0 and found["seeds"] == [found["mean"]] and found["sd"] == 0
         assert found["rows"]["train"] == found["rows"]["train_of"] == 170 and found["metric"] in found["same_rows"]
         lines = list(read_lines(tmp_path / f"data/eval/tasks/{task}/{name}.jsonl"))
         assert sum(row["value"][0] for row in lines) / 60 == pytest.approx(found["mean"], abs=1e-4)
@@ -39,6 +39,16 @@ def test_a_baseline_that_the_kind_lacks_is_refused(model_folder, tmp_path, monke
     params.write_text(params.read_text().replace("multiple_choice: overlap", "multiple_choice: tfidf"))
     with pytest.raises(UserError, match="tasks.multiple_choice: a multiple_choice has no baseline 'tfidf'; it has: majority, ov"):
         baseline.run("multiple_choice")
+
+
+@pytest.mark.parametrize("side", ["train", "valid", "heldout"])
+def test_a_test_row_in_a_pre_training_set_is_refused(model_folder, tmp_path, monkeypatch, side):
+    monkeypatch.chdir(repository_with(tmp_path, model_folder, "finance_classification", topics, {}))
+    rows = list(read_lines(tmp_path / "data/split/tasks/finance_classification/test.jsonl"))
+    write_lines(tmp_path / f"data/split/finance/{side}.jsonl", [{"id": "another"}, rows[7]])
+    with pytest.raises(UserError, match=rf"1 test rows of finance_classification are in data/split/finance/{side}.jsonl \(2-7, …\)"):
+        baseline.run("finance_classification")
+    assert not (tmp_path / "metrics/tasks").exists()
 
 
 def test_plain_tfidf_on_reuters_r8_is_as_published():

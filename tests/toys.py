@@ -11,6 +11,7 @@ from dapt.files import write_lines
 
 SHORT = {"train.threads": 1, "train.precision": "fp32", "finetune.valid": 40, "finetune.seeds": [0, 1],
          "finetune.batch": 16, "finetune.dropout": 0.0}
+DOMAINS = ("biomed", "finance", "biomed_finance", "general")
 PLAIN = [word for word in WORDS if word not in ("fever", "bank")]
 
 
@@ -48,7 +49,7 @@ def answers(count: int, seed: int) -> list[dict]:
 
 
 def repository_with(folder: Path, model_folder: Path, task: str, rows, settings: dict) -> Path:
-    """models/base and the three sides of a task, made by rows(count, seed)."""
+    """models/base, the three sides of a task, made by rows(count, seed), and pre-training sets without a text."""
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
     change(folder / "params.yaml", SHORT | {f"tasks.{task}.{name}" if "." not in name else name: value
@@ -56,4 +57,6 @@ def repository_with(folder: Path, model_folder: Path, task: str, rows, settings:
     shutil.copytree(model_folder, folder / "models/base")
     for seed, (side, count) in enumerate({"train": 200, "valid": 10, "test": 60}.items()):
         write_lines(folder / f"data/split/tasks/{task}/{side}.jsonl", rows(count, seed))
+    for path in (folder / "data/split" / domain / f"{side}.jsonl" for domain in DOMAINS for side in ("train", "valid", "heldout")):
+        write_lines(path, [])
     return folder

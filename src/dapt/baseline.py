@@ -2,16 +2,34 @@
 WORDS being the count of words that params.yaml names for the task.
 
 A baseline learns from all training rows; `same_rows` in its metrics is what it reaches on those that encoders see, `variants`
-what the kind's other baselines reach.
+what the kind's other baselines reach. Before that, no test row's text may be in a pre-training set: `dapt split` drops those,
+this stage looks once more at what it wrote.
 """
 
 from dataclasses import replace
 
 from dapt import config, scoring
 from dapt.errors import UserError
-from dapt.files import made_from
+from dapt.files import made_from, read_lines
 from dapt.paths import SPLIT
 from dapt.tasks import kind as kind_named
+
+SIDES = ("train", "valid", "heldout")
+
+
+def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:
+    """Refuse a task whose test texts, equal as records.text_id sees them, are trained or judged on; how many rows were
+    looked at."""
+    tested, looked_at = {row["id"] for row in test}, 0
+    for domain in domains:
+        for side in SIDES:
+            path = SPLIT / domain / f"{side}.jsonl"
+            ids = [row["id"] for row in read_lines(path)]
+            looked_at += len(ids)
+            if seen := tested.intersection(ids):
+                raise UserError(f"{len(seen)} test rows of {task} are in {path} ({min(seen)}, …), so its figures would be those of "
+                                "text that the models have read; make it anew with dvc repro -f split")
+    return looked_at
 
 
 def run(task: str) -> None:
@@ -22,6 +40,7 @@ def run(task: str) -> None:
         raise UserError(f"params.yaml: tasks.{task}: a {settings.kind} has no baseline {words!r}; it has: "
                         f"{', '.join(kind.BASELINES)}")
     found = scoring.read(task, settings, params.active.finetune.valid)
+    unseen_in = check_unseen(task, found.test, list(params.domains))
     right = kind.right(found.test, kind.classes(found.all_train + found.valid + found.test))
     groups = [row["group"] for row in found.test]
 
@@ -39,4 +58,4 @@ def run(task: str) -> None:
             extra["variants"] = {other: figures(other, found.all_train) for other in kind.BASELINES
                                  if other not in ("majority", words)}
         scoring.write(task, name, kind, [scores(name, found.all_train)], everything,
-                      extra | {"made_from": made_from(SPLIT / "tasks" / task)})
+                      extra | {"unseen_in": unseen_in, "made_from": made_from(SPLIT)})

@@ -53,13 +53,14 @@ def markdown(tasks: dict[str, dict[str, dict]], mistakes: dict, figures: dict[st
     def part(task: str, key: str) -> str:
         return f"{figures[task]['base']['rows'][key]:,}"
 
+    looked_at = max(found["unseen_in"] for models in figures.values() for found in models.values() if "unseen_in" in found)
     sizes = rows([[task, f"{part(task, 'train')} of {part(task, 'train_of')}", part(task, "valid"), part(task, "test"),
                    len(figures[task]["base"]["seeds"])] for task in tasks],
                  ["task", "rows trained on", "valid", "test", "seeds"])
     return f"""## Downstream tasks
 
 Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row is in any
-pre-training set.
+pre-training set, valid and held-out ones included ({looked_at:,} rows were looked at).
 
 {task_table(tasks)}
 
