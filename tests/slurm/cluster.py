@@ -160,8 +160,12 @@ PartitionName=cpu Nodes={names} PriorityTier=1 PreemptMode=REQUEUE DefaultTime=6
         self.spawn("slurmctld", "slurmctld", "-D")
 
     def settle(self) -> None:
-        """Wait until a controller that was started again knows the nodes' GPUs."""
+        """Wait until a controller that was started again knows the nodes' GPUs, and that their cores are free: it keeps
+        those of a job that ended meanwhile until it reads its settings anew."""
         wait_until(lambda: self.ask("srun", "--gpus=1", "hostname"), 30, "a job")
+        self.ask("scontrol", "reconfigure")
+        whole = ("srun", "--partition=gpu", f"--nodes={NODES}", "--exclusive", "--immediate=5", "hostname")
+        wait_until(lambda: self.ask(*whole), 60, "a job that has all nodes to itself")
 
     def end(self, name: str) -> None:
         process = self.running.pop(name)

@@ -74,7 +74,7 @@ def preempted(cluster: Cluster) -> Iterator[None]:
     words = ["srun", "--partition=gpu", f"--nodes={NODES}", "--exclusive", "sleep", "1"]
     other = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     yield
-    assert other.wait() == 0
+    assert other.wait(120) == 0
 
 
 def same(one: Path, other: Path) -> bool:
