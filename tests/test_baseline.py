@@ -41,7 +41,7 @@ def test_a_baseline_that_the_kind_lacks_is_refused(model_folder, tmp_path, monke
         baseline.run("multiple_choice")
 
 
-@pytest.mark.parametrize("side", ["train", "valid", "heldout"])
+@pytest.mark.parametrize("side", ["train", "valid"])
 def test_a_test_row_in_a_pre_training_set_is_refused(model_folder, tmp_path, monkeypatch, side):
     monkeypatch.chdir(repository_with(tmp_path, model_folder, "finance_classification", topics, {}))
     rows = list(read_lines(tmp_path / "data/split/tasks/finance_classification/test.jsonl"))

@@ -57,6 +57,6 @@ def repository_with(folder: Path, model_folder: Path, task: str, rows, settings:
     shutil.copytree(model_folder, folder / "models/base")
     for seed, (side, count) in enumerate({"train": 200, "valid": 10, "test": 60}.items()):
         write_lines(folder / f"data/split/tasks/{task}/{side}.jsonl", rows(count, seed))
-    for path in (folder / "data/split" / domain / f"{side}.jsonl" for domain in DOMAINS for side in ("train", "valid", "heldout")):
+    for path in (folder / "data/split" / domain / f"{side}.jsonl" for domain in DOMAINS for side in ("train", "valid")):
         write_lines(path, [])
     return folder

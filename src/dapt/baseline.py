@@ -14,12 +14,11 @@ from dapt.files import made_from, read_lines
 from dapt.paths import SPLIT
 from dapt.tasks import kind as kind_named
 
-SIDES = ("train", "valid", "heldout")
+SIDES = ("train", "valid")  # what a pre-training sees; held-out text may be a task's test side too, of the same groups
 
 
 def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:
-    """Refuse a task whose test texts, equal as records.text_id sees them, are trained or judged on; how many rows were
-    looked at."""
+    """Refuse a task whose test texts, equal as records.text_id sees them, a pre-training sees; how many rows were looked at."""
     tested, looked_at = {row["id"] for row in test}, 0
     for domain in domains:
         for side in SIDES:

@@ -60,7 +60,7 @@ def markdown(tasks: dict[str, dict[str, dict]], mistakes: dict, figures: dict[st
     return f"""## Downstream tasks
 
 Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row is in any
-pre-training set, valid and held-out ones included ({looked_at:,} rows were looked at).
+training or validation set of a pre-training ({looked_at:,} rows were looked at).
 
 {task_table(tasks)}
 
