@@ -225,3 +225,6 @@ def test_the_state_of_a_job_is_read_from_its_log(said, running, state, found):
 def test_of_a_failed_job_the_trainings_words_are_told_before_dvcs():
     assert jobs.read("dapt train: one\nERROR: two\nlaunch: ended with code 1\n", False).why == "dapt train: one"
     assert jobs.read("ERROR: two\nlaunch: ended with code 1\n", False).why == "two"
+    cancelled = LEFT + "dapt train: job 7 was cancelled at step 130\nERROR: two\nlaunch: ended with code 255\n"
+    assert jobs.read(cancelled, False).why == "dapt train: job 7 was cancelled at step 130"
+    assert jobs.read(LEFT + "ERROR: two\nlaunch: ended with code 255\n", False).why == "left at step 130"

@@ -56,7 +56,7 @@ class State:
     @property
     def why(self) -> str:
         """Why it did not finish: the training's words before DVC's."""
-        if self.state == "left":
+        if self.state == "left" and "error" not in self.found:
             return f"left at step {self.found['step']}"
         return self.found.get("error") or self.found.get("dvc") or self.state
 
