@@ -87,10 +87,15 @@ def tfidf_plain(train: list[dict], valid: list[dict], test: list[dict], task: Ta
     return log_odds(model, [row[task.input] for row in test], classes(rows + test))
 
 
+def by_frequency(right: np.ndarray, candidates: int, rows: int) -> np.ndarray:
+    """The same scores for every row: log-frequencies of the right candidates in training, one added to each count."""
+    counts = np.bincount(right, minlength=candidates)
+    return np.tile(np.log((counts + 1) / (counts + 1).sum()), (rows, 1))
+
+
 def majority(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
     known = classes(train + valid + test)
-    counts = np.bincount(right(train, known), minlength=len(known))
-    return np.tile(np.log((counts + 1) / (counts + 1).sum()), (len(test), 1))
+    return by_frequency(right(train, known), len(known), len(test))
 
 
 BASELINES = {"majority": majority, "tfidf": tfidf, "tfidf_plain": tfidf_plain}

@@ -10,11 +10,11 @@ import re
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.metrics import accuracy_score
 from transformers import AutoModelForMultipleChoice as AUTO  # noqa: F401
 
 from dapt.config import Task
+from dapt.tasks.classification import by_frequency, loss, scores, values  # noqa: F401
 
 METRICS = ("accuracy",)
 WORD = re.compile(r"\w+")
@@ -40,25 +40,12 @@ def outputs(network, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor
     return network(**{name: value.view(-1, count, value.shape[-1]) for name, value in batch.items()}).logits
 
 
-def loss(outputs: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(outputs.float(), right)
-
-
-def scores(outputs: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return outputs
-
-
-def values(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (scores.argmax(1) == right).astype(float)
-
-
 def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
     return {"accuracy": accuracy_score(right, scores.argmax(1))}
 
 
 def majority(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
-    counts = np.bincount([row["answer"] for row in train], minlength=len(test[0]["options"]))
-    return np.tile(np.log((counts + 1) / (counts + 1).sum()), (len(test), 1))
+    return by_frequency(right(train, []), len(test[0]["options"]), len(test))
 
 
 def shared(row: dict) -> np.ndarray:
