@@ -18,7 +18,6 @@ from dapt.launch.slurm import ask
 from dapt.paths import CLUSTER, MODELS, TOKENS
 from dapt.precision import Device, check_built_for, decide, this_device
 
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     """Free space where the repository and the checkpoints lie, and whether the largest of the trainings fits."""
     state = resume.root()
     for what, path in (("the repository", Path.cwd()), ("checkpoints", state)):
-        yield Fact(f"disk of {what}", f"{shutil.disk_usage(ahead.existing(path)).free / GB:.1f} GB free ({path})")
+        yield Fact(f"disk of {what}", f"{shutil.disk_usage(ahead.existing(path)).free / ahead.GB:.1f} GB free ({path})")
     ready = [domain for domain in domains if (TOKENS / domain / "train.offsets.npy").is_file()]
     if not ready or not (MODELS / "base/config.json").is_file():
         yield Fact("a training writes", "not known before tokens and models/base are there (dvc repro)")
@@ -91,7 +90,7 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     largest = max(ready, key=lambda domain: needs.text_in(TOKENS / domain).tokens)
     written = ahead.disks(largest, train, model, needs.text_in(TOKENS / largest))
     short = ", ".join(disk.where for disk in written if disk.needed > disk.free)
-    yield Fact("a training writes", ", ".join(f"{disk.needed / GB:.1f} GB to {disk.where}" for disk in written),
+    yield Fact("a training writes", ", ".join(f"{disk.needed / ahead.GB:.1f} GB to {disk.where}" for disk in written),
                f"make room at {short}, or name another place for checkpoints (DAPT_STATE)" if short else None)
 
 

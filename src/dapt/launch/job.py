@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -21,6 +22,15 @@ from dapt.paths import LOGS
 BEGUN = "launch: process"
 ENDED = "launch: ended with code"
 TURN = "launch: waits for its turn"
+
+
+def _taken(file: IO, lock: int = fcntl.LOCK_EX) -> bool:
+    """Take the file's lock if it is free; what this process starts with the file as its output holds it too."""
+    try:
+        fcntl.flock(file, lock | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def log(domain: str) -> Path:
@@ -41,20 +51,14 @@ def running(domain: str) -> bool:
     if not log(domain).exists():
         return False
     with open(log(domain)) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not _taken(file, fcntl.LOCK_SH)
 
 
 def start(domain: str) -> None:
     """Start it, unless it runs."""
     LOGS.mkdir(exist_ok=True)
     with open(log(domain), "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(file):
             return
         file.truncate(0)
         subprocess.Popen([sys.executable, "-m", "dapt.launch.job", domain], stdin=subprocess.DEVNULL, stdout=file,
@@ -100,15 +104,6 @@ def run(domain: str) -> int:
                 told = True
             time.sleep(0.2)
     return process.returncode
-
-
-def _taken(turn) -> bool:
-    """Whether this machine's trainings are now this one's turn; the children don't inherit it."""
-    try:
-        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -106,6 +106,7 @@ def follow(domains: list[str]) -> dict[str, State]:
     console, last = Console(width=None if sys.stdout.isatty() else 120), {}
     with Live(console=console, auto_refresh=False) as live:
         while True:
+            ended = not any(job.running(domain) for domain in domains)  # asked before the look, which then is the last
             states = _look(domains)
             if console.is_terminal:
                 live.update(table(states), refresh=True)
@@ -115,12 +116,12 @@ def follow(domains: list[str]) -> dict[str, State]:
                 if not console.is_terminal and line != last.get(domain):
                     print(line, flush=True)
                 last[domain] = line
-            if not any(job.running(domain) for domain in domains):
+            if ended:
                 break
             time.sleep(PAUSE)
     if not console.is_terminal:
-        console.print(table(_look(domains)))
-    return _look(domains)
+        console.print(table(states))
+    return states
 
 
 def _prepare() -> None:

@@ -16,7 +16,6 @@ from dapt.launch.cluster import Cluster
 from dapt.launch.needs import Model, Text
 from dapt.paths import LOGS, MODELS, TOKENS
 
-GB = 1e9
 SHARE = 0.25  # of the card's peak that a training is taken to reach
 NO_CLUSTER = "Could not establish a configuration source"  # srun is installed, and knows of no cluster
 START = re.compile(r"Job \d+ to start at (\S+) using")
@@ -157,7 +156,7 @@ def estimates(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
             half = train.precision != "fp32" and (card is None or card.device(()).fp16)
             memory = needs.card_bytes(model, train, processes, half) if settings.gpus else None
             rows.append([domain, feature, "-" if took is None else f"{took:.2f}" if took >= 0.01 else "< 0.01",
-                         *("-" if size is None else f"{size / GB:.1f} GB" for size in (memory, host, disk))])
+                         *("-" if size is None else f"{size / ahead.GB:.1f} GB" for size in (memory, host, disk))])
             if took and took > limit:
                 remarks.append(f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: "
                                f"it is started again {int(took / limit)} times")
