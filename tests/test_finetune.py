@@ -50,6 +50,22 @@ def test_scores_are_those_of_plain_transformers_one_row_at_a_time(model_folder, 
         assert ours[number] == pytest.approx(logits.double().numpy(), abs=2e-4)
 
 
+def test_ranking_scores_are_cosines_of_mean_vectors_of_texts_read_alone(model_folder):
+    from transformers import AutoModel
+
+    of, test = kind("ranking"), answers(20, 3)
+    tokenizer, special = load_tokenizer(model_folder)
+    encoded = encode(tokenizer, of, test, [], TASK)
+    ours = Tuner(of, load(of, model_folder, [], 0.0, seed=5), Accelerator(cpu=True), special.pad, SETTINGS).scores(encoded)
+    network = AutoModel.from_pretrained(model_folder).eval()
+    with torch.no_grad():
+        vectors = torch.cat([network(torch.tensor([ids])).last_hidden_state.mean(1) for ids in encoded.ids])
+    pool = list(dict.fromkeys(row["answer"] for row in test))
+    places = [2 * [row["answer"] for row in test].index(answer) + 1 for answer in pool]
+    cosines = torch.cosine_similarity(vectors[::2, None], vectors[places][None], dim=-1)
+    assert ours / of.SHARPNESS == pytest.approx(cosines.double().numpy(), abs=1e-5)
+
+
 def test_the_pooler_of_the_checkpoint_is_the_fine_tuned_models(model_folder):
     network = load(kind("classification"), model_folder, ["a", "b"], 0.0, seed=0)
     assert torch.equal(network.bert.pooler.dense.weight, load_file(model_folder / "model.safetensors")["bert.pooler.dense.weight"])

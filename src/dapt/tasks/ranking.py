@@ -50,11 +50,18 @@ def candidates(rows: list[dict], classes: list[str]) -> list[str]:
     return list(ids.values())
 
 
-def outputs(network, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
-    """Unit vectors [rows, 2, width]: of the question and of the answer."""
+def means(network, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Unit vectors [texts, width]: means over tokens. Columns that are padding in every text are not read."""
+    size = int(batch["attention_mask"].sum(1).max())
+    batch = {name: value[:, :size] for name, value in batch.items()}
     hidden, mask = network(**batch).last_hidden_state.float(), batch["attention_mask"][:, :, None]
-    means = (hidden * mask).sum(1) / mask.sum(1)
-    return F.normalize(means, dim=-1).view(-1, count, means.shape[-1])
+    return F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
+
+
+def outputs(network, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
+    """Unit vectors [rows, 2, width]: of the question and of the answer, each read among its like, since answers are long."""
+    return torch.stack([means(network, {name: value[place::count] for name, value in batch.items()})
+                        for place in range(count)], dim=1)
 
 
 def loss(outputs: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
