@@ -1,19 +1,22 @@
 """`dapt compare`: all models on all held-out sets, what differs beyond noise, and which model to use.
 
 Reads metrics/eval, metrics/tasks, data/eval and data/curves; writes metrics/comparison.json and mistakes.json, and for
-pictures and spreadsheets crossdomain.csv, tasks.csv and curves.csv. Differences are paired: both models' figures come from the
+pictures and spreadsheets crossdomain.csv, tasks.csv, curves.csv, calibration.csv and confusion/TASK.csv. Differences are paired: both models' figures come from the
 same resamples of the same groups. A difference of losses is negative where the model is better, one of tasks positive.
 """
 
+import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from dapt import config, downstream
+from dapt import config, downstream, mistakes
 from dapt.config import Params
 from dapt.downstream import Judged
 from dapt.errors import UserError
-from dapt.files import made_from, read_json, read_lines, whole_file, write_json
+from dapt.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
+from dapt.markdown import rows
 from dapt.paths import CURVES, LOSSES, METRICS
 from dapt.stats import interval, ratio, resampled
 
@@ -104,22 +107,16 @@ def table(comparison: dict) -> str:
     """The matrix in Markdown: a row a model, loss [95 % interval] a set."""
     matrix = comparison["matrix"]
     sets = list(next(iter(matrix.values())))
-    lines = ["| model | " + " | ".join(sets) + " |", "|---|" + "---|" * len(sets)]
-    for name, cells in matrix.items():
-        shown = [f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]" for cell in cells.values()]
-        lines.append(f"| {name} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+    return rows([[name, *(f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]"
+                          for cell in cells.values())] for name, cells in matrix.items()], ["model", *sets])
 
 
 def task_table(tasks: dict[str, dict[str, dict]]) -> str:
     """The tasks in Markdown: a row a model or free baseline, mean ± standard deviation over seeds; – where it has none."""
     names = list(dict.fromkeys(name for models in tasks.values() for name in models))
-    lines = ["| model | " + " | ".join(f"{task} ({next(iter(models.values()))['metric']})" for task, models in tasks.items())
-             + " |", "|---|" + "---|" * len(tasks)]
-    for name in names:
-        cells = [f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}" if name in models else "–" for models in tasks.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return rows([[name, *(f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}" if name in models else "–"
+                          for models in tasks.values())] for name in names],
+                ["model", *(f"{task} ({next(iter(models.values()))['metric']})" for task, models in tasks.items())])
 
 
 def print_table(latex: bool = False) -> None:
@@ -136,31 +133,38 @@ def print_table(latex: bool = False) -> None:
 
 def tex(markdown: str) -> str:
     """A Markdown table as a LaTeX one (booktabs)."""
-    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines())
+    head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines())
 
     def line(cells: list[str]) -> str:
         text = " & ".join(cells).replace("_", "\\_").replace("±", "$\\pm$").replace("–", "--")
         return f"{text} \\\\"
 
     return "\n".join([f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\toprule", line(head), "\\midrule",
-                      *map(line, rows), "\\bottomrule", "\\end{tabular}"])
+                      *map(line, body), "\\bottomrule", "\\end{tabular}"])
 
 
-def write_tables(params: Params, comparison: dict) -> None:
-    """What pictures and spreadsheets are made from."""
-    with whole_file(METRICS / "crossdomain.csv") as file:
-        file.write("model,set,loss,low,high,perplexity,accuracy,accuracy_top5\n")
-        for name, cells in comparison["matrix"].items():
-            for held_out, cell in cells.items():
-                low, high = cell["loss_ci95"]
-                file.write(f"{name},{held_out},{cell['loss']},{low},{high},{cell['perplexity']},"
-                           f"{cell['accuracy']},{cell['accuracy_top5']}\n")
-    with whole_file(METRICS / "tasks.csv") as file:
-        file.write("task,model,metric,mean,sd,low,high\n")
-        for task, models in comparison["tasks"].items():
-            for name, cell in models.items():
-                low, high = cell["ci95"]
-                file.write(f"{task},{name},{cell['metric']},{cell['mean']},{cell['sd']},{low},{high}\n")
+def write_csv(path: Path, header: str, lines: Iterable[tuple]) -> None:
+    with whole_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header.split(","))
+        writer.writerows(lines)
+
+
+def write_tables(params: Params, comparison: dict, lines: dict[str, dict[str, list[dict]]], classes: list[str]) -> None:
+    """What pictures and spreadsheets are made from; `lines` are the predictions, `classes` the tasks that have some."""
+    write_csv(METRICS / "crossdomain.csv", "model,set,loss,low,high,perplexity,accuracy,accuracy_top5", (
+        (name, held_out, cell["loss"], *cell["loss_ci95"], cell["perplexity"], cell["accuracy"], cell["accuracy_top5"])
+        for name, cells in comparison["matrix"].items() for held_out, cell in cells.items()))
+    write_csv(METRICS / "tasks.csv", "task,model,metric,mean,sd,low,high", (
+        (task, name, cell["metric"], cell["mean"], cell["sd"], *cell["ci95"])
+        for task, models in comparison["tasks"].items() for name, cell in models.items()))
+    write_csv(METRICS / "calibration.csv", "task,model,confidence,accuracy,count", (
+        (task, name, round(part["confidence"], 4), round(part["accuracy"], 4), part["count"])
+        for task, models in lines.items() for name, found in models.items() for part in mistakes.calibration(found)))
+    with whole_folder(METRICS / "confusion") as folder:
+        for task in classes:
+            write_csv(folder / f"{task}.csv", "task,model,right,predicted,count,share", (
+                (task, name, *pair) for name in params.finetuned for pair in mistakes.shares(lines[task][name])))
     with whole_file(METRICS / "curves.csv") as file:
         file.write("step,loss,model,set\n")
         for domain in params.domains:
@@ -177,6 +181,7 @@ def run() -> None:
     comparison = compare(params, losses_by_group(params.models, LOSSES), evaluated,
                          {task: downstream.judged(of) for task, of in lines.items()}, scores)
     write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES)})
-    write_json(METRICS / "mistakes.json", downstream.errors(lines))
-    write_tables(params, comparison)
+    classes = [task for task, of in scores.items() if downstream.has_classes(of["base"])]
+    write_json(METRICS / "mistakes.json", downstream.errors(lines, classes))
+    write_tables(params, comparison, lines, classes)
     print_table()

@@ -13,7 +13,8 @@ import vl_convert
 from dapt.files import whole_file
 from dapt.paths import METRICS
 
-TABLES = {"matrix": "crossdomain", "curves": "curves", "tasks": "tasks"}  # picture → the table in metrics/ that it shows
+TABLES = {"matrix": "crossdomain", "curves": "curves", "tasks": "tasks", "calibration": "calibration"}  # picture → table in metrics/
+CONFUSION = METRICS / "confusion"  # a table, and a picture, for each task with classes
 FIGURES = Path(__file__).parent / "figures"
 PAGE = Path(".dvc/plots/page.html")  # .dvc/config names it as plots.html_template
 FRAME = """<!DOCTYPE html>
@@ -40,7 +41,8 @@ def figure(name: str, rows: list[dict]) -> dict:
 
 def figures() -> dict[str, dict]:
     """The pictures of the last comparison, by name."""
-    return {name: figure(name, read_csv(METRICS / f"{table}.csv")) for name, table in TABLES.items()}
+    return {name: figure(name, read_csv(METRICS / f"{table}.csv")) for name, table in TABLES.items()} | {
+        f"confusion_{table.stem}": figure("confusion", read_csv(table)) for table in sorted(CONFUSION.glob("*.csv"))}
 
 
 def svg(spec: dict) -> str:
