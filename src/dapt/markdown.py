@@ -9,7 +9,7 @@ STYLE = """body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; 
 table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; }
 th, td { border: 1px solid #ccc; padding: .3em .6em; text-align: left; }
 th { background: #f4f4f4; } svg { max-width: 100%; height: auto; } code { background: #f4f4f4; }"""
-PICTURE = re.compile(r'<img src="([\w/]+)\.svg" alt="([^"]*)" ?/?>')
+PICTURE = re.compile(r'<img src="([\w.-]+)\.svg" alt="([^"]*)" ?/?>')
 
 
 def rows(lines: list[list], header: list[str]) -> str:

@@ -58,6 +58,12 @@ def forgotten(params: Params, comparison: dict) -> str:
     return rows(lines, ["model", f"loss on {params.control}", "against the base", "against the control"])
 
 
+def accuracies(comparison: dict) -> str:
+    matrix = comparison["matrix"]
+    return rows([[name, *(f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}" for cell in cells.values())]
+                 for name, cells in matrix.items()], ["model", *next(iter(matrix.values()))])
+
+
 def reproduce(params: Params, comparison: dict, evaluated: dict, trained: dict, base: dict, scores: dict) -> str:
     """A row a figure: the command that makes it, and the hashes of what it was made from, of the files as they are now."""
     made = {"dvc repro compare": comparison, "dvc repro base": base,
@@ -107,6 +113,10 @@ No document of these sets, nor a near duplicate of one, is in any training set. 
 {table(comparison)}
 
 ![Loss of each model on each held-out set](matrix.svg)
+
+Accuracy, the share of masked tokens that a model holds for the likeliest / for one of the five likeliest:
+
+{accuracies(comparison)}
 
 ### Against the base
 

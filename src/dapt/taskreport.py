@@ -1,6 +1,7 @@
 """The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
 
 from dapt.compare import task_table
+from dapt.downstream import has_classes
 from dapt.markdown import rows
 
 
@@ -48,6 +49,11 @@ def errors(mistakes: dict) -> str:
     return rows(lines, ["task", "model", "calibration error", "mixed up most often (times, over seeds)", "surest mistakes"])
 
 
+def confusions(figures: dict[str, dict[str, dict]]) -> str:
+    return "\n\n".join(f"![Right and predicted labels of {task}, by model](confusion_{task}.svg)"
+                       for task, models in figures.items() if has_classes(models["base"]))
+
+
 def markdown(tasks: dict[str, dict[str, dict]], mistakes: dict, figures: dict[str, dict[str, dict]]) -> str:
     """`figures` is metrics/tasks: task → model → figures."""
     def part(task: str, key: str) -> str:
@@ -89,4 +95,14 @@ Calibration error: how far confidence and share of right answers lie apart (0 is
 data/split/tasks/TASK/test.jsonl`.
 
 {errors(mistakes)}
+
+Below the dashed line a model is surer than it is right, above it less sure; the larger a point, the more predictions have such
+a confidence.
+
+![Confidence of each model against its share of right answers](calibration.svg)
+
+Where the labels are classes: a row holds the test rows that have a label, over all seeds, a column what was predicted. On the
+diagonal stands what is right; a dark cell beside it is a pair that is mixed up. Shares of few predictions (gray) say little.
+
+{confusions(figures)}
 """
