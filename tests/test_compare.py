@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from dapt import config
-from dapt.compare import check_tokenizers, choose, compare, losses_by_group, table, task_table, tex
+from dapt.compare import check_tokenizers, choose, compare, losses_by_group, table, task_table, tex, write_csv
 from dapt.downstream import Judged
 from dapt.errors import UserError
-from dapt.files import write_lines
+from dapt.files import read_json, write_lines
+from dapt.plots import read_csv
 
-PARAMS = config.parse((Path(__file__).parents[1] / "params.yaml").read_text())
+METRICS = Path(__file__).parents[1] / "metrics"
+PARAMS = config.parse((METRICS.parent / "params.yaml").read_text())
 BETTER = {"base": 0.0, "biomed": -1.0, "finance": -0.5, "biomed_finance": -1.5, "general": -0.2}
 
 
@@ -110,3 +112,25 @@ def test_the_table_has_a_row_a_model(judged):
     lines = table(compare(PARAMS, losses, evaluated(losses), *tasks())).splitlines()
     assert lines[0] == "| model | biomed | finance | general |" and len(lines) == 2 + len(PARAMS.models)
     assert {line.count("|") for line in lines} == {5}
+
+
+def test_a_table_for_pictures_keeps_what_its_cells_hold(tmp_path):
+    write_csv(tmp_path / "table.csv", "right,share", [('Muscle, "head" or neck', 0.25), ("ear", 1.0)])
+    assert read_csv(tmp_path / "table.csv") == [{"right": 'Muscle, "head" or neck', "share": 0.25}, {"right": "ear", "share": 1.0}]
+
+
+def test_the_committed_confusion_and_calibration_add_up_to_the_accuracy_of_all_seeds():
+    """By another way: scikit-learn's accuracy of each seed, as metrics/tasks has it."""
+    calibration = read_csv(METRICS / "calibration.csv")
+    tables = {path.stem: read_csv(path) for path in (METRICS / "confusion").glob("*.csv")}
+    assert tables.keys() == {task for task in PARAMS.tasks if PARAMS.active.tasks[task].kind == "classification"}
+    for task, table in tables.items():
+        for name in PARAMS.finetuned:
+            figures = read_json(METRICS / f"tasks/{task}/{name}.json")
+            of = [row for row in table if row["model"] == name]
+            bins = [row for row in calibration if (row["task"], row["model"]) == (task, name)]
+            total = figures["rows"]["test"] * len(figures["seeds"])
+            assert sum(row["count"] for row in of) == sum(row["count"] for row in bins) == total
+            hit = sum(row["count"] for row in of if row["right"] == row["predicted"])
+            assert hit / total == pytest.approx(figures["mean"], abs=1e-4)
+            assert sum(row["count"] * row["accuracy"] for row in bins) / total == pytest.approx(figures["mean"], abs=2e-4)

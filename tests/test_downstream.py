@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dapt import downstream
+from dapt import downstream, tasks
 from dapt.errors import UserError
 from dapt.files import write_lines
 from dapt.stats import holm, paired, resampled
@@ -73,8 +73,15 @@ def test_predictions_on_other_rows_are_refused(tmp_path):
 
 def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
     of = lines(0.5, 3, rows=40)
-    found = downstream.errors({"one": {"base": of}})["one"]["base"]
+    found = downstream.errors({"one": {"base": of}}, ["one"])["one"]["base"]
     wrong = sum(name == "b" for row in of for name in row["predicted"])
     assert found["confused"] == [{"right": "a", "predicted": "b", "times": wrong}]
     twice = {row["id"] for row in of if row["predicted"] == ["b", "b"]}
     assert {row["id"] for row in found["worst"]} <= twice and len(found["worst"]) == downstream.SHOWN
+
+
+def test_only_classes_are_mixed_up():
+    assert not downstream.errors({"one": {"base": lines(0.5, 3, rows=40)}}, [])["one"]["base"]["confused"]
+    with_classes = {name for name in tasks.names() if "macro_f1" in tasks.kind(name).METRICS}
+    row = {"label": "a", "question": "q", "answer": 0, "options": ["a", "b"]}
+    assert with_classes == {name for name in tasks.names() if tasks.kind(name).classes([row])} == {"classification"}

@@ -23,11 +23,37 @@ def test_confusion_sums_to_all_predictions_and_its_diagonal_to_the_right_ones(ro
     assert pairs.count((first, second)) == count and first != second
 
 
+def test_shares_are_the_rows_of_the_normalised_confusion_and_leave_out_what_does_not_occur(rows):
+    from sklearn.metrics import confusion_matrix
+
+    kept = [row for row in rows if row["right"] != "c" and "a" not in row["predicted"]]  # a is never predicted, c never right
+    pairs = [(row["right"], name) for row in kept for name in row["predicted"]]
+    counts = confusion_matrix(*zip(*pairs), labels=list("abc"))
+    with np.errstate(invalid="ignore"):
+        expected = np.nan_to_num(counts / counts.sum(1, keepdims=True))
+    found = {(right, predicted): (count, share) for right, predicted, count, share in mistakes.shares(kept)}
+    assert set(found) == {*pairs, ("a", "a"), ("b", "b"), ("c", "c")} and found["a", "a"] == found["c", "c"] == (0, 0)
+    for (right, predicted), (count, share) in found.items():
+        place = "abc".index(right), "abc".index(predicted)
+        assert count == counts[place] and share == pytest.approx(expected[place], abs=5e-5)
+
+
 def test_worst_are_wrong_and_surest_first(rows):
     found = mistakes.worst(rows, 20)
     sure = [sum(value for name, value in zip(row["predicted"], row["confidence"]) if name != row["right"]) for row in rows]
     assert [row["id"] for row in found] == [rows[number]["id"] for number in np.argsort(-np.array(sure), kind="stable")[:20]]
     assert not mistakes.worst([{"id": "x", "right": "a", "predicted": ["a"], "confidence": [0.9]}], 5)
+
+
+def test_calibration_is_scikit_learns_curve(rows):
+    from sklearn.calibration import calibration_curve
+
+    flat = [(name == row["right"], sure) for row in rows for name, sure in zip(row["predicted"], row["confidence"])]
+    right, sure = calibration_curve(*zip(*flat), n_bins=mistakes.BINS)
+    found = mistakes.calibration(rows)
+    assert [part["accuracy"] for part in found] == pytest.approx(right.tolist())
+    assert [part["confidence"] for part in found] == pytest.approx(sure.tolist())
+    assert sum(part["count"] for part in found) == len(flat) and all(part["count"] for part in found)
 
 
 def test_calibration_error_is_guos_sum(rows):

@@ -60,7 +60,8 @@ class Page(HTMLParser):
 def test_the_page_holds_all_that_it_shows(twin, pictures):
     found = Page(page(twin, pictures))
     assert not found.links and "script" not in found.tags and "img" not in found.tags
-    assert found.tags.count("svg") == 3
+    assert found.tags.count("svg") == len(pictures) and {f"({name}.svg)" for name in pictures} == set(
+        re.findall(r"\([\w.-]+\.svg\)", twin))
     assert found.tags.count("table") == len(re.findall(r"\n\|[ -]*---", twin))
 
 
@@ -70,6 +71,7 @@ def test_every_figure_of_the_matrix_stands_on_the_page(twin, pictures):
     for cells in comparison["matrix"].values():
         for cell in cells.values():
             assert f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]" in words
+            assert f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}" in words
     assert f"Use {comparison['choice']['model']}" in words
     for models in comparison["tasks"].values():
         for cell in models.values():
@@ -93,13 +95,21 @@ def test_pictures_are_svg_with_the_figures_of_the_tables(pictures):
     assert set(PARAMS.domains) <= curves
     tasks = {node.text for node in ElementTree.fromstring(pictures["tasks"]).iter() if node.text}
     assert {*PARAMS.tasks, *PARAMS.finetuned, *PARAMS.tasks.values()} <= tasks
+    calibration = {node.text for node in ElementTree.fromstring(pictures["calibration"]).iter() if node.text}
+    assert {*PARAMS.tasks, *PARAMS.finetuned, *PARAMS.tasks.values()} <= calibration
+    for task in ("finance_classification", "biomed_topic"):
+        rows = plots.read_csv(ROOT / f"metrics/confusion/{task}.csv")
+        shown = {node.text for node in ElementTree.fromstring(pictures[f"confusion_{task}"]).iter() if node.text}
+        assert {f"{task}, {name}" for name in PARAMS.finetuned} | {row["right"] for row in rows} <= shown
+        assert {f"{row['share'] * 100:.0f}" for row in rows if row["share"] >= 0.05 and row["share"] * 1000 % 10 != 5} <= shown
 
 
 def test_pictures_go_out_as_svg_pdf_and_png(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     plots.run(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"{name}.{kind}" for name in ("curves", "matrix", "tasks") for kind in ("pdf", "png", "svg")]
+        f"{name}.{kind}" for name in ("calibration", "confusion_biomed_topic", "confusion_finance_classification", "curves",
+                                      "matrix", "tasks") for kind in ("pdf", "png", "svg")]
     for kind, begin in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
         assert all(path.read_bytes().startswith(begin) for path in tmp_path.glob(f"*.{kind}"))
 
