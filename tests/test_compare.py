@@ -115,8 +115,8 @@ def test_the_table_has_a_row_a_model(judged):
 
 
 def test_a_table_for_pictures_keeps_what_its_cells_hold(tmp_path):
-    write_csv(tmp_path / "table.csv", "right,share", [('Muscle, "head" or neck', 0.25), ("ear", 1.0)])
-    assert read_csv(tmp_path / "table.csv") == [{"right": 'Muscle, "head" or neck', "share": 0.25}, {"right": "ear", "share": 1.0}]
+    write_csv(tmp_path / "table.csv", "right,share", [('Muscle, "head" or neck', 0.25)])
+    assert read_csv(tmp_path / "table.csv") == [{"right": 'Muscle, "head" or neck', "share": 0.25}]
 
 
 def test_the_committed_confusion_and_calibration_add_up_to_the_accuracy_of_all_seeds():
@@ -133,4 +133,5 @@ def test_the_committed_confusion_and_calibration_add_up_to_the_accuracy_of_all_s
             assert sum(row["count"] for row in of) == sum(row["count"] for row in bins) == total
             hit = sum(row["count"] for row in of if row["right"] == row["predicted"])
             assert hit / total == pytest.approx(figures["mean"], abs=1e-4)
-            assert sum(row["count"] * row["accuracy"] for row in bins) / total == pytest.approx(figures["mean"], abs=2e-4)
+            found = sum(row["count"] * row["accuracy"] for row in bins) / total
+            assert found == pytest.approx(figures["mean"], abs=2e-4)

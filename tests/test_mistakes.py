@@ -26,7 +26,7 @@ def test_confusion_sums_to_all_predictions_and_its_diagonal_to_the_right_ones(ro
 def test_shares_are_the_rows_of_the_normalised_confusion_and_leave_out_what_does_not_occur(rows):
     from sklearn.metrics import confusion_matrix
 
-    kept = [row for row in rows if row["right"] != "c" and "a" not in row["predicted"]]  # a is never predicted, c never right
+    kept = [row for row in rows if row["right"] != "c" and "a" not in row["predicted"]]  # so a pair lacks on each axis
     pairs = [(row["right"], name) for row in kept for name in row["predicted"]]
     counts = confusion_matrix(*zip(*pairs), labels=list("abc"))
     with np.errstate(invalid="ignore"):

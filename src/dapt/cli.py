@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     spread.add_argument("name", metavar="domain")
     spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
     spread.add_argument("--json", action="store_true")
-    plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
+    plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG, PDF and PNG")
     plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")

@@ -1,8 +1,9 @@
 """`dapt compare`: all models on all held-out sets, what differs beyond noise, and which model to use.
 
-Reads metrics/eval, metrics/tasks, data/eval and data/curves; writes metrics/comparison.json and mistakes.json, and for
-pictures and spreadsheets crossdomain.csv, tasks.csv, curves.csv, calibration.csv and confusion/TASK.csv. Differences are paired: both models' figures come from the
-same resamples of the same groups. A difference of losses is negative where the model is better, one of tasks positive.
+Reads metrics/eval, metrics/tasks, data/eval and data/curves; writes metrics/comparison.json and mistakes.json, and for pictures
+and spreadsheets crossdomain.csv, tasks.csv, curves.csv, calibration.csv and confusion/TASK.csv. Differences are paired: both
+models' figures come from the same resamples of the same groups. A difference of losses is negative where the model is better,
+one of tasks positive.
 """
 
 import csv

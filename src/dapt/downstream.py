@@ -76,15 +76,16 @@ def compare(tasks: dict[str, Judged], figures: dict[str, dict[str, dict]], finet
 
 
 def has_classes(figures: dict) -> bool:
-    """Whether a task's candidates are classes, which can be mixed up: macro F1, a mean over classes, is among its figures then.
-    An option of a question and an answer in a pool are candidates of their row alone.
+    """Whether a task's candidates are classes, which can be mixed up: then macro F1, a mean over classes, is among its
+    figures. An option of a question and an answer in a pool are candidates of their row alone.
     """
     return "macro_f1" in figures["others"]
 
 
 def errors(lines: dict[str, dict[str, list[dict]]], classes: list[str]) -> dict:
-    """metrics/mistakes.json: task → model → calibration error, what is mixed up most often (in `classes`, the tasks that have
-    some), the surest mistakes."""
+    """metrics/mistakes.json: task → model → calibration error, what is mixed up most often (in `classes`, the tasks that
+    have some), the surest mistakes.
+    """
     return {task: {name: {
         "calibration_error": round(mistakes.calibration_error(rows), 4),
         "confused": [{"right": right, "predicted": predicted, "times": times}

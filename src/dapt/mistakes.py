@@ -22,14 +22,14 @@ def confusion(rows: list[dict]) -> dict[str, dict[str, int]]:
 
 
 def shares(rows: list[dict]) -> list[tuple[str, str, int, float]]:
-    """Of each pair (right, predicted) that occurs: how often, and its share of the predictions for the right one's rows. A label
-    with itself is always there, so that a picture has every label on both axes.
+    """Of each pair (right, predicted) that occurs: how often, and its share of all predictions where that label is right.
+    A label with itself is always there, so that a picture has every label on both axes.
 
     >>> shares([{"right": "a", "predicted": ["a", "a", "b"]}])
     [('a', 'a', 2, 0.6667), ('a', 'b', 1, 0.3333), ('b', 'b', 0, 0.0)]
     """
-    return [(right, predicted, count, round(count / max(1, sum(of.values())), 4)) for right, of in confusion(rows).items()
-            for predicted, count in of.items() if count or predicted == right]
+    return [(right, predicted, count, round(count / max(1, sum(of.values())), 4))
+            for right, of in confusion(rows).items() for predicted, count in of.items() if count or predicted == right]
 
 
 def confused(rows: list[dict], most: int) -> list[tuple[str, str, int]]:

@@ -13,7 +13,8 @@ import vl_convert
 from dapt.files import whole_file
 from dapt.paths import METRICS
 
-TABLES = {"matrix": "crossdomain", "curves": "curves", "tasks": "tasks", "calibration": "calibration"}  # picture → table in metrics/
+TABLES = {"matrix": "crossdomain", "curves": "curves", "tasks": "tasks",
+          "calibration": "calibration"}  # picture → the table in metrics/ that it shows
 CONFUSION = METRICS / "confusion"  # a table, and a picture, for each task with classes
 FIGURES = Path(__file__).parent / "figures"
 PAGE = Path(".dvc/plots/page.html")  # .dvc/config names it as plots.html_template

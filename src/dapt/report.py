@@ -58,10 +58,14 @@ def forgotten(params: Params, comparison: dict) -> str:
     return rows(lines, ["model", f"loss on {params.control}", "against the base", "against the control"])
 
 
+def accuracy(cell: dict) -> str:
+    return f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}"
+
+
 def accuracies(comparison: dict) -> str:
     matrix = comparison["matrix"]
-    return rows([[name, *(f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}" for cell in cells.values())]
-                 for name, cells in matrix.items()], ["model", *next(iter(matrix.values()))])
+    return rows([[name, *map(accuracy, cells.values())] for name, cells in matrix.items()],
+                ["model", *next(iter(matrix.values()))])
 
 
 def reproduce(params: Params, comparison: dict, evaluated: dict, trained: dict, base: dict, scores: dict) -> str:
@@ -203,8 +207,7 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     tasks = [[task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
              for task, models in comparison["tasks"].items() if name in models]
     fine_tuned = f"\n## Fine-tuned\n\n{rows(tasks, ['task', 'figure', 'mean ± sd over seeds'])}\n" if tasks else ""
-    lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"],
-              f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}", signed(cell.get("vs_base")),
+    lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], accuracy(cell), signed(cell.get("vs_base")),
               signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
     return f"""---
 library_name: transformers

@@ -96,13 +96,14 @@ data/split/tasks/TASK/test.jsonl`.
 
 {errors(mistakes)}
 
-Below the dashed line a model is surer than it is right, above it less sure; the larger a point, the more predictions have such
-a confidence.
+Below the dashed line a model is surer than it is right, above it less sure; the larger a point, the more predictions have
+such a confidence.
 
 ![Confidence of each model against its share of right answers](calibration.svg)
 
-Where the labels are classes: a row holds the test rows that have a label, over all seeds, a column what was predicted. On the
-diagonal stands what is right; a dark cell beside it is a pair that is mixed up. Shares of few predictions (gray) say little.
+Where the labels are classes: a row holds the test rows that have a label, over all seeds, a column what was predicted. On
+the diagonal stands what is right; a dark cell beside it is a pair that is mixed up. Shares of few predictions (gray) say
+little.
 
 {confusions(figures)}
 """
