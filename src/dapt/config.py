@@ -241,6 +241,17 @@ class Params(Settings):
     bases: dict[Name, Origin]
     profiles: dict[Name, Profile]
 
+    @model_validator(mode="before")
+    @classmethod
+    def tasks_speak_of_profiles(cls, values):
+        """Looked at before the types: what stands under a misspelt key would be taken for a profile's settings."""
+        match values:
+            case {"tasks": dict(tasks), "profiles": dict(profiles)}:
+                for name, task in tasks.items():
+                    for key in task if isinstance(task, dict) else ():
+                        _known(f"tasks.{name}", str(key), {"words", *map(str, profiles)})
+        return values
+
     @model_validator(mode="after")
     def hangs_together(self):
         _known("profile", self.profile, self.profiles)
@@ -271,7 +282,6 @@ class Params(Settings):
                                  "sources there")
         for name, task in self.tasks.items():
             for profile, settings in task.model_extra.items():
-                _known(f"tasks.{name}", profile, self.profiles)
                 _known(f"tasks.{name}.{profile}.corpus", settings.corpus, self.corpora)
             if self.profile not in task.model_extra:
                 raise ValueError(f"tasks.{name} says nothing of the profile {self.profile}; add its settings there")
