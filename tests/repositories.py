@@ -39,8 +39,8 @@ def change(params: Path, settings: dict[str, object], profile: str = "sample") -
     values = yaml.load(params.read_text())
     for place, value in settings.items():
         *above, last = place.split(".")
-        at = values["profiles"][profile]
-        for name in above:
+        at = values
+        for name in ("tasks", above[1], profile) if above[0] == "tasks" else ("profiles", profile, *above):
             at = at[name]
         at[last] = value
     with open(params, "w") as file:

@@ -16,7 +16,7 @@ def test_committed_params_pass():
 @pytest.mark.parametrize("old, new, message", [
     ("cleaner: tweets", "cleaner: twets", "biomed_mlm_2.0.cleaner: unknown cleaner 'twets'; known: .*tweets"),
     ("options: {select: finance}", "options: {choose: finance}", "finance_mlm1.0.options: .*no option 'choose'; it takes: select"),
-    ("kind: ranking", "kind: rank", "sample.tasks.answer_ranking.kind: unknown kind 'rank'; known: classification, .*ranking"),
+    ("kind: ranking", "kind: rank", "tasks.answer_ranking.sample.kind: unknown kind 'rank'; known: classification, .*ranking"),
 ])
 def test_a_cleaner_option_or_kind_that_is_not_there_is_refused(old, new, message):
     with pytest.raises(UserError, match=message):

@@ -123,7 +123,7 @@ def test_the_committed_confusion_and_calibration_add_up_to_the_accuracy_of_all_s
     """By another way: scikit-learn's accuracy of each seed, as metrics/tasks has it."""
     calibration = read_csv(METRICS / "calibration.csv")
     tables = {path.stem: read_csv(path) for path in (METRICS / "confusion").glob("*.csv")}
-    assert tables.keys() == {task for task in PARAMS.tasks if PARAMS.active.tasks[task].kind == "classification"}
+    assert tables.keys() == {name for name, task in PARAMS.active_tasks.items() if task.kind == "classification"}
     for task, table in tables.items():
         for name in PARAMS.finetuned:
             figures = read_json(METRICS / f"tasks/{task}/{name}.json")

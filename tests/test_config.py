@@ -29,8 +29,12 @@ def test_committed_params_are_right():
     ("      precision: auto", "      precision: fp8", "profiles.sample.train.precision: .*'fp8'"),
     ("    model: {base: tiny}", "    model: {base: huge}", "profiles.sample.model.base: unknown name 'huge'"),
     ("models: [base, biomed,", "models: [biomed,", "models must be base and the domains"),
-    ("  multiple_choice: overlap", "  multiple_chose: overlap", "profiles.sample.tasks: unknown name 'multiple_choice'"),
-    ("tasks:                     #", "tasks:\n  law: tfidf  #", "profiles.sample.tasks says nothing of law, which tasks names"),
+    ("    words: overlap\n", "", "tasks.multiple_choice.words: missing"),
+    ("    words: overlap\n", "    word: overlap\n", "tasks.multiple_choice: unknown name 'word'; did you mean words"),
+    ("    words: overlap\n", "    words: overlap\n    sampel: {}\n", "tasks.multiple_choice: unknown name 'sampel'; did you mean sample"),
+    ("    words: overlap\n", "    words: overlap\n    lr: 1.0e-3\n", "tasks.multiple_choice: unknown name 'lr'; known: full, sample, words"),
+    ("    sample:                # a definition", "    full2:                 # a definition", "tasks.multiple_choice: unknown name 'full2'; did you mean full"),
+    ("  finance_classification:\n", "  law: {words: tfidf}\n  finance_classification:\n", "tasks.law says nothing of the profile sample; add its settings there"),
     ("finetuned: [base, biomed,", "finetuned: [base, law,", "finetuned: unknown name 'law'"),
     ("      seeds: [0, 1, 2]\n", "      seeds: [0]\n", "profiles.sample.finetune.seeds: .*at least 2"),
     ("control: general", "control: none", "control: unknown name 'none'"),
@@ -55,9 +59,9 @@ def test_a_corpus_must_have_sources_in_the_active_profile_alone():
     with pytest.raises(UserError, match="profiles.sample.corpora says nothing of law"):
         config.parse(more)
     source = "      law:\n        - {name: law, cleaner: text, files: [a], local: {folder: data/local}, licence: mine}\n"
-    config.parse(more.replace("    tasks:\n      finance_classification", source + "    tasks:\n      finance_classification", 1))
+    config.parse(more.replace("    model: {base: tiny}", source + "    model: {base: tiny}", 1))
     with pytest.raises(UserError, match="profiles.sample.corpora: unknown name 'law'"):
-        config.parse(TEXT.replace("    tasks:\n      finance_classification", source + "    tasks:\n      finance_classification", 1))
+        config.parse(TEXT.replace("    model: {base: tiny}", source + "    model: {base: tiny}", 1))
 
 
 def test_a_missing_setting_is_named():

@@ -150,7 +150,7 @@ def test_a_test_row_that_is_trained_on_is_refused(model_folder, tmp_path, monkey
     leak = list(read_lines(tmp_path / "data/split/tasks/finance_classification/train.jsonl"))[7]
     write_lines(tmp_path / "data/split/tasks/finance_classification/test.jsonl", [*topics(10, 2), leak])
     with pytest.raises(UserError, match=f"1 test rows are also training rows.*{leak['id']}"):
-        scoring.read("finance_classification", config.load().active.tasks["finance_classification"], 10)
+        scoring.read("finance_classification", config.load().active_tasks["finance_classification"], 10)
 
 
 def test_texts_longer_than_the_models_positions_are_refused(model_folder, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from repositories import ROOT, run
+from repositories import ROOT, copy_of_tree, run
 from ruamel.yaml import YAML
 
 SRC = ROOT / "src"
@@ -265,8 +265,8 @@ def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(finished,
                      ("  general: [general]", "  general: [general]\n  law: [law_text]"),
                      ("heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
                      ("biomed_finance, general]\ntasks", "biomed_finance, general, law]\ntasks"),
-                     ("    tasks:\n      finance_classification", "      law_text:\n        - {name: law, cleaner: text, files: [law], "
-                      "local: {folder: data/local}, licence: mine}\n    tasks:\n      finance_classification")]:
+                     ("    model: {base: tiny}", "      law_text:\n        - {name: law, cleaner: text, files: [law], "
+                      "local: {folder: data/local}, licence: mine}\n    model: {base: tiny}")]:
         assert old in text, old
         text = text.replace(old, new, 1)
     params.write_text(text)
@@ -274,6 +274,17 @@ def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(finished,
     assert {"fetch@law_text", "clean@law_text", "split", "tokenize@law", "train@law", "evaluate@law"} <= ran
     assert not {name for name in ran if name.startswith(("fetch@biomed", "clean@biomed", "train@")) and name != "train@law"}
     assert json.loads((clone / "metrics/eval/law.json").read_text())["law"]["loss"] > 0
+
+
+def test_a_task_of_ones_own_is_one_entry_of_params(tmp_path):
+    copy = copy_of_tree(tmp_path / "copy")
+    text = (copy / "params.yaml").read_text()
+    entry = ("  sectors: {words: tfidf_plain, sample: {corpus: finance_mlm2, fields: [label], kind: classification, length: 32, "
+             "epochs: 1, lr: 1.0e-3}}\n")
+    (copy / "params.yaml").write_text(text.replace("  finance_classification:\n", entry + "  finance_classification:\n", 1))
+    said = run(copy, "dvc", "repro", "--dry", "--force", "--single-item", "finetune@sectors-base", "baseline@sectors")
+    assert "> dapt finetune sectors base" in said and "> dapt baseline sectors" in said
+    assert "data/eval/tasks/sectors/tfidf_plain.jsonl" in run(copy, "dvc", "stage", "list")
 
 
 def test_the_pipeline_runs_without_a_corpus_and_says_so(finished, tmp_path):

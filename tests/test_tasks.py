@@ -118,10 +118,9 @@ def test_a_task_of_a_new_kind_is_one_file_and_one_entry_of_params(model_folder, 
     (tmp_path / "repository").mkdir()
     monkeypatch.chdir(repository_with(tmp_path / "repository", model_folder, "longer", pairs, {}))
     text = (tmp_path / "repository/params.yaml").read_text()
-    entry = ("    tasks:\n      longer: {corpus: general, fields: [first, second, label], kind: longer_text, length: 32, "
-             "epochs: 2, lr: 1.0e-3}\n")
-    text = text.replace("    tasks:\n", entry, 1).replace("  finance_classification: tfidf\n",
-                                                       "  finance_classification: tfidf\n  longer: longer\n", 1)
+    entry = ("  longer: {words: longer, sample: {corpus: general, fields: [first, second, label], kind: longer_text, "
+             "length: 32, epochs: 2, lr: 1.0e-3}}\n")
+    text = text.replace("  finance_classification:\n", entry + "  finance_classification:\n", 1)
     (tmp_path / "repository/params.yaml").write_text(text)
     check.check(config.load())
     finetune.run("longer", "base")

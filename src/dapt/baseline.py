@@ -33,10 +33,10 @@ def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:
 
 def run(task: str) -> None:
     params = config.load()
-    settings, words = params.active.tasks[task], params.tasks[task]
+    settings, words = params.active_tasks[task], params.tasks[task].words
     kind = kind_named(settings.kind)
     if words not in kind.BASELINES:
-        raise UserError(f"params.yaml: tasks.{task}: a {settings.kind} has no baseline {words!r}; it has: "
+        raise UserError(f"params.yaml: tasks.{task}.words: a {settings.kind} has no baseline {words!r}; it has: "
                         f"{', '.join(kind.BASELINES)}")
     found = scoring.read(task, settings, params.active.finetune.valid)
     unseen_in = check_unseen(task, found.test, list(params.domains))

@@ -13,11 +13,12 @@ from dapt.paths import CHECKED
 def check(params: Params) -> None:
     """What the types of config.py cannot know: that each task's kind exists, and each source's cleaner, which takes its
     options."""
-    for profile, settings in params.profiles.items():
-        for name, task in settings.tasks.items():
-            if task.kind not in tasks.names():
-                raise UserError(f"params.yaml: profiles.{profile}.tasks.{name}.kind: unknown kind {task.kind!r}; known: "
+    for name, task in params.tasks.items():
+        for profile, settings in task.model_extra.items():
+            if settings.kind not in tasks.names():
+                raise UserError(f"params.yaml: tasks.{name}.{profile}.kind: unknown kind {settings.kind!r}; known: "
                                 f"{', '.join(tasks.names())}")
+    for profile, settings in params.profiles.items():
         for corpus, sources in settings.corpora.items():
             for number, source in enumerate(sources):
                 at = f"params.yaml: profiles.{profile}.corpora.{corpus}.{number}"

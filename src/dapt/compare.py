@@ -177,7 +177,7 @@ def run() -> None:
     evaluated = {name: read_json(METRICS / "eval" / f"{name}.json") for name in params.models}
     check_tokenizers(evaluated)
     scores = {task: {name: read_json(METRICS / "tasks" / task / f"{name}.json")
-                     for name in (*params.finetuned, "majority", words)} for task, words in params.tasks.items()}
+                     for name in (*params.finetuned, "majority", of.words)} for task, of in params.tasks.items()}
     lines = {task: downstream.predictions(LOSSES / "tasks" / task, list(of)) for task, of in scores.items()}
     comparison = compare(params, losses_by_group(params.models, LOSSES), evaluated,
                          {task: downstream.judged(of) for task, of in lines.items()}, scores)

@@ -101,6 +101,14 @@ class Task(Settings):
     lr: Annotated[float, Field(gt=0)]
 
 
+class Downstream(Settings):
+    """A downstream task: its count of words, and under each profile's name a Task."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Task]
+    words: Name  # a baseline of the task's kind
+
+
 class Model(Settings):
     base: Name  # one of `bases`
     donor: Name | None = None  # one of `bases`: its masked-LM head is transplanted into the base
@@ -206,7 +214,6 @@ class Compare(Settings):
 
 class Profile(Settings):
     corpora: dict[str, Annotated[list[Source], Field(min_length=1)]]
-    tasks: dict[str, Task]
     model: Model
     split: Split
     repair: Repair
@@ -229,10 +236,21 @@ class Params(Settings):
     heldout: Annotated[list[str], Field(min_length=1)]
     control: str
     models: list[str]
-    tasks: dict[Name, Name]  # each with its baseline of words
+    tasks: dict[Name, Downstream]
     finetuned: list[str]
     bases: dict[Name, Origin]
     profiles: dict[Name, Profile]
+
+    @model_validator(mode="before")
+    @classmethod
+    def tasks_speak_of_profiles(cls, values):
+        """Looked at before the types: what stands under a misspelt key would be taken for a profile's settings."""
+        match values:
+            case {"tasks": dict(tasks), "profiles": dict(profiles)}:
+                for name, task in tasks.items():
+                    for key in task if isinstance(task, dict) else ():
+                        _known(f"tasks.{name}", str(key), {"words", *map(str, profiles)})
+        return values
 
     @model_validator(mode="after")
     def hangs_together(self):
@@ -253,9 +271,6 @@ class Params(Settings):
             at = f"profiles.{name}"
             for corpus in profile.corpora:
                 _known(f"{at}.corpora", corpus, self.corpora)
-            for task, settings in profile.tasks.items():
-                _known(f"{at}.tasks", task, self.tasks)
-                _known(f"{at}.tasks.{task}.corpus", settings.corpus, self.corpora)
             for role, base in profile.model:
                 if base is not None:
                     _known(f"{at}.model.{role}", base, self.bases)
@@ -265,15 +280,20 @@ class Params(Settings):
             if corpus not in self.active.corpora:
                 raise ValueError(f"profiles.{self.profile}.corpora says nothing of {corpus}, which corpora names; add its "
                                  "sources there")
-        for task in self.tasks:
-            if task not in self.active.tasks:
-                raise ValueError(f"profiles.{self.profile}.tasks says nothing of {task}, which tasks names; add its "
-                                 "settings there")
+        for name, task in self.tasks.items():
+            for profile, settings in task.model_extra.items():
+                _known(f"tasks.{name}.{profile}.corpus", settings.corpus, self.corpora)
+            if self.profile not in task.model_extra:
+                raise ValueError(f"tasks.{name} says nothing of the profile {self.profile}; add its settings there")
         return self
 
     @property
     def active(self) -> Profile:
         return self.profiles[self.profile]
+
+    @property
+    def active_tasks(self) -> dict[str, Task]:
+        return {name: task.model_extra[self.profile] for name, task in self.tasks.items()}
 
     def unpinned(self) -> list[str]:
         """Hub repositories that the active profile reads and whose content may change under the same name."""

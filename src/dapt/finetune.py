@@ -215,8 +215,8 @@ def all_seeds(name: str, source: Path, out: Path, task: Task, settings: Finetune
 
 
 def run(task: str, name: str) -> None:
-    active = config.load().active
-    settings, source = active.tasks[task], MODELS / name
+    params = config.load()
+    active, settings, source = params.active, params.active_tasks[task], MODELS / name
     found = scoring.read(task, settings, active.finetune.valid)
     accelerator = accelerator_for(active.train.precision, active.train.threads)
     with whole_folder(MODELS / "tasks" / task / name) as out:

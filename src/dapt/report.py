@@ -73,7 +73,7 @@ def reproduce(params: Params, comparison: dict, evaluated: dict, trained: dict, 
     made = {"dvc repro compare": comparison, "dvc repro base": base,
             **{f"dvc repro train@{name}": figures for name, figures in trained.items()},
             **{f"dvc repro evaluate@{name}": evaluated[name] for name in params.models},
-            **{f"dvc repro baseline@{task}": scores[task][words] for task, words in params.tasks.items()},
+            **{f"dvc repro baseline@{name}": scores[name][task.words] for name, task in params.tasks.items()},
             **{f"dvc repro finetune@{task}-{name}": scores[task][name] for task in params.tasks for name in params.finetuned}}
     return rows([[f"`{command}`", "<br>".join(f"{line.split()[1]} `{line[:16]}…`" for line in figures["made_from"])]
                  for command, figures in made.items()], ["command", "inputs"])

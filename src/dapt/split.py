@@ -167,7 +167,7 @@ def split_all(params: Params, processed: Path, out: Path) -> dict:
     seen = Seen(settings.split.similar, settings.split.overlap)
     corpora = {name: Lines(processed / f"{name}.jsonl") for name in params.corpora}
     unlabelled = {name: rows for name, rows in corpora.items() if not params.corpora[name].labelled}
-    tasks = split_tasks(settings.tasks, corpora, settings.split, out / "tasks")
+    tasks = split_tasks(params.active_tasks, corpora, settings.split, out / "tasks")
     tests = chain.from_iterable(Lines(out / "tasks" / name / "test.jsonl") for name in tasks)
     sets, became = split_domains(params, unlabelled, tests, seen, out)
     ids = {name: {bytes.fromhex(row["id"]) for row in rows} for name, rows in corpora.items()}
