@@ -87,6 +87,13 @@ def test_a_model_that_loses_to_counting_words_is_named():
     assert "No model loses to a free baseline beyond noise." in taskreport.free(tasks)
 
 
+def test_a_baseline_on_the_rows_of_a_limit_is_named_where_there_is_one():
+    figures = {"one": {"base": {}, "tfidf": {"same_rows": {"accuracy": 0.5, "macro_f1": 0.25}}}}
+    assert "fewer than all: tfidf on one accuracy 0.500, macro_f1 0.250." in taskreport.on_same_rows(figures)
+    del figures["one"]["tfidf"]["same_rows"]
+    assert not taskreport.on_same_rows(figures)
+
+
 def test_pictures_are_svg_with_the_figures_of_the_tables(pictures):
     rows = plots.read_csv(ROOT / "metrics/crossdomain.csv")
     shown = {node.text for node in ElementTree.fromstring(pictures["matrix"]).iter() if node.text}

@@ -32,6 +32,13 @@ def free(tasks: dict[str, dict[str, dict]]) -> str:
     return f"{verdict}\n\n{rows(lines, ['task', 'model', 'best free baseline', 'difference'])}"
 
 
+def on_same_rows(figures: dict[str, dict[str, dict]]) -> str:
+    """What baselines reach on the rows that encoders see, where a limit leaves these fewer; empty where there is none."""
+    found = [f"{name} on {task} " + ", ".join(f"{metric} {value:.3f}" for metric, value in of["same_rows"].items())
+             for task, models in figures.items() for name, of in models.items() if "same_rows" in of]
+    return f"On the rows that the encoders see, fewer than all: {'; '.join(found)}.\n\n" if found else ""
+
+
 def others(tasks: dict[str, dict[str, dict]]) -> str:
     lines = [[task, name, *(f"{metric} {value['mean']:.3f} ± {value['sd']:.3f}" for metric, value in cell["others"].items())]
              for task, models in tasks.items() for name, cell in models.items() if cell["others"]]
@@ -85,7 +92,7 @@ over these seeds), and p, adjusted by Holm for all cells of this table.
 
 {free(tasks)}
 
-### Other figures
+{on_same_rows(figures)}### Other figures
 
 {others(tasks)}
 
