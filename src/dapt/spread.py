@@ -11,6 +11,7 @@ from statistics import mean, stdev
 
 from dapt import config
 from dapt.errors import UserError
+from dapt.markdown import rows
 from dapt.paths import METRICS
 
 
@@ -45,9 +46,9 @@ def spread(found: list[dict], held_out: list[str]) -> dict:
 
 def table(loss: dict) -> str:
     """In Markdown, a row a set."""
-    rows = [f"| {name} | {', '.join(f'{value:.4f}' for value in of['each'])} | {of['mean']:.4f} | {of['sd']:.4f} |"
-            for name, of in loss.items()]
-    return "\n".join(["| held-out set | loss under each seed | mean | sd |", "|---|---|---|---|", *rows])
+    lines = [[name, ", ".join(f"{value:.4f}" for value in of["each"]), f"{of['mean']:.4f}", f"{of['sd']:.4f}"]
+             for name, of in loss.items()]
+    return rows(lines, ["held-out set", "loss under each seed", "mean", "sd"])
 
 
 def run(domain: str, count: int, as_json: bool) -> None:
