@@ -30,7 +30,10 @@ def _refs(name: str) -> list[str]:
 
 
 def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(["git", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"git {words[0]} failed ({done.stderr.strip()}); experiments need a clone of the git repository")
+    return done.stdout
 
 
 def _dvc_exp(*words: str) -> None:
