@@ -31,8 +31,8 @@ FIRST = '[ "$SLURM_NODEID" != 0 ] || echo "$1: job $SLURM_JOB_ID on $SLURM_STEP_
 SAVED = re.compile(r"(?:resumed|asked to leave) at step (\d+)")
 AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
 NO_STEP = "Unable to create step"  # in the first seconds of a controller that was started again
-ENDED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "OUT_OF_MEMORY", "COMPLETED",
-         "DEADLINE", "REVOKED")
+CUT_OFF = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")  # by Slurm, through no fault of the program
+ENDED = (*CUT_OFF, "CANCELLED", "FAILED", "OUT_OF_MEMORY", "COMPLETED", "DEADLINE")
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,8 @@ def verdict(end: End) -> str:
         return "cancelled"
     if end.state == "OUT_OF_MEMORY" or "oom-kill" in end.said or "oom_kill" in end.said:
         return "memory"
-    if end.state in ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"):
-        return "again"
-    if NO_STEP in end.said:
-        return "again"
-    if end.code == leave.CODE or end.code - 128 in leave.SIGNALS or "asked to leave at step" in end.said:
+    left = end.code == leave.CODE or end.code - 128 in leave.SIGNALS or "asked to leave at step" in end.said
+    if left or end.state in CUT_OFF or NO_STEP in end.said:
         return "again"
     if end.state is None and any(words in end.said for words in AWAY):
         return "away"
