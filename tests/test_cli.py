@@ -49,7 +49,13 @@ def test_a_workspace_runs_its_own_code(repository):
     (["evaluate", "--model", "x"], "dapt evaluate: --model goes with"),
     (["clean", "biomed_mlm"], "dapt clean: No such file or directory: data/raw/biomed_mlm/hpo/hp.obo"),
     (["bench", "clean"], "dapt bench: data/processed/biomed_mlm.jsonl is not there, and the stand-in is made from it;"),
-    (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere has no tokenizer.json"),
+    (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere holds no model"),
+    (["audit", "--model", "nowhere"], "dapt audit: nowhere holds no model"),
+    (["evaluate", "base", "--words"], "dapt evaluate: --model goes with"),
+    (["evaluate", "--text", "x.jsonl"], "dapt evaluate: --model goes with"),
+    (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner goes with"),
+    (["clean", "--cleaner", "hop", "--raw", "x", "--out", "y", "--report", "z"],
+     "dapt clean: there is no cleaner 'hop'; there are: bioasq,"),
 ])
 def test_a_users_mistake_is_one_line_and_code_2(repository, arguments, message):
     done = dapt(repository, *arguments)

@@ -142,10 +142,14 @@ def run_fetch(args: argparse.Namespace) -> None:
 
 
 def run_clean(args: argparse.Namespace) -> None:
-    if not args.cleaner:
+    given = (args.cleaner, args.raw, args.out, args.report)
+    if not any(given):
         return run_stage(args)
-    if args.name or not (args.raw and args.out and args.report):
+    if args.name or not all(given):
         raise UserError("--cleaner goes with --raw, --out and --report, and without a corpus")
+    known_cleaners = import_module("dapt.cleaners").names()
+    if args.cleaner not in known_cleaners:
+        raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
     import_module("dapt.clean").run_file(args.cleaner, args.raw, args.out, args.report)
 
 
@@ -173,10 +177,14 @@ def run_doctor(args: argparse.Namespace) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    if not args.model:
+    options = (args.model, args.text, args.most is not None, args.way != "tokens", args.json)
+    if not any(options):
         return run_stage(args)
-    if args.name or not args.text:
-        raise UserError("--model goes with --text, and without a model's name")
+    if args.name or not (args.model and args.text):
+        raise UserError("--model goes with --text, and without a model's name; --most, --words, --pseudo and --json go "
+                        "with both")
+    for folder in args.model:
+        has_model(folder)
     import_module(f"dapt.judge.{args.way}").run(args.model, args.text, args.most, args.json)
 
 
@@ -193,6 +201,7 @@ def run_spread(args: argparse.Namespace) -> None:
 
 
 def run_audit(args: argparse.Namespace) -> None:
+    has_model(args.model)
     import_module("dapt.audit").run(args.model, args.json)
 
 
@@ -207,6 +216,12 @@ def run_bench(args: argparse.Namespace) -> None:
     to_repository()
     options = {option: value for option, value in vars(args).items() if option not in ("command", "name", "run")}
     import_module(f"dapt.bench.{args.name}").run(**options)
+
+
+def has_model(folder: Path) -> None:
+    """Refuse a folder that was mistyped, or that was never made."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no model: it has no config.json; models/ has those of `dvc repro` or `dvc pull`")
 
 
 def known(command: str, name: str) -> str:
