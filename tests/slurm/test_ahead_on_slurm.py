@@ -105,11 +105,12 @@ def test_a_controller_that_is_away_is_said_in_a_line(place, cluster):
     cluster.end("slurmctld")
     try:
         said = dapt("launch", "--plan", code=2)
-        facts = json.loads(dapt("doctor", "--json"))
+        facts, local = (json.loads(dapt("doctor", "--json", DAPT_LAUNCHER=launcher)) for launcher in ("slurm", "local"))
     finally:
         cluster.start_controller()
     assert said.startswith("dapt launch: the controller of Slurm does not answer;") and said.count("\n") == 1
     assert "Slurm's controller does not answer: see `scontrol ping`; a training waits for it" in facts["problems"]
+    assert local["slurm"] == "srun is here, but no controller answers" and not local["problems"]
     cluster.settle()
 
 
