@@ -68,6 +68,13 @@ def test_outside_a_repository_it_says_so(tmp_path):
     assert done.returncode == 2 and "no dvc.yaml" in done.stderr
 
 
+def test_an_interrupted_command_says_so_in_a_line(repository):
+    (repository / "src/dapt/check.py").write_text(
+        "import os, signal\ndef run():\n    os.kill(os.getpid(), signal.SIGINT)\n    signal.pause()\n")
+    done = dapt(repository, "check")
+    assert (done.returncode, done.stderr) == (130, "dapt check: interrupted\n")
+
+
 def test_a_bug_is_a_traceback_and_code_1(repository):
     (repository / "src/dapt/check.py").write_text("def run():\n    raise KeyError('x')\n")
     done = dapt(repository, "check")

@@ -6,6 +6,7 @@ also in a temporary experiment or a clone that shares this environment.
 
 import argparse
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -251,7 +252,11 @@ def run_workspace_code() -> None:
 def main() -> int:
     run_workspace_code()
     args = parser().parse_args()
-    return guarded(f"dapt {args.command}", lambda: args.run(args))
+    try:
+        return guarded(f"dapt {args.command}", lambda: args.run(args))
+    except KeyboardInterrupt:
+        print(f"dapt {args.command}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":
