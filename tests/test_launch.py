@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,16 @@ def test_reasons_for_waiting_are_words(reason, words):
 
 def test_what_is_no_refusal_is_left_as_it_is():
     assert slurm.refusal("srun: error: something else", SETTINGS) is None
+
+
+def test_a_partition_without_slurm_is_refused_before_anything_is_started(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for what in ([], ["--smoke"]):
+        done = subprocess.run([sys.executable, "-m", "dapt", "launch", *what, "biomed", "--partition", "gpu"], cwd=tmp_path,
+                              capture_output=True, text=True, env=os.environ | {"DAPT_LAUNCHER": "local"})
+        assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "logs").exists()
+        assert done.stderr == "dapt launch: --partition is for Slurm, and the launcher is local; set DAPT_LAUNCHER=slurm\n"
 
 
 def test_accelerate_is_given_the_machines_and_processes():
