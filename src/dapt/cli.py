@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from dapt.errors import UserError, guarded
-from dapt.paths import repository
+from dapt.paths import MODELS, repository
 
 STAGES = {  # name → what it is given, what it does
     "check": (None, "refuse a wrong params.yaml"),
@@ -131,6 +131,8 @@ def run_stage(args: argparse.Namespace) -> None:
         if args.name is None:
             raise UserError(f"needs the name of a {what}")
         given = [known(args.command, args.name)]
+    if what == "model":
+        has_model(MODELS / args.name)
     if not import_module("dapt.launch").through_slurm(args.command, *given):
         import_module(f"dapt.{args.command}").run(*given)
 
@@ -156,12 +158,16 @@ def run_clean(args: argparse.Namespace) -> None:
 
 def run_train(args: argparse.Namespace) -> None:
     to_repository()
-    import_module("dapt.launch").train(known("train", args.name))
+    domain = known("train", args.name)
+    has_model(MODELS / "base")
+    import_module("dapt.launch").train(domain)
 
 
 def run_finetune(args: argparse.Namespace) -> None:
     to_repository()
-    import_module("dapt.finetune").run(known("finetune", args.name), known("evaluate", args.model))
+    task, model = known("finetune", args.name), known("evaluate", args.model)
+    has_model(MODELS / model)
+    import_module("dapt.finetune").run(task, model)
 
 
 def run_launch(args: argparse.Namespace) -> None:
@@ -222,7 +228,7 @@ def run_bench(args: argparse.Namespace) -> None:
 def has_model(folder: Path) -> None:
     """Refuse a folder that was mistyped, or that was never made."""
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds no model: it has no config.json; models/ has those of `dvc repro` or `dvc pull`")
+        raise UserError(f"{folder} holds no model: it has no config.json; `dvc repro` and `dvc pull` put some into models/")
 
 
 def known(command: str, name: str) -> str:
