@@ -96,6 +96,21 @@ def test_what_follows_from_the_end_of_a_job(end, what):
     assert verdict(end) == what
 
 
+STAGE = slurm.Work("clean", "biomed_mlm", ["dapt"], False)
+
+
+@pytest.mark.parametrize("state, work, words", [
+    ("CANCELLED", slurm.training("biomed"), "was cancelled at step 7; run again to go on from there"),
+    ("CANCELLED", STAGE, "was cancelled; run again to begin anew"),
+    ("OUT_OF_MEMORY", slurm.training("biomed"), "needed more memory than 64G; raise memory in slurm/cluster.yaml or make"),
+    ("OUT_OF_MEMORY", STAGE, "needed more memory than 32G; raise cpu.memory in slurm/cluster.yaml"),
+    ("TIMEOUT", STAGE, "was not done after 4:00:00; raise cpu.time in slurm/cluster.yaml"),
+    ("TIMEOUT", slurm.training("biomed"), None), ("NODE_FAIL", STAGE, None), ("FAILED", STAGE, None)])
+def test_what_ends_a_job_for_good_is_said_in_the_settings_of_its_stage(state, work, words):
+    why = slurm.for_good(End(1, state, ""), 7, work, SETTINGS if work.resumes else SETTINGS.for_stages())
+    assert why.startswith(words) if words else why is None
+
+
 def test_the_last_saved_step_is_read_from_what_a_job_says():
     assert slurm.saved("", 7) == 7
     assert slurm.saved("resumed at step 40\nbiomed: step 90/300\nbiomed: asked to leave at step 95 of 300\n", 40) == 95

@@ -1,7 +1,7 @@
 """`dapt train X`, or another stage, through srun: queued, watched, and started again until it is done.
 
 What is asked for (`command`), what Slurm's refusals mean (`refusal`, `waiting`) and what follows from the end of a job
-(`verdict`) are pure functions; `until_done` and `Job` act on them. Each srun is a job of its own, with its own log
+(`verdict`, `for_good`) are pure functions; `until_done` and `Job` act on them. Each srun is a job of its own, with its log
 logs/STAGE-NAME-JOB.log; checkpoints carry a training from one to the next.
 """
 
@@ -142,6 +142,20 @@ def verdict(end: End) -> str:
     if end.state is None and any(words in end.said for words in AWAY):
         return "away"
     return "failed"
+
+
+def for_good(end: End, step: int, work: Work, cluster: Cluster) -> str | None:
+    """Why a job is not started again though its program did not fail, with how to mend it; None: it is not so."""
+    what = verdict(end)
+    if what == "cancelled":
+        return f"was cancelled at step {step}; run again to go on from there" if work.resumes else \
+            "was cancelled; run again to begin anew"
+    if what == "memory":
+        mend = f"memory in {CLUSTER} or make train.parts larger" if work.resumes else f"cpu.memory in {CLUSTER}"
+        return f"needed more memory than {cluster.memory}; raise {mend}"
+    if end.state == "TIMEOUT" and not work.resumes:
+        return f"was not done after {cluster.time}; raise cpu.time in {CLUSTER}"
+    return None
 
 
 def manner(end: End) -> str:
@@ -321,8 +335,8 @@ def until_done(work: Work, threads: int, cluster: Cluster) -> None:
                 return
             if asked:
                 break
-            if end.state == "TIMEOUT" and not work.resumes:
-                raise UserError(f"job {job.number} was not done after {cluster.time}; raise time in {CLUSTER}")
+            if why := for_good(end, max(step, 0), work, cluster):
+                raise UserError(f"job {job.number} {why}")
             if what == "again":
                 idle = 0 if step > before else idle + 1
                 ended = manner(end)
@@ -333,11 +347,6 @@ def until_done(work: Work, threads: int, cluster: Cluster) -> None:
                 heading = f"slurm: restart {restarts}, after job {job.number} ({ended}), from step {max(step, 0)}\n"
                 print(heading, end="", flush=True)
                 time.sleep(PAUSE if idle else 0)
-            elif what == "cancelled":
-                raise UserError(f"job {job.number} was cancelled at step {max(step, 0)}; run again to go on from there")
-            elif what == "memory":
-                raise UserError(f"job {job.number} needed more memory than {cluster.memory}; raise memory in {CLUSTER} "
-                                "or make train.parts larger")
             elif what == "failed":
                 if meaning := refusal(end.said, cluster):
                     raise UserError(meaning)
