@@ -205,5 +205,9 @@ def test_a_model_without_a_head_and_a_file_without_texts_are_refused(model_folde
         write_lines(tmp_path / "wrong.jsonl", [wrong])
         with pytest.raises(UserError, match="wrong.jsonl"):
             tokens.run([model_folder], tmp_path / "wrong.jsonl", None, True)
+    write_lines(tmp_path / "text.jsonl", [{"text": "a"}])  # one token, which the masks of seed 1 leave alone
+    for way, what in ((tokens, "token"), (words, "word")):
+        with pytest.raises(UserError, match=f"text.jsonl has no masked {what}; give more text"):
+            way.run([model_folder], tmp_path / "text.jsonl", None, True)
     with pytest.raises(UserError, match="--most is -1"):
         tokens.run([model_folder], tmp_path / "text.jsonl", -1, True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dapt.errors import UserError
 from dapt.evaluate import by_group, figures
 from dapt.judge.given import intervals, models_of_one_tokenizer, settings, show, texts
 from dapt.tokenize import encode_tokens
@@ -15,6 +16,8 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     groups = [by_group(one.masked_lm, tokens, rows, one.special, how) for one in judged]
     sums = np.array([[group.loss for group in of_model.values()] for of_model in groups])
     masked = np.array([group.masked for group in groups[0].values()], float)
+    if not masked.any():
+        raise UserError(f"{text} has no masked token; give more text")
     names = [{"model": one.name} if len(judged) > 1 else {} for one in judged]
     show((name | figures(found, how.seed) | paired
           for name, found, paired in zip(names, groups, intervals(sums, masked))), as_json)
