@@ -18,6 +18,7 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     masked = np.array([group.masked for group in groups[0].values()], float)
     if not masked.any():
         raise UserError(f"{text} has no masked token; give more text")
-    names = [{"model": one.name} if len(judged) > 1 else {} for one in judged]
-    show((name | figures(found, how.seed) | paired
-          for name, found, paired in zip(names, groups, intervals(sums, masked))), as_json)
+    several = len(judged) > 1
+    names = [{"model": one.name} if several else {} for one in judged]
+    paired = intervals(sums, masked) if several else [{}]  # the interval of one model is among its figures
+    show((name | figures(found, how.seed) | compared for name, found, compared in zip(names, groups, paired)), as_json)
