@@ -86,3 +86,10 @@ def test_a_bug_is_a_traceback_and_code_1(repository):
 
 def test_help_names_every_command():
     assert all(f"    {name} " in parser().format_help() for name in STAGES)
+
+
+@pytest.mark.parametrize("name, words", [("spread", "how far its losses scatter"), ("train", "adapt the base to a domain")])
+def test_a_command_s_help_says_what_it_does(capsys, name, words):
+    with pytest.raises(SystemExit):
+        parser().parse_args([name, "--help"])
+    assert words in " ".join(capsys.readouterr().out.split())

@@ -46,9 +46,13 @@ LAUNCH = {  # option → what it does instead of starting and following the jobs
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dapt", description=__doc__.split("\n\n")[0])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
     sub = {}
     for name, (what, text) in STAGES.items():
-        sub[name] = commands.add_parser(name, help=text, description=text)
+        sub[name] = add(name, text)
         sub[name].set_defaults(run=run_stage)
         if what:
             sub[name].add_argument("name", metavar=what, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
@@ -75,33 +79,33 @@ def parser() -> argparse.ArgumentParser:
                      help="pseudo-perplexity, one token masked at a time: one to two forward passes a token, some ten times "
                           "the usual cost")
     evaluate.add_argument("--json", action="store_true", help="one JSON object a model and line")
-    audit = commands.add_parser("audit", help="what a checkpoint is as a masked language model, and if its head is trained")
+    audit = add("audit", "what a checkpoint is as a masked language model, and if its head is trained")
     audit.set_defaults(run=run_audit)
     audit.add_argument("--model", type=Path, required=True)
     audit.add_argument("--json", action="store_true")
     sub["compare"].set_defaults(run=run_compare)
     sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
     sub["compare"].add_argument("--latex", action="store_true", help="print them for a paper")
-    spread = commands.add_parser("spread", help="train and judge a domain under several seeds: how far its losses scatter")
+    spread = add("spread", "train and judge a domain under several seeds: how far its losses scatter")
     spread.set_defaults(run=run_spread)
     spread.add_argument("name", metavar="domain")
     spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
     spread.add_argument("--json", action="store_true")
-    plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG and PNG")
+    plots = add("plots", "the pictures of the last comparison as SVG, PDF and PNG")
     plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
-    launch = commands.add_parser("launch", help="train several domains through Slurm at once; --plan, --smoke before it")
+    launch = add("launch", "train several domains: at once through Slurm, here in turns")
     launch.set_defaults(run=run_launch)
     launch.add_argument("domains", metavar="DOMAIN", nargs="*", help="default: all")
     launch.add_argument("--partition", help="instead of slurm/cluster.yaml's; auto: the one with the soonest start")
     instead = launch.add_mutually_exclusive_group()
     for option, text in LAUNCH.items():
         instead.add_argument(f"--{option}", dest="what", action="store_const", const=option, help=text)
-    doctor = commands.add_parser("doctor", help="what a training finds on this machine, and how to mend what is wrong")
+    doctor = add("doctor", "what a training finds on this machine, and how to mend what is wrong")
     doctor.set_defaults(run=run_doctor)
     doctor.add_argument("--json", action="store_true")
-    bench = commands.add_parser("bench", help="time our way and the usual way in turns")
+    bench = add("bench", "time our way and the usual way in turns")
     bench.set_defaults(run=run_bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
     benches = {name: names.add_parser(name, help=text, description=text) for name, (_, text) in BENCHES.items()}
