@@ -10,7 +10,7 @@ from dapt import config
 from dapt.config import Train
 from dapt.errors import UserError
 from dapt.files import read_json
-from dapt.launch import ahead, cluster, needs, slurm
+from dapt.launch import ahead, answers, cluster, needs, slurm
 from dapt.launch.cards import alternatives, card_of
 from dapt.launch.cluster import Cluster
 from dapt.launch.needs import Model, Text
@@ -37,10 +37,10 @@ def read(said: str, settings: Cluster) -> Answer:
     """
     if found := START.search(said):
         return Answer(start=found[1])
-    if any(words in said for words in (*slurm.AWAY, NO_CLUSTER)):
+    if any(words in said for words in (*answers.AWAY, NO_CLUSTER)):
         raise UserError("the controller of Slurm does not answer; try again where and when `scontrol ping` says UP")
     last = (said.strip().splitlines() or ["no word of why"])[-1]
-    return Answer(refusal=slurm.meaning(said, settings) or last.removeprefix("allocation failure: "))
+    return Answer(refusal=answers.meaning(said, settings) or last.removeprefix("allocation failure: "))
 
 
 def soonest(answers: dict[str, Answer]) -> str:
