@@ -14,6 +14,7 @@
 #SBATCH --signal=B:USR1@120
 #SBATCH --output=logs/%x-%j.log
 domain=${1:?usage: sbatch slurm/train.sbatch.sh DOMAIN}
+: "${SLURM_JOB_ID:?this is no job yet; submit it: sbatch slurm/train.sbatch.sh $domain}"
 echo "train-$domain: job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0}"
 . slurm/again.sh
 again srun --cpus-per-task="$SLURM_CPUS_PER_TASK" --kill-on-bad-exit=1 python -m dapt.launch.node "$domain"

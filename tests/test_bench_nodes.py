@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from dapt.bench.nodes import NETWORKS, all_reduce_seconds, predicted, speed_up
+from dapt.bench.nodes import NETWORKS, all_reduce_seconds, predicted, run, speed_up
+from dapt.errors import UserError
 
 SMALL = """
 from dapt.bench import nodes
@@ -36,9 +37,23 @@ def test_more_windows_a_step_and_faster_networks_gain_more():
     assert all(list(column) == sorted(column) for column in zip(*table, strict=True))
 
 
+@pytest.mark.parametrize("rounds, tasks", [(0, "1"), (1, "3"), (1, "16")])
+def test_no_rounds_and_processes_that_cannot_share_the_windows_are_refused(monkeypatch, rounds, tasks):
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", tasks)
+    with pytest.raises(UserError, match=f"--rounds is at least 1, and the processes .here {tasks}. a divisor of 8"):
+        run(rounds, False)
+
+
+def test_without_srun_an_allocation_is_one_process(tmp_path):
+    variables = {"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_JOB_ID": "7"}
+    done = subprocess.run([sys.executable, "-c", SMALL], cwd=tmp_path, env=os.environ | variables, text=True,
+                          capture_output=True)
+    assert json.loads(done.stdout.splitlines()[0])["nodes"] == 1, done.stderr
+
+
 def test_two_processes_measure_together(tmp_path):
     def start(rank: int) -> subprocess.Popen:
-        variables = {"SLURM_NTASKS": "2", "SLURM_PROCID": str(rank), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
+        variables = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": str(rank), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
         return subprocess.Popen([sys.executable, "-c", SMALL], cwd=tmp_path, env=os.environ | variables, text=True,
                                 stdout=subprocess.PIPE)
 

@@ -1,4 +1,5 @@
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,16 @@ def test_a_workspace_runs_its_own_code(repository):
     (["evaluate", "--model", "x"], "dapt evaluate: --model goes with"),
     (["clean", "biomed_mlm"], "dapt clean: No such file or directory: data/raw/biomed_mlm/hpo/hp.obo"),
     (["bench", "clean"], "dapt bench: data/processed/biomed_mlm.jsonl is not there, and the stand-in is made from it;"),
-    (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere has no tokenizer.json"),
+    (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere holds no model"),
+    (["evaluate", "base"], "dapt evaluate: models/base holds no model: it has no config.json; `dvc repro` and"),
+    (["train", "biomed"], "dapt train: models/base holds no model"),
+    (["finetune", "biomed_topic", "base"], "dapt finetune: models/base holds no model"),
+    (["audit", "--model", "nowhere"], "dapt audit: nowhere holds no model"),
+    (["evaluate", "base", "--words"], "dapt evaluate: --model goes with"),
+    (["evaluate", "--text", "x.jsonl"], "dapt evaluate: --model goes with"),
+    (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner goes with"),
+    (["clean", "--cleaner", "hop", "--raw", "x", "--out", "y", "--report", "z"],
+     "dapt clean: there is no cleaner 'hop'; there are: bioasq,"),
 ])
 def test_a_users_mistake_is_one_line_and_code_2(repository, arguments, message):
     done = dapt(repository, *arguments)
@@ -62,6 +72,13 @@ def test_outside_a_repository_it_says_so(tmp_path):
     assert done.returncode == 2 and "no dvc.yaml" in done.stderr
 
 
+def test_an_interrupted_command_says_so_in_a_line(repository):
+    (repository / "src/dapt/check.py").write_text(
+        "import os, signal\ndef run():\n    os.kill(os.getpid(), signal.SIGINT)\n    signal.pause()\n")
+    done = dapt(repository, "check")
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "dapt check: interrupted\n")
+
+
 def test_a_bug_is_a_traceback_and_code_1(repository):
     (repository / "src/dapt/check.py").write_text("def run():\n    raise KeyError('x')\n")
     done = dapt(repository, "check")
@@ -70,3 +87,10 @@ def test_a_bug_is_a_traceback_and_code_1(repository):
 
 def test_help_names_every_command():
     assert all(f"    {name} " in parser().format_help() for name in STAGES)
+
+
+@pytest.mark.parametrize("name, words", [("spread", "how far its losses scatter"), ("train", "adapt the base to a domain")])
+def test_a_command_s_help_says_what_it_does(capsys, name, words):
+    with pytest.raises(SystemExit):
+        parser().parse_args([name, "--help"])
+    assert words in " ".join(capsys.readouterr().out.split())

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from repositories import ROOT
 
 from dapt import config
 from dapt.errors import UserError
-from dapt.launch import cluster, jobs, local, node, slurm
-from dapt.launch.slurm import End, verdict
+from dapt.launch import answers, cluster, jobs, local, node, slurm
+from dapt.launch.answers import End, verdict
 
 SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
 SCRIPTS = sorted((ROOT / "slurm").glob("*.sh"))
@@ -95,9 +96,21 @@ def test_what_follows_from_the_end_of_a_job(end, what):
     assert verdict(end) == what
 
 
+@pytest.mark.parametrize("state, resumes, words", [
+    ("CANCELLED", True, "was cancelled at step 7; run again to go on from there"),
+    ("CANCELLED", False, "was cancelled; run again to begin anew"),
+    ("OUT_OF_MEMORY", True, "needed more memory than 64G; raise memory in slurm/cluster.yaml or make"),
+    ("OUT_OF_MEMORY", False, "needed more memory than 32G; raise cpu.memory in slurm/cluster.yaml"),
+    ("TIMEOUT", False, "was not done after 4:00:00; raise cpu.time in slurm/cluster.yaml"),
+    ("TIMEOUT", True, None), ("NODE_FAIL", False, None), ("FAILED", False, None)])
+def test_what_ends_a_job_for_good_is_said_in_the_settings_of_its_stage(state, resumes, words):
+    why = answers.for_good(End(1, state, ""), 7, resumes, SETTINGS if resumes else SETTINGS.for_stages())
+    assert why.startswith(words) if words else why is None
+
+
 def test_the_last_saved_step_is_read_from_what_a_job_says():
-    assert slurm.saved("", 7) == 7
-    assert slurm.saved("resumed at step 40\nbiomed: step 90/300\nbiomed: asked to leave at step 95 of 300\n", 40) == 95
+    assert answers.saved("", 7) == 7
+    assert answers.saved("resumed at step 40\nbiomed: step 90/300\nbiomed: asked to leave at step 95 of 300\n", 40) == 95
 
 
 @pytest.mark.parametrize("reason, words", [
@@ -105,11 +118,21 @@ def test_the_last_saved_step_is_read_from_what_a_job_says():
     ("AssocGrpGRES", "a limit of your account"), ("ReqNodeNotAvail, UnavailableNodes:n1", "down or reserved"),
     ("Odd", "Odd")])
 def test_reasons_for_waiting_are_words(reason, words):
-    assert words in slurm.waiting(reason)
+    assert words in answers.waiting(reason)
 
 
 def test_what_is_no_refusal_is_left_as_it_is():
-    assert slurm.refusal("srun: error: something else", SETTINGS) is None
+    assert answers.refusal("srun: error: something else", SETTINGS) is None
+
+
+def test_a_partition_without_slurm_is_refused_before_anything_is_started(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for what in ([], ["--smoke"]):
+        done = subprocess.run([sys.executable, "-m", "dapt", "launch", *what, "biomed", "--partition", "gpu"], cwd=tmp_path,
+                              capture_output=True, text=True, env=os.environ | {"DAPT_LAUNCHER": "local"})
+        assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "logs").exists()
+        assert done.stderr == "dapt launch: --partition is for Slurm, and the launcher is local; set DAPT_LAUNCHER=slurm\n"
 
 
 def test_accelerate_is_given_the_machines_and_processes():
@@ -154,6 +177,12 @@ def again(folder: Path, restarts: int, command: str) -> tuple[int, str]:
         done = subprocess.run(["bash", "-c", f'. "{ROOT}/slurm/again.sh"; again bash -c "$1"', "job", command],
                               stdout=log, env=variables)
     return done.returncode, (folder / "log").read_text()
+
+
+def test_the_batch_script_that_is_run_instead_of_submitted_says_so():
+    done = subprocess.run(["bash", ROOT / "slurm/train.sbatch.sh", "biomed"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode and done.stdout == ""
+    assert done.stderr.endswith("this is no job yet; submit it: sbatch slurm/train.sbatch.sh biomed\n")
 
 
 def test_a_batch_job_is_queued_again_until_restarts_in_a_row_save_nothing_new(tmp_path):

@@ -1,10 +1,11 @@
 """The seeds of a domain as real experiments, in a clone of a finished repository."""
 
 import json
+import shutil
 import statistics
 
 import pytest
-from repositories import run
+from repositories import ROOT, run
 
 from dapt.spread import spread
 
@@ -33,6 +34,13 @@ def test_two_seeds_are_trained_and_judged_and_the_workspace_stays_as_it_is(finis
     again = run(clone, "dapt", "spread", "biomed", "--seeds", "2")
     assert "Running stage 'train@biomed'" not in again
     assert f"| {result['loss']['biomed']['mean']:.4f} |" in again
+
+
+def test_a_folder_without_git_is_refused_in_a_line(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    [line] = run(tmp_path, "dapt", "spread", "biomed", code=2).splitlines()
+    assert line.startswith("dapt spread: git for-each-ref failed (fatal: not a git repository")
 
 
 def test_one_seed_and_an_unknown_domain_are_refused(finished):

@@ -6,12 +6,13 @@ also in a temporary experiment or a clone that shares this environment.
 
 import argparse
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
 
 from dapt.errors import UserError, guarded
-from dapt.paths import repository
+from dapt.paths import MODELS, repository
 
 STAGES = {  # name → what it is given, what it does
     "check": (None, "refuse a wrong params.yaml"),
@@ -45,9 +46,13 @@ LAUNCH = {  # option → what it does instead of starting and following the jobs
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dapt", description=__doc__.split("\n\n")[0])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
     sub = {}
     for name, (what, text) in STAGES.items():
-        sub[name] = commands.add_parser(name, help=text, description=text)
+        sub[name] = add(name, text)
         sub[name].set_defaults(run=run_stage)
         if what:
             sub[name].add_argument("name", metavar=what, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
@@ -74,33 +79,33 @@ def parser() -> argparse.ArgumentParser:
                      help="pseudo-perplexity, one token masked at a time: one to two forward passes a token, some ten times "
                           "the usual cost")
     evaluate.add_argument("--json", action="store_true", help="one JSON object a model and line")
-    audit = commands.add_parser("audit", help="what a checkpoint is as a masked language model, and if its head is trained")
+    audit = add("audit", "what a checkpoint is as a masked language model, and if its head is trained")
     audit.set_defaults(run=run_audit)
     audit.add_argument("--model", type=Path, required=True)
     audit.add_argument("--json", action="store_true")
     sub["compare"].set_defaults(run=run_compare)
     sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
     sub["compare"].add_argument("--latex", action="store_true", help="print them for a paper")
-    spread = commands.add_parser("spread", help="train and judge a domain under several seeds: how far its losses scatter")
+    spread = add("spread", "train and judge a domain under several seeds: how far its losses scatter")
     spread.set_defaults(run=run_spread)
     spread.add_argument("name", metavar="domain")
     spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
     spread.add_argument("--json", action="store_true")
-    plots = commands.add_parser("plots", help="the pictures of the last comparison as SVG, PDF and PNG")
+    plots = add("plots", "the pictures of the last comparison as SVG, PDF and PNG")
     plots.set_defaults(run=run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
-    launch = commands.add_parser("launch", help="train several domains through Slurm at once; --plan, --smoke before it")
+    launch = add("launch", "train several domains: at once through Slurm, here in turns")
     launch.set_defaults(run=run_launch)
     launch.add_argument("domains", metavar="DOMAIN", nargs="*", help="default: all")
     launch.add_argument("--partition", help="instead of slurm/cluster.yaml's; auto: the one with the soonest start")
     instead = launch.add_mutually_exclusive_group()
     for option, text in LAUNCH.items():
         instead.add_argument(f"--{option}", dest="what", action="store_const", const=option, help=text)
-    doctor = commands.add_parser("doctor", help="what a training finds on this machine, and how to mend what is wrong")
+    doctor = add("doctor", "what a training finds on this machine, and how to mend what is wrong")
     doctor.set_defaults(run=run_doctor)
     doctor.add_argument("--json", action="store_true")
-    bench = commands.add_parser("bench", help="time our way and the usual way in turns")
+    bench = add("bench", "time our way and the usual way in turns")
     bench.set_defaults(run=run_bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
     benches = {name: names.add_parser(name, help=text, description=text) for name, (_, text) in BENCHES.items()}
@@ -130,6 +135,8 @@ def run_stage(args: argparse.Namespace) -> None:
         if args.name is None:
             raise UserError(f"needs the name of a {what}")
         given = [known(args.command, args.name)]
+    if what == "model":
+        has_model(MODELS / args.name)
     if not import_module("dapt.launch").through_slurm(args.command, *given):
         import_module(f"dapt.{args.command}").run(*given)
 
@@ -142,21 +149,29 @@ def run_fetch(args: argparse.Namespace) -> None:
 
 
 def run_clean(args: argparse.Namespace) -> None:
-    if not args.cleaner:
+    given = (args.cleaner, args.raw, args.out, args.report)
+    if not any(given):
         return run_stage(args)
-    if args.name or not (args.raw and args.out and args.report):
+    if args.name or not all(given):
         raise UserError("--cleaner goes with --raw, --out and --report, and without a corpus")
+    known_cleaners = import_module("dapt.cleaners").names()
+    if args.cleaner not in known_cleaners:
+        raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
     import_module("dapt.clean").run_file(args.cleaner, args.raw, args.out, args.report)
 
 
 def run_train(args: argparse.Namespace) -> None:
     to_repository()
-    import_module("dapt.launch").train(known("train", args.name))
+    domain = known("train", args.name)
+    has_model(MODELS / "base")
+    import_module("dapt.launch").train(domain)
 
 
 def run_finetune(args: argparse.Namespace) -> None:
     to_repository()
-    import_module("dapt.finetune").run(known("finetune", args.name), known("evaluate", args.model))
+    task, model = known("finetune", args.name), known("evaluate", args.model)
+    has_model(MODELS / model)
+    import_module("dapt.finetune").run(task, model)
 
 
 def run_launch(args: argparse.Namespace) -> None:
@@ -173,10 +188,14 @@ def run_doctor(args: argparse.Namespace) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    if not args.model:
+    options = (args.model, args.text, args.most is not None, args.way != "tokens", args.json)
+    if not any(options):
         return run_stage(args)
-    if args.name or not args.text:
-        raise UserError("--model goes with --text, and without a model's name")
+    if args.name or not (args.model and args.text):
+        raise UserError("--model goes with --text, and without a model's name; --most, --words, --pseudo and --json go "
+                        "with both")
+    for folder in args.model:
+        has_model(folder)
     import_module(f"dapt.judge.{args.way}").run(args.model, args.text, args.most, args.json)
 
 
@@ -193,6 +212,7 @@ def run_spread(args: argparse.Namespace) -> None:
 
 
 def run_audit(args: argparse.Namespace) -> None:
+    has_model(args.model)
     import_module("dapt.audit").run(args.model, args.json)
 
 
@@ -207,6 +227,12 @@ def run_bench(args: argparse.Namespace) -> None:
     to_repository()
     options = {option: value for option, value in vars(args).items() if option not in ("command", "name", "run")}
     import_module(f"dapt.bench.{args.name}").run(**options)
+
+
+def has_model(folder: Path) -> None:
+    """Refuse a folder that was mistyped, or that was never made."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no model: it has no config.json; `dvc repro` and `dvc pull` put some into models/")
 
 
 def known(command: str, name: str) -> str:
@@ -236,7 +262,12 @@ def run_workspace_code() -> None:
 def main() -> int:
     run_workspace_code()
     args = parser().parse_args()
-    return guarded(f"dapt {args.command}", lambda: args.run(args))
+    try:
+        return guarded(f"dapt {args.command}", lambda: args.run(args))
+    except KeyboardInterrupt:
+        print(f"dapt {args.command}: interrupted", file=sys.stderr, flush=True)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)  # a shell's loop goes on behind a code, and ends behind a signal
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from dapt.paths import CLUSTER, MODELS, TOKENS
 from dapt.precision import Device, check_built_for, decide, this_device
 
 
-
 @dataclass(frozen=True)
 class Fact:
     name: str
@@ -65,8 +64,8 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
         yield Fact("slurm", "no srun on PATH")
         return
     if not ask("scontrol", "ping")[0]:
-        yield Fact("slurm", "srun is here, but no controller answers", "Slurm's controller does not answer: see "
-                   "`scontrol ping`; a training waits for it")
+        away = "Slurm's controller does not answer: see `scontrol ping`; a training waits for it"
+        yield Fact("slurm", "srun is here, but no controller answers", away if launcher == "slurm" else None)
         return
     yield Fact("slurm", f"{ask('srun', '--version')[1]}, the controller answers")
     lines = ask("sinfo", "-h", "-o", "%R %a: %D nodes, %G, features %f, %c CPUs, %m MB, time %l")[1].splitlines()

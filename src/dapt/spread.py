@@ -11,6 +11,7 @@ from statistics import mean, stdev
 
 from dapt import config
 from dapt.errors import UserError
+from dapt.markdown import rows
 from dapt.paths import METRICS
 
 
@@ -29,7 +30,10 @@ def _refs(name: str) -> list[str]:
 
 
 def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(["git", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"git {words[0]} failed ({done.stderr.strip()}); experiments need a clone of the git repository")
+    return done.stdout
 
 
 def _dvc_exp(*words: str) -> None:
@@ -45,9 +49,9 @@ def spread(found: list[dict], held_out: list[str]) -> dict:
 
 def table(loss: dict) -> str:
     """In Markdown, a row a set."""
-    rows = [f"| {name} | {', '.join(f'{value:.4f}' for value in of['each'])} | {of['mean']:.4f} | {of['sd']:.4f} |"
-            for name, of in loss.items()]
-    return "\n".join(["| held-out set | loss under each seed | mean | sd |", "|---|---|---|---|", *rows])
+    lines = [[name, ", ".join(f"{value:.4f}" for value in of["each"]), f"{of['mean']:.4f}", f"{of['sd']:.4f}"]
+             for name, of in loss.items()]
+    return rows(lines, ["held-out set", "loss under each seed", "mean", "sd"])
 
 
 def run(domain: str, count: int, as_json: bool) -> None:

@@ -69,7 +69,7 @@ def test_the_plan_has_a_row_for_each_partition_and_gpu_and_queues_nothing(place,
 
 
 def test_a_busy_partition_starts_when_its_job_ends_and_auto_takes_the_other(place, busy):
-    answer = plan.ask(settings(), "gpu-preempt")
+    answer = plan.ask(settings(), "gpu-preempt", "UP")
     assert timedelta(minutes=30) < datetime.fromisoformat(answer.start) - datetime.now() < timedelta(minutes=50)
     assert plan.choose("auto", settings(partitions=["gpu-preempt", "gpu"])).partitions == ["gpu"]
 
@@ -78,7 +78,7 @@ def test_a_busy_partition_starts_when_its_job_ends_and_auto_takes_the_other(plac
     ({"memory": "900G"}, "memory 900G"), ({"gpus": 3}, "3 GPUs each"), ({"nodes": 9}, "gpu give no job 9 nodes"),
     ({"time": "30-0"}, "gpu allow no time limit of 30-0"), ({"partition": "gpus"}, "there is no partition gpus")])
 def test_what_slurm_would_refuse_is_said_in_words(place, changed, words):
-    answer = plan.ask(settings(), **{"partition": "gpu", **changed})
+    answer = plan.ask(settings(), **{"partition": "gpu", "state": "UP", **changed})
     assert answer.start is None and words in answer.refusal
 
 
@@ -105,11 +105,12 @@ def test_a_controller_that_is_away_is_said_in_a_line(place, cluster):
     cluster.end("slurmctld")
     try:
         said = dapt("launch", "--plan", code=2)
-        facts = json.loads(dapt("doctor", "--json"))
+        facts, local = (json.loads(dapt("doctor", "--json", DAPT_LAUNCHER=launcher)) for launcher in ("slurm", "local"))
     finally:
         cluster.start_controller()
     assert said.startswith("dapt launch: the controller of Slurm does not answer;") and said.count("\n") == 1
     assert "Slurm's controller does not answer: see `scontrol ping`; a training waits for it" in facts["problems"]
+    assert local["slurm"] == "srun is here, but no controller answers" and not local["problems"]
     cluster.settle()
 
 

@@ -24,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import BertConfig, BertForMaskedLM
 
 from dapt.bench.train import WINDOW, step_flops
+from dapt.errors import UserError
 from dapt.fit import optimizer
 from dapt.model import MaskedLM
 from dapt.paths import LOGS
@@ -87,7 +88,11 @@ def predicted(size: float, windows: int, nodes: int = 2) -> dict:
 
 
 def run(rounds: int, as_json: bool) -> None:
-    nodes, rank = int(os.environ.get("SLURM_NTASKS", 1)), int(os.environ.get("SLURM_PROCID", 0))
+    # Those of the step: in an allocation (salloc, sbatch) without srun this is one process, whatever SLURM_NTASKS says.
+    nodes, rank = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)), int(os.environ.get("SLURM_PROCID", 0))
+    if rounds < 1 or WINDOWS % nodes:
+        raise UserError(f"--rounds is at least 1, and the processes (here {nodes}) a divisor of {WINDOWS}; give other "
+                        "numbers")
     if nodes > 1:
         LOGS.mkdir(exist_ok=True)
         meeting = LOGS.resolve() / f".bench-nodes-{os.environ['SLURM_JOB_ID']}-{os.environ['SLURM_STEP_ID']}"

@@ -63,6 +63,13 @@ def group_of(rows: list[dict]) -> np.ndarray:
     return np.unique([row["group"] for row in rows], return_inverse=True)[1]
 
 
+def counted(counts: np.ndarray, text: Path) -> np.ndarray:
+    """What each group counts, where that is anything at all: of nothing there is no loss."""
+    if not counts.sum():
+        raise UserError(f"{text} has nothing to predict: too little text, or none that the tokenizer knows; give more")
+    return counts
+
+
 def intervals(sums: np.ndarray, counts: np.ndarray) -> list[dict]:
     """For each model the interval of its loss, and behind the first its paired difference to the first; from sums over
     groups [models, groups] and what each group counts, float64 [groups]."""

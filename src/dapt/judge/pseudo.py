@@ -15,7 +15,7 @@ import numpy as np
 
 from dapt.config import Evaluate
 from dapt.evaluate import predictions
-from dapt.judge.given import Judged, group_of, intervals, models_of_one_tokenizer, settings, show, texts
+from dapt.judge.given import Judged, counted, group_of, intervals, models_of_one_tokenizer, settings, show, texts
 from dapt.progress import Progress
 from dapt.tokenize import Tokens
 
@@ -104,7 +104,8 @@ def sums(one: Judged, found: list[Piece], group: np.ndarray, how: Evaluate) -> n
 def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> None:
     judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings()
     group, found = group_of(rows), pieces(judged[0], rows, how.window - 2)
-    count = np.bincount([group[piece.row] for piece in found], [len(piece.ids) for piece in found], group.max() + 1)
+    count = counted(np.bincount([group[piece.row] for piece in found], [len(piece.ids) for piece in found],
+                                group.max() + 1), text)
     passes = sum(piece.copies for piece in found)
     print(f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes of a text "
           f"for each of {len(judged)} models", file=sys.stderr)

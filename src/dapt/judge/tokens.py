@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dapt.evaluate import by_group, figures
-from dapt.judge.given import intervals, models_of_one_tokenizer, settings, show, texts
+from dapt.judge.given import counted, intervals, models_of_one_tokenizer, settings, show, texts
 from dapt.tokenize import encode_tokens
 
 
@@ -14,7 +14,8 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     tokens = encode_tokens(judged[0].tokenizer, judged[0].special, (row["text"] for row in rows))
     groups = [by_group(one.masked_lm, tokens, rows, one.special, how) for one in judged]
     sums = np.array([[group.loss for group in of_model.values()] for of_model in groups])
-    masked = np.array([group.masked for group in groups[0].values()], float)
-    names = [{"model": one.name} if len(judged) > 1 else {} for one in judged]
-    show((name | figures(found, how.seed) | paired
-          for name, found, paired in zip(names, groups, intervals(sums, masked))), as_json)
+    masked = counted(np.array([group.masked for group in groups[0].values()], float), text)
+    several = len(judged) > 1
+    names = [{"model": one.name} if several else {} for one in judged]
+    paired = intervals(sums, masked) if several else [{}]  # the interval of one model is among its figures
+    show((name | figures(found, how.seed) | compared for name, found, compared in zip(names, groups, paired)), as_json)

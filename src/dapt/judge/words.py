@@ -15,9 +15,8 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from dapt.config import Evaluate
-from dapt.errors import UserError
 from dapt.evaluate import key, predictions
-from dapt.judge.given import Judged, group_of, intervals, models, settings, show, texts
+from dapt.judge.given import Judged, counted, group_of, intervals, models, settings, show, texts
 from dapt.tokenize import Tokens
 
 WORD = re.compile(r"\S+")
@@ -58,17 +57,16 @@ def known(tokenizer: Tokenizer, encoding: Encoding, of: np.ndarray, words: int) 
     return there & ~strange
 
 
-def asked(row: dict, words: int, how: Evaluate, draw: int) -> np.ndarray:
+def asked(row: dict, words: int, how: Evaluate) -> np.ndarray:
     """Which of a document's words are masked, bool [words]."""
-    rng = np.random.Generator(np.random.Philox(key=[how.seed + draw, key(row)]))
+    rng = np.random.Generator(np.random.Philox(key=[how.seed, key(row)]))
     return rng.random(words) < how.mask
 
 
-def losses(one: Judged, encodings: list[Encoding], words: list[np.ndarray], masked: list[np.ndarray], how: Evaluate):
-    """The loss of each word of all documents, float64 [words], 0 where it is not asked for; from where words stand and
-    which are masked, document by document."""
-    first = np.cumsum([0, *map(len, words)])
-    of = [word_of(encoding, some) for encoding, some in zip(encodings, words)]
+def losses(one: Judged, encodings: list[Encoding], of: list[np.ndarray], masked: list[np.ndarray], how: Evaluate):
+    """The loss of each word of all documents, float64 [words], 0 where it is not asked for; from the word of each token
+    and which words are masked, document by document."""
+    first = np.cumsum([0, *map(len, masked)])
     word = np.concatenate([np.where(some >= 0, some + start, -1) for some, start in zip(of, first)])
     predicted = (word >= 0) & np.concatenate(masked)[word]
     tokens = Tokens(np.array([token for encoding in encodings for token in encoding.ids], np.int64),
@@ -84,18 +82,18 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     documents = [beginning(document, encodings, how.window - 2) for document, *encodings in
                  zip(documents, *(encoded(one.tokenizer, documents) for one in judged))]
     words = [spans(document) for document in documents]
-    masked = [asked(row, len(some), how, 0) for row, some in zip(rows, words)]
+    masked = [asked(row, len(some), how) for row, some in zip(rows, words)]
     drawn = sum(some.sum() for some in masked)
     encodings = [encoded(one.tokenizer, documents) for one in judged]
-    for one, of_model in zip(judged, encodings):
-        masked = [some & known(one.tokenizer, encoding, word_of(encoding, where), len(where))
-                  for some, encoding, where in zip(masked, of_model, words)]
-    count = np.bincount(group_of(rows), [some.sum() for some in masked])
-    if not count.sum():
-        raise UserError(f"{text} has no masked word; give more text")
-    group = np.repeat(group_of(rows), [len(some) for some in words])
-    sums = np.array([np.bincount(group, losses(one, of_model, words, masked, how), len(count))
-                     for one, of_model in zip(judged, encodings)])
+    of = [[word_of(encoding, where) for encoding, where in zip(of_model, words)] for of_model in encodings]
+    for one, of_model, places in zip(judged, encodings, of):
+        masked = [some & known(one.tokenizer, encoding, place, len(some))
+                  for some, encoding, place in zip(masked, of_model, places)]
+    group = group_of(rows)
+    count = counted(np.bincount(group, [some.sum() for some in masked]), text)
+    of_word = np.repeat(group, [len(some) for some in words])
+    sums = np.array([np.bincount(of_word, losses(one, of_model, places, masked, how), len(count))
+                     for one, of_model, places in zip(judged, encodings, of)])
     fit, everything = sum(map(len, words)), sum(len(spans(row["text"])) for row in rows)
     print(f"{drawn} words masked of the {fit} that fit a window, of {everything} in all; "
           f"{drawn - int(count.sum())} of them unknown to a tokenizer, not asked for", file=sys.stderr)

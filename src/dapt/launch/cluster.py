@@ -51,10 +51,13 @@ def load(path: Path = CLUSTER) -> Cluster | None:
     return config.parse(path.read_text(encoding="utf-8"), str(path), Cluster) if path.is_file() else None
 
 
-def launcher(asked: str | None, settings: Cluster | None) -> str:
-    """local or slurm: as DAPT_LAUNCHER (`asked`) says, else slurm/cluster.yaml, else local."""
+def launcher(asked: str | None, settings: Cluster | None, partition: str | None = None) -> str:
+    """local or slurm: as DAPT_LAUNCHER (`asked`) says, else slurm/cluster.yaml, else local, which has no partitions."""
     if asked and asked not in ("local", "slurm"):
         raise UserError(f"DAPT_LAUNCHER is {asked!r}; set it to local or slurm")
     if asked == "slurm" and settings is None:
         raise UserError(f"there is no {CLUSTER}, which says what to ask Slurm for; take it from the project")
-    return asked or (settings.launcher if settings else "local")
+    chosen = asked or (settings.launcher if settings else "local")
+    if partition and chosen == "local":
+        raise UserError("--partition is for Slurm, and the launcher is local; set DAPT_LAUNCHER=slurm")
+    return chosen

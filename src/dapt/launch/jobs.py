@@ -17,7 +17,7 @@ from rich.table import Table
 
 from dapt import config
 from dapt.errors import UserError
-from dapt.launch import job
+from dapt.launch import cluster, job
 
 PAUSE = 1  # seconds between two looks at the logs
 LINES = {  # what a line of a log says → the state that begins with it, if one does
@@ -134,6 +134,7 @@ def _prepare() -> None:
 def run(domains: list[str], partition: str | None) -> None:
     every = list(config.load().domains)
     domains = domains or every
+    cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load(), partition)  # refuses what is not understood
     if partition:
         os.environ["DAPT_PARTITION"] = partition
     if not any(job.running(domain) for domain in every):

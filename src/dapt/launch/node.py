@@ -17,7 +17,7 @@ from dapt import config
 from dapt.errors import UserError, guarded
 from dapt.files import whole_file
 from dapt.launch import local
-from dapt.launch.slurm import DONE
+from dapt.launch.answers import DONE
 from dapt.paths import LOGS
 
 PATIENCE = 300  # seconds that a node waits for the first one

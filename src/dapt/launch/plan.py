@@ -10,7 +10,7 @@ from dapt import config
 from dapt.config import Train
 from dapt.errors import UserError
 from dapt.files import read_json
-from dapt.launch import ahead, cluster, needs, slurm
+from dapt.launch import ahead, answers, cluster, needs, slurm
 from dapt.launch.cards import alternatives, card_of
 from dapt.launch.cluster import Cluster
 from dapt.launch.needs import Model, Text
@@ -37,10 +37,10 @@ def read(said: str, settings: Cluster) -> Answer:
     """
     if found := START.search(said):
         return Answer(start=found[1])
-    if any(words in said for words in (*slurm.AWAY, NO_CLUSTER)):
+    if any(words in said for words in (*answers.AWAY, NO_CLUSTER)):
         raise UserError("the controller of Slurm does not answer; try again where and when `scontrol ping` says UP")
     last = (said.strip().splitlines() or ["no word of why"])[-1]
-    return Answer(refusal=slurm.meaning(said, settings) or last.removeprefix("allocation failure: "))
+    return Answer(refusal=answers.meaning(said, settings) or last.removeprefix("allocation failure: "))
 
 
 def soonest(answers: dict[str, Answer]) -> str:
@@ -96,9 +96,8 @@ def partitions() -> str:
     return slurm.ask("scontrol", "-o", "show", "partition")[1]
 
 
-def ask(settings: Cluster, partition: str, **changed) -> Answer:
+def ask(settings: Cluster, partition: str, state: str, **changed) -> Answer:
     """Slurm's answer to what a training would ask for in this partition, with some settings changed."""
-    state = shown(partitions(), "State").get(partition, "UP")
     if state != "UP":  # --test-only does not look at that
         return Answer(refusal=f"the partition is {state}")
     asked = settings.model_copy(update={"partitions": [partition], **changed})
@@ -115,18 +114,20 @@ def choose(partition: str | None, settings: Cluster) -> Cluster:
         return settings
     if partition == "auto":
         settings_of_slurm()
-        partition = soonest({name: ask(settings, name) for name in settings.partitions})
+        states = shown(partitions(), "State")
+        partition = soonest({name: ask(settings, name, states.get(name, "UP")) for name in settings.partitions})
         slurm.say(f"partition {partition} starts soonest")
     return settings.model_copy(update={"partitions": [partition]})
 
 
 def starts(settings: Cluster) -> str:
     """The table of partitions and GPUs."""
-    weights = shown(partitions(), "TRESBillingWeights")
+    said = partitions()
+    weights, states = shown(said, "TRESBillingWeights"), shown(said, "State")
     rows = [["partition", "GPU", "billing weights", "start"]]
     for partition in settings.partitions:
         for card in alternatives(settings.constraint) or [None]:
-            answer = ask(settings, partition, constraint=card)
+            answer = ask(settings, partition, states.get(partition, "UP"), constraint=card)
             rows.append([partition, card or ("any" if settings.gpus else "none"), weights.get(partition, "-"),
                          answer.start or f"refused: {answer.refusal}"])
     return align(rows)

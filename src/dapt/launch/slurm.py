@@ -1,8 +1,7 @@
 """`dapt train X`, or another stage, through srun: queued, watched, and started again until it is done.
 
-What is asked for (`command`), what Slurm's refusals mean (`refusal`, `waiting`) and what follows from the end of a job
-(`verdict`) are pure functions; `until_done` and `Job` act on them. Each srun is a job of its own, with its own log
-logs/STAGE-NAME-JOB.log; checkpoints carry a training from one to the next.
+`command` is what is asked for, answers.py what Slurm's answers mean; `until_done` and `Job` act on them. Each srun is a job
+of its own, with its own log logs/STAGE-NAME-JOB.log; checkpoints carry a training from one to the next.
 """
 
 import os
@@ -19,20 +18,14 @@ from dataclasses import dataclass
 from dapt import leave
 from dapt.errors import UserError
 from dapt.launch import ahead
+from dapt.launch.answers import AWAY, DONE, ENDED, End, done, for_good, manner, refusal, saved, verdict, waiting
 from dapt.launch.cluster import Cluster
 from dapt.paths import CLUSTER, LOGS
 
 PAUSE = 5  # seconds between two questions to the controller
-SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, a line for each kind of node
-DONE = "is done\n"  # how the last line of a finished training ends (node.py)
 STARTED = re.compile(r"(?:srun: job (\d+) queued|\S+: job (\d+) on |srun: error: Unable to create step for job (\d+))")
 # Said at once, since Python takes seconds to start.
 FIRST = '[ "$SLURM_NODEID" != 0 ] || echo "$1: job $SLURM_JOB_ID on $SLURM_STEP_NODELIST"'
-SAVED = re.compile(r"(?:resumed|asked to leave) at step (\d+)")
-AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
-NO_STEP = "Unable to create step"  # in the first seconds of a controller that was started again
-ENDED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "OUT_OF_MEMORY", "COMPLETED",
-         "DEADLINE", "REVOKED")
 
 
 @dataclass(frozen=True)
@@ -70,93 +63,6 @@ def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
             f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus, *constraint,
             f"--mem={cluster.memory}", f"--time={cluster.time}", *notice, "--kill-on-bad-exit=1",
             "--mpi=none", *cluster.options, "bash", "-c", shell, "bash", work.name or work.stage, *work.program]
-
-
-def meaning(said: str, cluster: Cluster) -> str | None:
-    """What a refusal of srun means; None where it refuses nothing that is known here."""
-    partitions = ", ".join(cluster.partitions)
-    meanings = {
-        "Invalid feature specification": f"no node has the constraint {cluster.constraint!r}",
-        "Memory specification can not be satisfied": f"no node of {partitions} has {cluster.memory} of memory",
-        "Requested node configuration is not available":
-            f"no {cluster.nodes} nodes of {partitions} have {cluster.gpus} GPUs each with constraint "
-            f"{cluster.constraint!r} and memory {cluster.memory}",
-        "nvalid partition": f"there is no partition {partitions}",
-        "Requested time limit is invalid": f"{partitions} allow no time limit of {cluster.time}",
-        "Node count specification invalid": f"{partitions} give no job {cluster.nodes} nodes",
-        "Invalid account": "the account (options: --account) is not yours, or not for these partitions",
-        "Invalid qos": "the quality of service (options: --qos) is not known or not yours",
-        "Job violates accounting/QOS policy":
-            "a limit of your account or quality of service forbids it: `sacctmgr show assoc user=$USER`",
-        "group not permitted to use this partition": f"your group may not use {partitions}",
-        "unavailable, drained": f"{partitions} are closed at the moment",
-    }
-    return next((text for words, text in meanings.items() if words in said), None)
-
-
-def refusal(said: str, cluster: Cluster) -> str | None:
-    """The same with how to mend it."""
-    text = meaning(said, cluster)
-    return text and f"Slurm refuses the job: {text}; mend it in {CLUSTER} ({SHARE} shows what there is)"
-
-
-def waiting(reason: str) -> str:
-    """Slurm's reason for a pending job (squeue's %r) in words."""
-    meanings = {"Priority": "others are before it", "Resources": "no node has room for it",
-                "None": "it was just queued",
-                "Dependency": "it waits for another job", "BeginTime": "its time has not come",
-                "ReqNodeNotAvail": "the nodes it needs are down or reserved",
-                "JobHeldUser": "it is held (scontrol release)", "JobHeldAdmin": "an administrator holds it",
-                "PartitionDown": "the partition is down",
-                "PartitionTimeLimit": "its time limit is beyond the partition's"}
-    name = reason.split(",")[0].strip("()")
-    limit = "a limit of your account or quality of service is reached" if re.match("Assoc|QOS|MaxJobs", name) else None
-    return meanings.get(name) or limit or name
-
-
-@dataclass(frozen=True)
-class End:
-    """How an srun ended: its exit code, the job's state where it had one, and what it said."""
-
-    code: int
-    state: str | None
-    said: str
-
-
-def done(code: int, said: str) -> bool:
-    """srun's code alone does not tell: it is 0 where a node went down."""
-    return code == 0 and DONE in said
-
-
-def verdict(end: End) -> str:
-    """done, away (no controller), cancelled, memory, again (saved, or nothing lost), or failed."""
-    if done(end.code, end.said):
-        return "done"
-    if end.state == "CANCELLED":
-        return "cancelled"
-    if end.state == "OUT_OF_MEMORY" or "oom-kill" in end.said or "oom_kill" in end.said:
-        return "memory"
-    if end.state in ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"):
-        return "again"
-    if NO_STEP in end.said:
-        return "again"
-    if end.code == leave.CODE or end.code - 128 in leave.SIGNALS or "asked to leave at step" in end.said:
-        return "again"
-    if end.state is None and any(words in end.said for words in AWAY):
-        return "away"
-    return "failed"
-
-
-def manner(end: End) -> str:
-    """In a word or two, how a job ended that is started again."""
-    if end.state not in (None, "FAILED"):
-        return end.state
-    return "not begun" if NO_STEP in end.said else "asked to leave"
-
-
-def saved(said: str, before: int) -> int:
-    """The last step that is known to be saved: `before`, or what a job has said since."""
-    return max(map(int, SAVED.findall(said)), default=before)
 
 
 def ask(*words: str) -> tuple[bool, str]:
@@ -324,8 +230,8 @@ def until_done(work: Work, threads: int, cluster: Cluster) -> None:
                 return
             if asked:
                 break
-            if end.state == "TIMEOUT" and not work.resumes:
-                raise UserError(f"job {job.number} was not done after {cluster.time}; raise time in {CLUSTER}")
+            if why := for_good(end, max(step, 0), work.resumes, cluster):
+                raise UserError(f"job {job.number} {why}")
             if what == "again":
                 idle = 0 if step > before else idle + 1
                 ended = manner(end)
@@ -336,11 +242,6 @@ def until_done(work: Work, threads: int, cluster: Cluster) -> None:
                 heading = f"slurm: restart {restarts}, after job {job.number} ({ended}), from step {max(step, 0)}\n"
                 print(heading, end="", flush=True)
                 time.sleep(PAUSE if idle else 0)
-            elif what == "cancelled":
-                raise UserError(f"job {job.number} was cancelled at step {max(step, 0)}; run again to go on from there")
-            elif what == "memory":
-                raise UserError(f"job {job.number} needed more memory than {cluster.memory}; raise memory in {CLUSTER} "
-                                "or make train.parts larger")
             elif what == "failed":
                 if meaning := refusal(end.said, cluster):
                     raise UserError(meaning)

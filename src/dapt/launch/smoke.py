@@ -18,7 +18,6 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from dapt import config, leave
-from dapt.errors import UserError
 from dapt.files import read_json, write_json
 from dapt.launch import cluster, plan
 from dapt.launch.cluster import Cluster
@@ -116,10 +115,8 @@ def smoke(domain: str, launcher: str, settings: Cluster | None) -> None:
 def run(domains: list[str], partition: str | None) -> None:
     """One domain after the other; the first that fails ends it, with its exit code."""
     settings = cluster.load()
-    launcher = cluster.launcher(os.environ.get("DAPT_LAUNCHER"), settings)
+    launcher = cluster.launcher(os.environ.get("DAPT_LAUNCHER"), settings, partition)
     if launcher == "slurm":
         settings = plan.choose(partition, settings)
-    elif partition:
-        raise UserError("--partition is for Slurm, and the launcher is local; set DAPT_LAUNCHER=slurm")
     for domain in domains or config.load().domains:
         smoke(domain, launcher, settings)

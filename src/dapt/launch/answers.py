@@ -1,0 +1,115 @@
+"""What Slurm says, and what follows from it: refusals and reasons in words (`refusal`, `waiting`), and how a job ended
+(`verdict`, `for_good`)."""
+
+import re
+from dataclasses import dataclass
+
+from dapt import leave
+from dapt.launch.cluster import Cluster
+from dapt.paths import CLUSTER
+
+SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, a line for each kind of node
+DONE = "is done\n"  # how the last line of a finished training ends (node.py)
+SAVED = re.compile(r"(?:resumed|asked to leave) at step (\d+)")
+AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
+NO_STEP = "Unable to create step"  # in the first seconds of a controller that was started again
+CUT_OFF = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")  # by Slurm, through no fault of the program
+ENDED = (*CUT_OFF, "CANCELLED", "FAILED", "OUT_OF_MEMORY", "COMPLETED", "DEADLINE")
+
+
+def meaning(said: str, cluster: Cluster) -> str | None:
+    """What a refusal of srun means; None where it refuses nothing that is known here."""
+    partitions = ", ".join(cluster.partitions)
+    meanings = {
+        "Invalid feature specification": f"no node has the constraint {cluster.constraint!r}",
+        "Memory specification can not be satisfied": f"no node of {partitions} has {cluster.memory} of memory",
+        "Requested node configuration is not available":
+            f"no {cluster.nodes} nodes of {partitions} have {cluster.gpus} GPUs each with constraint "
+            f"{cluster.constraint!r} and memory {cluster.memory}",
+        "nvalid partition": f"there is no partition {partitions}",
+        "Requested time limit is invalid": f"{partitions} allow no time limit of {cluster.time}",
+        "Node count specification invalid": f"{partitions} give no job {cluster.nodes} nodes",
+        "Invalid account": "the account (options: --account) is not yours, or not for these partitions",
+        "Invalid qos": "the quality of service (options: --qos) is not known or not yours",
+        "Job violates accounting/QOS policy":
+            "a limit of your account or quality of service forbids it: `sacctmgr show assoc user=$USER`",
+        "group not permitted to use this partition": f"your group may not use {partitions}",
+        "unavailable, drained": f"{partitions} are closed at the moment",
+    }
+    return next((text for words, text in meanings.items() if words in said), None)
+
+
+def refusal(said: str, cluster: Cluster) -> str | None:
+    """The same with how to mend it."""
+    text = meaning(said, cluster)
+    return text and f"Slurm refuses the job: {text}; mend it in {CLUSTER} ({SHARE} shows what there is)"
+
+
+def waiting(reason: str) -> str:
+    """Slurm's reason for a pending job (squeue's %r) in words."""
+    meanings = {"Priority": "others are before it", "Resources": "no node has room for it",
+                "None": "it was just queued",
+                "Dependency": "it waits for another job", "BeginTime": "its time has not come",
+                "ReqNodeNotAvail": "the nodes it needs are down or reserved",
+                "JobHeldUser": "it is held (scontrol release)", "JobHeldAdmin": "an administrator holds it",
+                "PartitionDown": "the partition is down",
+                "PartitionTimeLimit": "its time limit is beyond the partition's"}
+    name = reason.split(",")[0].strip("()")
+    limit = "a limit of your account or quality of service is reached" if re.match("Assoc|QOS|MaxJobs", name) else None
+    return meanings.get(name) or limit or name
+
+
+@dataclass(frozen=True)
+class End:
+    """How an srun ended: its exit code, the job's state where it had one, and what it said."""
+
+    code: int
+    state: str | None
+    said: str
+
+
+def done(code: int, said: str) -> bool:
+    """srun's code alone does not tell: it is 0 where a node went down."""
+    return code == 0 and DONE in said
+
+
+def verdict(end: End) -> str:
+    """done, away (no controller), cancelled, memory, again (saved, or nothing lost), or failed."""
+    if done(end.code, end.said):
+        return "done"
+    if end.state == "CANCELLED":
+        return "cancelled"
+    if end.state == "OUT_OF_MEMORY" or "oom-kill" in end.said or "oom_kill" in end.said:
+        return "memory"
+    left = end.code == leave.CODE or end.code - 128 in leave.SIGNALS or "asked to leave at step" in end.said
+    if left or end.state in CUT_OFF or NO_STEP in end.said:
+        return "again"
+    if end.state is None and any(words in end.said for words in AWAY):
+        return "away"
+    return "failed"
+
+
+def for_good(end: End, step: int, resumes: bool, cluster: Cluster) -> str | None:
+    """Why a job is not started again though its program did not fail, with how to mend it; None: it is not so."""
+    what = verdict(end)
+    if what == "cancelled":
+        return f"was cancelled at step {step}; run again to go on from there" if resumes else \
+            "was cancelled; run again to begin anew"
+    if what == "memory":
+        mend = f"memory in {CLUSTER} or make train.parts larger" if resumes else f"cpu.memory in {CLUSTER}"
+        return f"needed more memory than {cluster.memory}; raise {mend}"
+    if end.state == "TIMEOUT" and not resumes:
+        return f"was not done after {cluster.time}; raise cpu.time in {CLUSTER}"
+    return None
+
+
+def manner(end: End) -> str:
+    """In a word or two, how a job ended that is started again."""
+    if end.state not in (None, "FAILED"):
+        return end.state
+    return "not begun" if NO_STEP in end.said else "asked to leave"
+
+
+def saved(said: str, before: int) -> int:
+    """The last step that is known to be saved: `before`, or what a job has said since."""
+    return max(map(int, SAVED.findall(said)), default=before)
