@@ -47,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dapt", description=__doc__.split("\n\n")[0])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text)
+    def add(name: str, text: str, to=commands) -> argparse.ArgumentParser:
+        return to.add_parser(name, help=text, description=text)
 
     sub = {}
     for name, (what, text) in STAGES.items():
@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     bench = add("bench", "time our way and the usual way in turns")
     bench.set_defaults(run=run_bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
-    benches = {name: names.add_parser(name, help=text, description=text) for name, (_, text) in BENCHES.items()}
+    benches = {name: add(name, text, names) for name, (_, text) in BENCHES.items()}
     for name, (rounds, _) in BENCHES.items():
         benches[name].add_argument("--rounds", type=int, default=rounds,
                                    help="turns of each, default %(default)s; the median counts")

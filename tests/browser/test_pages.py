@@ -9,7 +9,7 @@ import pytest
 from repositories import ROOT, environment
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PICTURES = [*ROOT.glob("metrics/*.csv"), *ROOT.glob("metrics/confusion/*.csv")]  # one of each table
+PICTURES = 6  # matrix, curves, tasks, calibration, and the confusion of two tasks
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
 
@@ -29,8 +29,8 @@ def test_dvc_plots_show_draws_all_pictures_offline(tmp_path):
     page = tmp_path / "plots/index.html"
     assert not re.search(r"<(script|link)[^>]+(src|href)=", page.read_text())
     drawn = dom(page, tmp_path / "profile")
-    assert len(re.findall(r'<div id="[^"]*" class="vega-embed', drawn)) == len(PICTURES), drawn[-3000:]
-    assert len(re.findall(r"<canvas[^>]*marks|<svg[^>]*marks", drawn)) == len(PICTURES)
+    assert len(re.findall(r'<div id="[^"]*" class="vega-embed', drawn)) == PICTURES, drawn[-3000:]
+    assert len(re.findall(r"<canvas[^>]*marks|<svg[^>]*marks", drawn)) == PICTURES
 
 
 def test_the_report_opens_with_its_pictures(tmp_path, monkeypatch):
@@ -42,4 +42,4 @@ def test_the_report_opens_with_its_pictures(tmp_path, monkeypatch):
     pictures = {name: plots.svg(spec) for name, spec in plots.figures().items()}
     (tmp_path / "index.html").write_text(page(markdown(config.load(), METRICS), pictures))
     drawn = dom(tmp_path / "index.html", tmp_path / "profile")
-    assert drawn.count("<svg") == len(PICTURES) and drawn.count("<table>") >= 8 and "<h1>" in drawn
+    assert drawn.count("<svg") == PICTURES and drawn.count("<table>") >= 8 and "<h1>" in drawn
