@@ -85,6 +85,12 @@ def test_a_bug_is_a_traceback_and_code_1(repository):
     assert done.returncode == 1 and "Traceback" in done.stderr
 
 
+def test_the_collector_rests_while_a_module_is_imported_and_then_goes_on(repository):
+    (repository / "src/dapt/check.py").write_text(
+        "import gc\nthen = gc.isenabled()\ndef run():\n    print(then, gc.isenabled(), gc.get_freeze_count() > 1000)\n")
+    assert dapt(repository, "check").stdout == "False True True\n"
+
+
 def test_help_names_every_command():
     assert all(f"    {name} " in parser().format_help() for name in STAGES)
 
