@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 import torch
+import transformers
 from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer
@@ -22,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from dapt import attention, config, scoring
 from dapt.config import Finetune, Lora, Task
+from dapt.embeddings import put_back, train_only
 from dapt.errors import UserError
 from dapt.files import made_from, whole_folder
 from dapt.fit import Diverged, accelerator_for, optimizer
@@ -88,8 +90,8 @@ def load(kind: ModuleType, folder: Path, classes: list[str], dropout: float, see
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     labels = {"id2label": dict(enumerate(classes)), "label2id": {name: number for number, name in enumerate(classes)}}
-    network = kind.AUTO.from_pretrained(str(folder), dtype=torch.float32, local_files_only=True, trust_remote_code=False,
-                                        **(labels if classes else {}))
+    network = getattr(transformers, kind.AUTO).from_pretrained(
+        str(folder), dtype=torch.float32, local_files_only=True, trust_remote_code=False, **(labels if classes else {}))
     if network.config.model_type in HEADS:
         network.set_attn_implementation(attention.NAME)
     set_dropout(network, dropout)
@@ -198,19 +200,20 @@ def all_seeds(name: str, source: Path, out: Path, task: Task, settings: Finetune
     tokenizer, special = load_tokenizer(source)
     classes = kind.classes(found.all_train + found.valid + found.test)
     train_side, valid, test = (encode(tokenizer, kind, rows, classes, task) for rows in (found.train, found.valid, found.test))
+    seen = np.union1d(np.concatenate(train_side.ids), special.pad)
     scores, courses = [], []
     for seed in settings.seeds:
         network = load(kind, source, classes, settings.dropout, seed)
         if task.length > usable_positions(network):
             raise UserError(f"{name}: texts of {task.length} tokens are longer than the model's {usable_positions(network)} "
                             "positions; make the task's length smaller")
-        if settings.lora:
-            network = with_adapters(network, settings.lora, settings.dropout)
+        network = (with_adapters(network, settings.lora, settings.dropout) if settings.lora else
+                   train_only(network, seen))
         tuner = Tuner(kind, network, accelerator, special.pad, settings)
         courses.append(train(tuner, train_side, valid, task, seed, f"{name}, seed {seed}"))
         scores.append(tuner.scores(test))
         if seed == settings.seeds[0]:
-            save(network.merge_and_unload() if settings.lora else network, {}, source, out)
+            save(network.merge_and_unload() if settings.lora else put_back(network), {}, source, out)
     return scores, courses
 
 

@@ -2,7 +2,7 @@
 
 A kind sees a task as a choice: each row has candidates, one of which is right. It has
 
-- `AUTO`, the transformers class whose head it trains;
+- `AUTO`, the name of the transformers class whose head it trains (a baseline need not import it);
 - `METRICS`: names of its figures; the first is the main one, and must be a mean of `values` over the rows;
 - `sequences(row, task)`: what a model reads of a row, a list of texts or of pairs of texts, as many for every row;
 - `classes(rows)`: the labels of AUTO's head, or none;

@@ -11,11 +11,11 @@ import re
 import numpy as np
 import torch
 from sklearn.metrics import accuracy_score
-from transformers import AutoModelForMultipleChoice as AUTO  # noqa: F401
 
 from dapt.config import Task
 from dapt.tasks.classification import by_frequency, loss, scores, values  # noqa: F401
 
+AUTO = "AutoModelForMultipleChoice"
 METRICS = ("accuracy",)
 WORD = re.compile(r"\w+")
 
