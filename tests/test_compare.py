@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dapt import config
-from dapt.compare import check_tokenizers, choose, compare, losses_by_group, table, task_table, tex, write_csv
+from dapt.compare import check_tokenizers, choose, compare, losses_by_group, table, write_csv
 from dapt.downstream import Judged
 from dapt.errors import UserError
 from dapt.files import read_json, write_lines
@@ -79,16 +79,6 @@ def test_the_choice_follows_its_rule(judged, rule, model):
     params = PARAMS.model_copy(update={"profiles": {PARAMS.profile: PARAMS.active.model_copy(update={
         "compare": PARAMS.active.compare.model_copy(update={"rule": rule})})}})
     assert compare(params, losses, evaluated(losses), *tasks())["choice"]["model"] == model
-
-
-def test_latex_has_a_cell_for_a_cell(judged):
-    losses = losses_by_group(PARAMS.models, judged)
-    found = compare(PARAMS, losses, evaluated(losses), *tasks())
-    lines = tex(task_table(found["tasks"])).splitlines()
-    body = [line for line in lines if line.endswith(r"\\")]
-    assert lines[0] == rf"\begin{{tabular}}{{l{'r' * len(PARAMS.tasks)}}}" and lines[-1] == r"\end{tabular}"
-    assert len(body) == 1 + len(found["tasks"]["biomed_topic"]) and {line.count("&") for line in body} == {len(PARAMS.tasks)}
-    assert "_" not in " ".join(body).replace(r"\_", "") and r"biomed\_finance" in " ".join(body)
 
 
 def test_models_judged_on_other_masks_are_not_compared(judged):

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from huggingface_hub import ModelCard
 
 from dapt import config, plots, taskreport
 from dapt.files import numbers, write_json
@@ -127,13 +128,21 @@ def test_the_offline_page_is_the_one_that_the_library_gives(tmp_path, monkeypatc
     assert (tmp_path / plots.PAGE).read_bytes() == (ROOT / plots.PAGE).read_bytes()
 
 
-def test_a_card_names_what_the_model_was_made_from():
+def test_a_card_names_what_the_model_was_made_from_and_is_one_of_the_hubs():
     comparison, base = (json.loads((ROOT / f"metrics/{name}.json").read_text()) for name in ("comparison", "base"))
-    for name in PARAMS.models:
-        text = card(PARAMS, name, comparison, numbers(ROOT / "metrics/train"), base)
-        assert text.startswith("---\nlibrary_name: transformers\n")
-        for corpus in PARAMS.domains.get(name, []):
-            assert corpus in text and all(source.licence in text for source in PARAMS.active.corpora[corpus])
+    for params in (PARAMS, PARAMS.model_copy(update={"profile": "full"})):
+        for name in params.models:
+            text = card(params, name, comparison, numbers(ROOT / "metrics/train"), base)
+            found = ModelCard(text)
+            assert found.data.library_name == "transformers" and found.data.license == "other" and name in found.data.tags
+            figures = {(one.dataset_type, one.metric_type): one.metric_value for one in found.data.eval_results}
+            assert figures == {(held_out, metric): cell[metric] for held_out, cell in comparison["matrix"][name].items()
+                               for metric in ("loss", "perplexity", "accuracy")}
+            for corpus in params.domains.get(name, []):
+                sources = params.active.corpora[corpus]
+                assert corpus in found.text and all(source.licence in found.text for source in sources)
+                assert all(source.hub.repo in found.data.datasets for source in sources if source.hub)
+    assert found.data.base_model == "bhadresh-savani/bert-base-go-emotion"
 
 
 def test_a_difference_that_may_be_nothing_is_called_noise():

@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from repositories import ROOT, change, ground_in
 
 from dapt.batches import valid_batches, windows
-from dapt.files import sha256
+from dapt.files import read_lines, sha256
 from dapt.fit import mean_loss
 from dapt.model import MaskedLM, load
 from dapt.tokenize import read_tokens, write_tokens
@@ -107,6 +107,8 @@ def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, un
     assert process.returncode == 0 and f"resumed at step {left}" in output, output
     weights = "models/biomed/model.safetensors"
     assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+    first, second = read_lines(folder / "logs/took-biomed.jsonl")
+    assert first["seconds"] > 0 and first["model_sha256"] is None and second["model_sha256"] == sha256(folder / weights)
 
 
 def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):

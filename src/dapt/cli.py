@@ -88,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     sub["compare"].set_defaults(run=run_compare)
     sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
     sub["compare"].add_argument("--latex", action="store_true", help="print them for a paper")
+    sub["report"].set_defaults(run=run_report)
+    sub["report"].add_argument("--export", type=Path, metavar="DIR",
+                               help="copy the last report there, with the commit, all pictures, and tables for a paper")
     spread = add("spread", "train and judge a domain under several seeds: how far its losses scatter")
     spread.set_defaults(run=run_spread)
     spread.add_argument("name", metavar="domain")
@@ -216,7 +219,15 @@ def run_compare(args: argparse.Namespace) -> None:
     if not (args.print or args.latex):
         return run_stage(args)
     to_repository()
-    loaded("compare").print_table(args.latex)
+    loaded("show").run(args.latex)
+
+
+def run_report(args: argparse.Namespace) -> None:
+    if not args.export:
+        return run_stage(args)
+    folder = args.export.resolve()
+    to_repository()
+    loaded("export").run(folder)
 
 
 def run_spread(args: argparse.Namespace) -> None:

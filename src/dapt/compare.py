@@ -120,28 +120,12 @@ def task_table(tasks: dict[str, dict[str, dict]]) -> str:
                 ["model", *(f"{task} ({next(iter(models.values()))['metric']})" for task, models in tasks.items())])
 
 
-def print_table(latex: bool = False) -> None:
-    comparison = read_json(COMPARISON)
-    if latex:
-        return print("\n\n".join(tex(table) for table in (table(comparison), task_table(comparison["tasks"]))))
+def told(comparison: dict) -> str:
+    """The tables and the choice, for a screen."""
     choice = comparison["choice"]
-    print("Loss a masked token on held-out text, 95 % interval over groups:\n")
-    print(table(comparison))
-    print("\nFine-tuned, mean ± standard deviation over seeds:\n")
-    print(task_table(comparison["tasks"]))
-    print(f"\nUse {choice['model']} ({choice['rule']}): {choice['why']}.")
-
-
-def tex(markdown: str) -> str:
-    """A Markdown table as a LaTeX one (booktabs)."""
-    head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines())
-
-    def line(cells: list[str]) -> str:
-        text = " & ".join(cells).replace("_", "\\_").replace("±", "$\\pm$").replace("–", "--")
-        return f"{text} \\\\"
-
-    return "\n".join([f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\toprule", line(head), "\\midrule",
-                      *map(line, body), "\\bottomrule", "\\end{tabular}"])
+    return "\n\n".join(["Loss a masked token on held-out text, 95 % interval over groups:", table(comparison),
+                        "Fine-tuned, mean ± standard deviation over seeds:", task_table(comparison["tasks"]),
+                        f"Use {choice['model']} ({choice['rule']}): {choice['why']}."])
 
 
 def write_csv(path: Path, header: str, lines: Iterable[tuple]) -> None:
@@ -185,4 +169,4 @@ def run() -> None:
     classes = [task for task, of in scores.items() if downstream.has_classes(of["base"])]
     write_json(METRICS / "mistakes.json", downstream.errors(lines, classes))
     write_tables(params, comparison, lines, classes)
-    print_table()
+    print(told(comparison))

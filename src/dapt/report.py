@@ -6,7 +6,9 @@ The page is the twin rendered by markdown-it, with the pictures inside: one text
 
 from pathlib import Path
 
-from dapt import config, datacard, taskreport
+from huggingface_hub import EvalResult, ModelCardData
+
+from dapt import config, datacard, firstruns, taskreport
 from dapt.compare import table
 from dapt.config import Params
 from dapt.files import numbers, read_json, whole_file, whole_folder
@@ -17,10 +19,6 @@ from dapt.plots import figures, svg
 
 HEADS = {"trained": "The base has a trained head (below), so this is what adaptation brings.",
          "untrained": "**The base's head is untrained (below): any training on any text beats it.**"}
-FIRST_RUNS = {  # rows, steps, first and last loss, size: the runs that this pipeline came from, on its six corpora
-    "biomed": ("13,656", 2000, 7.0465, 6.7736, "419 MB"),
-    "biomed_finance": ("53,591", 2000, "–", "–", "419 MB"),
-    "finance": ("39,935", "2000, cut off", 7.35, 6.22, "419 MB")}
 
 
 def signed(cell: dict | None) -> str:
@@ -98,9 +96,6 @@ def markdown(params: Params, metrics: Path) -> str:
                       f"{split['sets'][name]['heldout']['groups']:,} groups" for name in params.heldout)
     scores = {task: numbers(metrics / "tasks" / task) for task in params.tasks}
     downstream = taskreport.markdown(comparison["tasks"], read_json(metrics / "mistakes.json"), scores)
-    first = [[name, *FIRST_RUNS[name], f"{trained[name]['documents']:,}", f"{trained[name]['tokens']:,}",
-              trained[name]["steps"], trained[name]["first_loss"], trained[name]["last_loss"],
-              f"{trained[name]['model_bytes'] / 1e6:.0f} MB"] for name in FIRST_RUNS if name in trained]
     unpinned = ", ".join(params.unpinned())
     not_pinned = f"Not pinned, so another run may read other text: {unpinned}.\n\n" if unpinned else ""
     licences = sorted({(source.name, source.licence) for sources in settings.corpora.values() for source in sources} |
@@ -158,8 +153,7 @@ models; the matrix can. One seed each (`dapt spread` runs several).
 
 Beside the runs that this pipeline came from (BERT-base, one seed; theirs first, then these):
 
-{rows(first, ['model', 'rows', 'steps', 'first loss', 'last loss', 'size', 'documents', 'tokens', 'steps', 'first loss',
-              'last loss', 'size'])}
+{firstruns.table(trained)}
 
 ## The base
 
@@ -194,6 +188,21 @@ Documents / groups a set:
 """
 
 
+def metadata(params: Params, name: str, comparison: dict) -> str:
+    """A card's YAML in the hub's format. The licence is `other`: it is that of all sources together, named below it."""
+    settings = params.active
+    sources = [source for corpus in params.domains.get(name, []) for source in settings.corpora[corpus]]
+    base = params.bases[settings.model.base].hub
+    results = [EvalResult(task_type="fill-mask", dataset_type=held_out, dataset_name=f"held-out text: {held_out}",
+                          metric_type=metric, metric_value=cell[metric])
+               for held_out, cell in comparison["matrix"][name].items() for metric in ("loss", "perplexity", "accuracy")]
+    return ModelCardData(
+        language="en", license="other", license_name="of-its-sources", library_name="transformers", pipeline_tag="fill-mask",
+        tags=["domain-adaptive-pretraining", "masked-lm", name], base_model=base.repo if base else None,
+        datasets=sorted({source.hub.repo for source in sources if source.hub}) or None, model_name=name,
+        eval_results=results).to_yaml()
+
+
 def card(params: Params, name: str, comparison: dict, trained: dict, base: dict) -> str:
     """A model card in the hub's format: metadata, then what a reader must know."""
     settings = params.active
@@ -210,10 +219,7 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], accuracy(cell), signed(cell.get("vs_base")),
               signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
     return f"""---
-library_name: transformers
-pipeline_tag: fill-mask
-language: en
-tags: [domain-adaptive-pretraining, masked-lm, {name}]
+{metadata(params, name, comparison)}
 ---
 
 # {name} ({params.profile})

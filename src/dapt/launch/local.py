@@ -5,13 +5,14 @@ A signal that asks to leave is passed on to the training, which answers it by it
 
 import os
 import subprocess
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import psutil
 from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from dapt import leave
+from dapt import leave, took
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
             child.send_signal(number)
 
     try:
-        with leave.on_signal(pass_on):
+        with leave.on_signal(pass_on), took.noted(domain) if place.rank == 0 else nullcontext():
             launch_command(launch_command_parser().parse_args(arguments(domain, threads, place)))
     except subprocess.CalledProcessError as error:
         raise SystemExit(exit_code(error.returncode)) from None

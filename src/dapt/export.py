@@ -1,0 +1,40 @@
+"""`dapt report --export DIR`: the report to hand on or to write a paper from: its pages and cards, each with the commit and
+dvc.lock's hash in its last line, the pictures as SVG, PDF and PNG, the tables as CSV and LaTeX (tables.tex).
+"""
+
+from pathlib import Path
+
+from dapt import plots, show
+from dapt.errors import UserError
+from dapt.files import whole_file
+from dapt.paths import METRICS, REPORTS
+
+
+def stamped(text: str, line: str, ending: str) -> str:
+    """Pages and cards are, pictures are not.
+
+    >>> stamped("# Report\\n", "commit abc", ".md")
+    '# Report\\n\\ncommit abc\\n'
+    >>> stamped("<p>Report</p>\\n</body>\\n</html>\\n", "commit abc", ".html")
+    '<p>Report</p>\\n<p>commit abc</p>\\n</body>\\n</html>\\n'
+    """
+    if ending == ".html":
+        before, after = text.rsplit("</body>", 1)
+        return f"{before}<p>{line}</p>\n</body>{after}"
+    return f"{text}\n{line}\n" if ending == ".md" else text
+
+
+def run(folder: Path) -> None:
+    if not (REPORTS / "index.html").is_file():
+        raise UserError(f"{REPORTS} holds no report; make it with dvc repro report, or get it with dvc pull {REPORTS}")
+    line = show.provenance()
+    texts = {path.relative_to(REPORTS): stamped(path.read_text(encoding="utf-8"), line, path.suffix)
+             for path in sorted(REPORTS.rglob("*.*"))}
+    texts |= {path.relative_to(METRICS): path.read_text(encoding="utf-8") for path in sorted(METRICS.rglob("*.csv"))}
+    texts[Path("tables.tex")] = show.latex() + "\n"
+    plots.run(folder)
+    for name, text in texts.items():
+        with whole_file(folder / name) as file:
+            file.write(text)
+        print(folder / name)
+    print(line)
