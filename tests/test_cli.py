@@ -57,6 +57,7 @@ def test_a_workspace_runs_its_own_code(repository):
     (["audit", "--model", "nowhere"], "dapt audit: nowhere holds no model"),
     (["evaluate", "base", "--words"], "dapt evaluate: --model goes with"),
     (["evaluate", "--text", "x.jsonl"], "dapt evaluate: --model goes with"),
+    (["evaluate", "--model", "x", "--text", "x.jsonl", "--draws", "2", "--words"], "dapt evaluate: --draws is for the loss a token"),
     (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner goes with"),
     (["clean", "--cleaner", "hop", "--raw", "x", "--out", "y", "--report", "z"],
      "dapt clean: there is no cleaner 'hop'; there are: bioasq,"),

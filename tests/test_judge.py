@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sentences import sentences
+from test_evaluate import plain_loop
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModel, AutoModelForMaskedLM, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
@@ -60,8 +61,8 @@ def text(tmp_path):
 
 @pytest.fixture()
 def judge(text, capsys):
-    def run(way, *folders, most=None) -> list[dict]:
-        way.run(list(folders), text, most, True)
+    def run(way, *folders, most=None, **more) -> list[dict]:
+        way.run(list(folders), text, most, True, **more)
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
     return run
@@ -84,7 +85,28 @@ def plain(folder):
 def test_one_model_on_any_text_gives_the_figures_of_evaluate(model_folder, judge):
     [result] = judge(tokens, model_folder)
     assert set(result) == {"loss", "perplexity", "accuracy", "accuracy_top5", "masked_tokens", "loss_ci95"}
-    assert result["masked_tokens"] > 100
+    for draws in (1, 3):
+        [result] = judge(tokens, model_folder, draws=draws)
+        sums = plain_loop(model_folder, [{"text": text, "group": f"g{number // 2}"} for number, text in enumerate(TEXTS)],
+                          given.settings(draws)).values()
+        loss, correct, top5, masked = map(sum, zip(*sums))
+        assert result["masked_tokens"] == masked > 100 * draws
+        assert result["loss"] == pytest.approx(loss / masked, abs=1e-4)
+        assert (result["accuracy"], result["accuracy_top5"]) == pytest.approx((correct / masked, top5 / masked), abs=1e-4)
+        low, high = result["loss_ci95"]
+        assert low < result["loss"] < high
+
+
+def test_a_text_without_a_token_to_predict_leaves_the_intervals_of_the_others(model_folder, tmp_path, capsys):
+    write_lines(tmp_path / "text.jsonl", [{"text": ""}, {"text": TEXTS[0]}])
+    pseudo.run([model_folder], tmp_path / "text.jsonl", None, True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["loss_ci95"] == pytest.approx([found["loss"]] * 2, abs=1e-4)  # one text, so all resamples are it
+
+
+def test_draws_that_cannot_be_are_refused(model_folder, text):
+    with pytest.raises(UserError, match="--draws is 0; it must be 1 or more"):
+        tokens.run([model_folder], text, None, True, draws=0)
 
 
 @pytest.mark.parametrize("way, figures", [(tokens, lambda one: one), (words, lambda one: one),

@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", type=Path, nargs="+", help="of several, differences to the first are given")
     evaluate.add_argument("--text", type=Path, help="JSON lines with a field text")
     evaluate.add_argument("--most", type=int, metavar="N", help="the first N texts only")
+    evaluate.add_argument("--draws", type=int, metavar="N", help="of masks, default 1; for the loss a token")
     way = evaluate.add_mutually_exclusive_group()
     way.add_argument("--words", dest="way", action="store_const", const="words", default="tokens",
                      help="the loss a word, for models of different tokenizers")
@@ -204,15 +205,18 @@ def run_doctor(args: argparse.Namespace) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    options = (args.model, args.text, args.most is not None, args.way != "tokens", args.json)
+    options = (args.model, args.text, args.most is not None, args.draws is not None, args.way != "tokens", args.json)
     if not any(options):
         return run_stage(args)
     if args.name or not (args.model and args.text):
-        raise UserError("--model goes with --text, and without a model's name; --most, --words, --pseudo and --json go "
-                        "with both")
+        raise UserError("--model goes with --text, and without a model's name; --most, --draws, --words, --pseudo and --json "
+                        "go with both")
+    if args.draws is not None and args.way != "tokens":
+        raise UserError("--draws is for the loss a token: --words masks each text once, and --pseudo every token")
     for folder in args.model:
         has_model(folder)
-    loaded(f"judge.{args.way}").run(args.model, args.text, args.most, args.json)
+    draws = {} if args.draws is None else {"draws": args.draws}
+    loaded(f"judge.{args.way}").run(args.model, args.text, args.most, args.json, **draws)
 
 
 def run_compare(args: argparse.Namespace) -> None:

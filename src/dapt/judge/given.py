@@ -12,10 +12,10 @@ from tokenizers import Tokenizer
 
 from dapt.config import Evaluate
 from dapt.errors import UserError
-from dapt.evaluate import INTERVAL_RESAMPLES, loaded
+from dapt.evaluate import loaded
 from dapt.files import read_lines
 from dapt.model import MaskedLM
-from dapt.stats import interval, ratio, resampled
+from dapt.stats import RESAMPLES, interval, ratio, resampled
 from dapt.tokenize import Special
 
 
@@ -29,9 +29,11 @@ class Judged:
     special: Special
 
 
-def settings() -> Evaluate:
-    """The masks of seed 1, draw 0."""
-    return Evaluate(mask=0.15, draws=1, window=128, batch=32, threads=torch.get_num_threads(), seed=1)
+def settings(draws: int = 1) -> Evaluate:
+    """The masks of seed 1, and of those behind it for further draws."""
+    if draws < 1:
+        raise UserError(f"--draws is {draws}; it must be 1 or more")
+    return Evaluate(mask=0.15, draws=draws, window=128, batch=32, threads=torch.get_num_threads(), seed=1)
 
 
 def models(folders: list[Path]) -> list[Judged]:
@@ -73,7 +75,8 @@ def counted(counts: np.ndarray, text: Path) -> np.ndarray:
 def intervals(sums: np.ndarray, counts: np.ndarray) -> list[dict]:
     """For each model the interval of its loss, and behind the first its paired difference to the first; from sums over
     groups [models, groups] and what each group counts, float64 [groups]."""
-    drawn = resampled(sums, counts, INTERVAL_RESAMPLES, settings().seed)
+    sums, counts = sums[:, counts > 0], counts[counts > 0]  # a resample of groups without any has no mean
+    drawn = resampled(sums, counts, RESAMPLES, settings().seed)
     means = [ratio(row, counts) for row in sums]
     found = [{"loss_ci95": interval(some)} for some in drawn]
     for one, mean, some in zip(found[1:], means[1:], drawn[1:]):

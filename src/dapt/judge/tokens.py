@@ -9,8 +9,8 @@ from dapt.judge.given import counted, intervals, models_of_one_tokenizer, settin
 from dapt.tokenize import encode_tokens
 
 
-def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> None:
-    judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings()
+def run(folders: list[Path], text: Path, most: int | None, as_json: bool, draws: int = 1) -> None:
+    judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings(draws)
     tokens = encode_tokens(judged[0].tokenizer, judged[0].special, (row["text"] for row in rows))
     groups = [by_group(one.masked_lm, tokens, rows, one.special, how) for one in judged]
     sums = np.array([[group.loss for group in of_model.values()] for of_model in groups])
