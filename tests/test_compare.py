@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dapt import config
-from dapt.compare import check_tokenizers, choose, compare, losses_by_group, table, write_csv
+from dapt.compare import check_tokenizers, choose, compare, losses_by_group, ranked, table, write_csv
 from dapt.downstream import Judged
 from dapt.errors import UserError
 from dapt.files import read_json, write_lines
@@ -65,12 +65,28 @@ def test_the_choice_says_when_it_is_noise():
     rng = np.random.default_rng(1)
     near = np.stack([rng.normal(3.0, 0.2, 500), rng.normal(3.01, 0.2, 500)])
     far = np.stack([rng.normal(5.0, 0.01, 500), rng.normal(4.0, 0.01, 500)])
-    found = choose(["x", "y"], np.array([3.0, 3.01]), near, "loss on a")
+    found = choose("loss on a", ranked(["x", "y"], np.array([3.0, 3.01]), near), "lowest")
     assert found["model"] == "x" and not found["beyond_noise"] and "within noise" in found["why"]
     assert found["rule"] == "lowest loss on a"
-    lowest = choose(["x", "y"], np.array([5.0, 4.0]), far, "loss on b")
-    highest = choose(["x", "y"], np.array([5.0, 4.0]), far, "accuracy on b", highest=True)
+    lowest = choose("loss on b", ranked(["x", "y"], np.array([5.0, 4.0]), far), "lowest")
+    highest = choose("accuracy on b", ranked(["x", "y"], np.array([5.0, 4.0]), far, highest=True), "highest")
     assert (lowest["model"], highest["model"]) == ("y", "x") and lowest["beyond_noise"] and highest["beyond_noise"]
+
+
+def test_all_models_are_ranked_by_each_figure_with_their_gap_to_the_best(judged):
+    losses = losses_by_group(PARAMS.models, judged)
+    best = compare(PARAMS, losses, evaluated(losses), *tasks())["best"]
+    assert list(best) == ["mean loss over biomed, finance, general", "loss on biomed", "loss on finance", "loss on general",
+                          *(f"accuracy on {task}" for task in PARAMS.tasks)]
+    for figure in list(best)[:4]:
+        assert [one["model"] for one in best[figure]] == sorted(BETTER, key=BETTER.get)
+        for one in best[figure][1:]:
+            assert one["gap"]["diff"] == pytest.approx(BETTER["biomed_finance"] - BETTER[one["model"]], abs=0.05)
+            assert one["beyond_noise"]
+    assert "gap" not in best["loss on biomed"][0]
+    for task in PARAMS.tasks:
+        assert sorted(one["model"] for one in best[f"accuracy on {task}"]) == sorted(PARAMS.finetuned)
+        assert best[f"accuracy on {task}"][0]["model"] == "finance" and best[f"accuracy on {task}"][1]["gap"]["diff"] > 0.5
 
 
 @pytest.mark.parametrize("rule, model", [("mean", "biomed_finance"), ("target", "biomed_finance"), ("task", "finance")])

@@ -76,6 +76,6 @@ def test_counts_are_listed_from_the_most_frequent():
 
 def test_tasks_stand_there_with_their_leaks(metrics):
     split = json.loads((metrics / "split.json").read_text())
-    task = {"train": 1_000, "valid": 20, "test": 30, "train_like_test": 4}
+    task = {"train": 1_000, "valid": 20, "test": 30, "group_of_a_test_row": 2, "train_like_test": 4}
     change(metrics / "split.json", tasks=split["tasks"] | {"t": task})
-    assert cells(markdown(config.parse(PARAMS), metrics), "t")[:4] == ["1,000", "20", "30", "4"]
+    assert cells(markdown(config.parse(PARAMS), metrics), "t")[:5] == ["1,000", "20", "30", "2", "4"]

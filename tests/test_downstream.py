@@ -64,6 +64,19 @@ def test_each_model_is_held_against_the_best_that_costs_nothing(judged, figures)
         assert pair["name"] == "tfidf" and (pair["diff"] > 0) == (name == "biomed")
 
 
+def test_the_best_that_costs_nothing_may_be_a_variant_and_its_p_is_adjusted_too(figures):
+    of = {name: lines(share, number + 1) for number, (name, share) in enumerate(SHARE.items())}
+    for row, better in zip(of["tfidf"], lines(0.9, 9)):
+        row["variants"] = {"tfidf_plain": float(np.mean(better["value"]))}
+    found = downstream.judged(of)
+    assert found.models == [*SHARE, "tfidf_plain"] and found.values[-1].mean() > 0.85
+    figures["one"]["tfidf_plain"] = figures["one"]["tfidf"] | {"mean": float(found.values[-1].mean())}
+    table, _ = downstream.compare({"one": found}, figures, FINETUNED, 2000, 0)
+    pairs = [table["one"][name]["vs_free"] for name in FINETUNED]
+    assert all(pair["name"] == "tfidf_plain" and pair["diff"] < 0 and 0 < pair["p_adjusted"] < 0.01 for pair in pairs)
+    assert pairs[0]["p_adjusted"] == pytest.approx(3 * 2 / 2001, abs=1e-4)  # of three, none of 2,000 resamples on the other side
+
+
 def test_predictions_on_other_rows_are_refused(tmp_path):
     write_lines(tmp_path / "base.jsonl", lines(0.5, 1))
     write_lines(tmp_path / "biomed.jsonl", lines(0.5, 2)[:-1])
@@ -73,7 +86,9 @@ def test_predictions_on_other_rows_are_refused(tmp_path):
 
 def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
     of = lines(0.5, 3, rows=40)
-    found = downstream.errors({"one": {"base": of}}, ["one"])["one"]["base"]
+    both = downstream.errors({"one": {"base": of, "tfidf": of}}, ["one"], ["base"])["one"]
+    found = both["base"]
+    assert found["calibration_error"] > 0 and both["tfidf"]["calibration_error"] is None
     wrong = sum(name == "b" for row in of for name in row["predicted"])
     assert found["confused"] == [{"right": "a", "predicted": "b", "times": wrong}]
     twice = {row["id"] for row in of if row["predicted"] == ["b", "b"]}
@@ -81,7 +96,7 @@ def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
 
 
 def test_only_classes_are_mixed_up():
-    assert not downstream.errors({"one": {"base": lines(0.5, 3, rows=40)}}, [])["one"]["base"]["confused"]
+    assert not downstream.errors({"one": {"base": lines(0.5, 3, rows=40)}}, [], [])["one"]["base"]["confused"]
     with_classes = {name for name in tasks.names() if "macro_f1" in tasks.kind(name).METRICS}
     row = {"label": "a", "question": "q", "answer": 0, "options": ["a", "b"]}
     assert with_classes == {name for name in tasks.names() if tasks.kind(name).classes([row])} == {"classification"}

@@ -1,3 +1,4 @@
+import doctest
 import json
 
 import numpy as np
@@ -16,7 +17,7 @@ from dapt.tasks import kind
 from dapt.tokenize import load_tokenizer
 
 TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epochs=3, lr=3e-3)
-SETTINGS = Finetune(seeds=[0, 1], batch=16, warmup=0.1, weight_decay=0.01, clip=1.0, dropout=0.0, valid=40, patience=3)
+SETTINGS = Finetune(seeds=[0, 1], batch=16, threads=1, warmup=0.1, weight_decay=0.01, clip=1.0, dropout=0.0, valid=40, patience=3)
 
 
 def test_every_row_once_an_epoch_in_batches_of_like_lengths():
@@ -81,7 +82,10 @@ def test_each_kind_learns_a_toy_task_and_writes_what_compare_reads(model_folder,
     assert found["mean"] > least and found["mean"] == pytest.approx(np.mean(found["seeds"]), abs=1e-4)
     assert found["sd"] == pytest.approx(np.std(found["seeds"], ddof=1), abs=1e-4)
     assert found["ci95"][0] <= found["mean"] <= found["ci95"][1]
-    assert found["rows"] == {"train": 160, "train_of": 170, "valid": 40, "test": 60}
+    assert found["rows"] == {"train": 160, "train_of": 170, "valid": 40, "test": 60,
+                             "test_groups": len({row["group"] for row in rows(60, 2)}),
+                             "candidates": {"finance_classification": 2, "multiple_choice": 4,
+                                            "answer_ranking": len({str(row.get("answer")) for row in rows(60, 2)})}[task]}
     lines = list(read_lines(tmp_path / f"data/eval/tasks/{task}/base.jsonl"))
     assert [row["id"] for row in lines] == [row["id"] for row in rows(60, 2)]
     assert np.mean([row["value"] for row in lines], axis=0) == pytest.approx(found["seeds"], abs=1e-4)
@@ -103,6 +107,30 @@ def test_two_runs_end_in_the_same_bits_and_never_look_at_the_test_rows(model_fol
     write_lines(tmp_path / f"data/split/tasks/{task}/test.jsonl", rows)
     finetune.run(task, "base")
     assert weights.read_bytes() == first[0] and metrics.read_bytes() != first[1]
+
+
+def test_seeds_trained_abreast_end_in_the_bits_of_one_after_the_other(model_folder, tmp_path, monkeypatch):
+    rows = [topics(count, seed) for seed, count in enumerate((120, 40, 20))]
+    found = scoring.Sides(rows[0], *rows)
+    made = {}
+    torch.set_num_threads(1)
+    for name in ("abreast", "in turn"):
+        if name == "in turn":
+            monkeypatch.setattr(finetune, "abreast", lambda work, seeds, processes: [work(seed) for seed in seeds])
+        scores, courses = finetune.all_seeds("toy", model_folder, tmp_path / name, TASK, SETTINGS, found, Accelerator(cpu=True))
+        made[name] = [*(array.tobytes() for array in scores), courses, (tmp_path / name / "model.safetensors").read_bytes()]
+    assert made["abreast"] == made["in turn"] and made["abreast"][0] != made["abreast"][1]
+
+
+def test_a_training_that_diverges_abreast_says_in_which_step(model_folder, tmp_path):
+    rows = [topics(count, seed) for seed, count in enumerate((120, 40, 20))]
+    with pytest.raises(UserError, match="the loss is not finite in step 8; lower the learning rate"):
+        finetune.all_seeds("toy", model_folder, tmp_path, TASK.model_copy(update={"lr": 1e30}), SETTINGS,
+                           scoring.Sides(rows[0], *rows), Accelerator(cpu=True))
+
+
+def test_how_many_seeds_are_trained_at_once():
+    assert doctest.testmod(finetune) == (0, 1)
 
 
 def test_stops_early_and_keeps_the_best_epoch(model_folder):

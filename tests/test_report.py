@@ -11,9 +11,11 @@ import pytest
 from huggingface_hub import ModelCard
 
 from dapt import config, plots, taskreport
+from dapt.cards import card
+from dapt.compare import signed
 from dapt.files import numbers, write_json
 from dapt.markdown import page
-from dapt.report import card, markdown, signed
+from dapt.report import markdown
 
 ROOT = Path(__file__).parents[1]
 PARAMS = config.parse((ROOT / "params.yaml").read_text())
@@ -74,15 +76,26 @@ def test_every_figure_of_the_matrix_stands_on_the_page(twin, pictures):
             assert f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]" in words
             assert f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}" in words
     assert f"Use {comparison['choice']['model']}" in words
-    for models in comparison["tasks"].values():
+    for figure, (best, second, *_) in comparison["best"].items():
+        assert f"{figure} {best['model']} {best['value']:.3f} {second['model']} {second['gap']['diff']:+.3f} [" in words
+    for task, models in comparison["tasks"].items():
+        assert PARAMS.tasks[task].about["sample"] in words
         for cell in models.values():
             assert f"{cell['mean']:.3f} ± {cell['sd']:.3f}" in words
             assert "vs_base" not in cell or f"{cell['vs_base']['diff']:+.3f} [" in words
 
 
+def test_what_a_reader_must_know_of_a_source_and_what_a_model_was_trained_on_stands_there(twin):
+    full = PARAMS.model_copy(update={"profile": "full"})
+    assert "wikitext: BERT was trained on Wikipedia, so the base has read this text before." in markdown(full, ROOT / "metrics")
+    assert "BERT was trained on Wikipedia" not in twin
+    assert "| biomed | biomed_mlm (hpo), biomed_mlm_2 (healthtweets) |" in twin
+
+
 def test_a_model_that_loses_to_counting_words_is_named():
-    tasks = {"one": {"base": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, -0.01]}},
-                     "biomed": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, 0.01]}}, "tfidf": {}}}
+    tasks = {"one": {"base": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, -0.01], "p_adjusted": 0.04}},
+                     "biomed": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, 0.01], "p_adjusted": 0.06}},
+                     "finance": {"vs_free": {"name": "tfidf", "diff": 0.1, "ci95": [0.01, 0.2], "p_adjusted": 0.04}}, "tfidf": {}}}
     assert "**These lose to a free baseline, beyond noise: on one (to tfidf) base.**" in taskreport.free(tasks)
     del tasks["one"]["base"]
     assert "No model loses to a free baseline beyond noise." in taskreport.free(tasks)
@@ -104,7 +117,7 @@ def test_pictures_are_svg_with_the_figures_of_the_tables(pictures):
     tasks = {node.text for node in ElementTree.fromstring(pictures["tasks"]).iter() if node.text}
     named = {*PARAMS.tasks, *PARAMS.finetuned, *(task.words for task in PARAMS.tasks.values())}
     calibration = {node.text for node in ElementTree.fromstring(pictures["calibration"]).iter() if node.text}
-    assert named <= tasks and named <= calibration
+    assert named <= tasks and {*PARAMS.tasks, *PARAMS.finetuned} <= calibration and "bm25" not in calibration
     for task in ("finance_classification", "biomed_topic"):
         rows = plots.read_csv(ROOT / f"metrics/confusion/{task}.csv")
         shown = {node.text for node in ElementTree.fromstring(pictures[f"confusion_{task}"]).iter() if node.text}
@@ -136,6 +149,8 @@ def test_a_card_names_what_the_model_was_made_from_and_is_one_of_the_hubs():
             found = ModelCard(text)
             assert found.data.library_name == "transformers" and found.data.license == "other" and name in found.data.tags
             figures = {(one.dataset_type, one.metric_type): one.metric_value for one in found.data.eval_results}
+            general = all(source.licence in found.text for source in params.active.corpora["general"])
+            assert general, "the base's head was repaired on general text"
             assert figures == {(held_out, metric): cell[metric] for held_out, cell in comparison["matrix"][name].items()
                                for metric in ("loss", "perplexity", "accuracy")}
             for corpus in params.domains.get(name, []):

@@ -62,4 +62,6 @@ def test_latex_has_a_cell_for_a_cell_and_names_the_commit(committed):
     assert len(body) == 1 + len(models) and {line.count("&") for line in body} == {len(PARAMS.tasks)}
     assert "_" not in " ".join(body).replace(r"\_", "") and r"biomed\_finance" in " ".join(body)
     said = run(committed, "dapt", "compare", "--latex").splitlines()
-    assert said[0] == f"% {provenance()}" and said[-len(lines):] == lines
+    place = said.index("% Fine-tuned, mean and standard deviation over seeds") + 1
+    assert said[0] == f"% {provenance()}" and said[place:place + len(lines)] == lines
+    assert sum(line.startswith(r"\begin{tabular}") for line in said) == 5

@@ -22,6 +22,14 @@ def test_the_main_figure_is_the_mean_of_its_values(name):
     assert measures[kind(name).METRICS[0]] == pytest.approx(kind(name).values(scores, right).mean())
 
 
+def test_a_class_that_no_test_row_has_does_not_lower_macro_f1():
+    """Of three classes two are tested: F1 by hand, whatever the third one drew."""
+    right = np.array([0, 0, 0, 1, 1])
+    scores = np.eye(3)[[0, 0, 2, 1, 0]]
+    one, other = 2 * 2 / (2 * 2 + 1 + 1), 2 * 1 / (2 * 1 + 0 + 1)  # 2 TP / (2 TP + FP + FN)
+    assert classification.measures(scores, right)["macro_f1"] == pytest.approx((one + other) / 2)
+
+
 def test_ranking_figures_are_those_of_references():
     """nDCG against scikit-learn's, reciprocal rank and recall against a search through the sorted pool."""
     rng = np.random.default_rng(1)

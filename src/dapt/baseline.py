@@ -2,8 +2,8 @@
 WORDS being the count of words that params.yaml names for the task.
 
 A baseline learns from all training rows; `same_rows` in its metrics is what it reaches on those that encoders see, `variants`
-what the kind's other baselines reach. Before that, no test row's text may be in a pre-training set: `dapt split` drops those,
-this stage looks once more at what it wrote.
+what the kind's other counts of words reach. Before that, no test row's text may be in a pre-training set: `dapt split` drops
+those and what is like them, this stage looks once more for equal texts in what it wrote.
 """
 
 from dataclasses import replace
@@ -18,17 +18,17 @@ SIDES = ("train", "valid")  # what a pre-training sees; held-out text may be a t
 
 
 def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:
-    """Refuse a task whose test texts, equal as records.text_id sees them, a pre-training sees; how many rows were looked at."""
-    tested, looked_at = {row["id"] for row in test}, 0
+    """Refuse a task whose test texts, equal as records.text_id sees them, a pre-training sees; how many texts were looked at."""
+    tested, looked_at = {row["id"] for row in test}, set()
     for domain in domains:
         for side in SIDES:
             path = SPLIT / domain / f"{side}.jsonl"
-            ids = [row["id"] for row in read_lines(path)]
-            looked_at += len(ids)
-            if seen := tested.intersection(ids):
+            ids = {row["id"] for row in read_lines(path)}
+            looked_at |= ids
+            if seen := tested & ids:
                 raise UserError(f"{len(seen)} test rows of {task} are in {path} ({min(seen)}, …), so its figures would be those of "
                                 "text that the models have read; make it anew with dvc repro -f split")
-    return looked_at
+    return len(looked_at)
 
 
 def run(task: str) -> None:
@@ -51,10 +51,8 @@ def run(task: str) -> None:
         return {of["metric"]: of["mean"]} | {other: value["mean"] for other, value in of["others"].items()}
 
     everything = replace(found, train=found.all_train)
+    others = {other: scores(other, found.all_train) for other in kind.BASELINES if other not in ("majority", words)}
     for name in ("majority", words):
         extra = {"same_rows": figures(name, found.train)} if len(found.train) < len(found.all_train) else {}
-        if name == words:
-            extra["variants"] = {other: figures(other, found.all_train) for other in kind.BASELINES
-                                 if other not in ("majority", words)}
         scoring.write(task, name, kind, [scores(name, found.all_train)], everything,
-                      extra | {"unseen_in": unseen_in, "made_from": made_from(SPLIT)})
+                      extra | {"unseen_in": unseen_in, "made_from": made_from(SPLIT)}, others if name == words else None)

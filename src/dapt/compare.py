@@ -60,14 +60,14 @@ def difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) 
 
 def compare(params: Params, losses: dict[str, tuple[np.ndarray, np.ndarray]], evaluated: dict[str, dict],
             tasks: dict[str, Judged], scores: dict[str, dict[str, dict]]) -> dict:
-    """The matrix, the tasks and the choice, as metrics/comparison.json holds them."""
+    """The matrix, the tasks, the ranking by each figure and the choice, as metrics/comparison.json holds them."""
     settings, models = params.active.compare, params.models
     matrix: dict = {name: {} for name in models}
     samples, means = {}, {}
     for number, held_out in enumerate(params.heldout):
         sums, masked = losses[held_out]
         drawn = resampled(sums, masked, settings.resamples, settings.seed + number)
-        mean = [ratio(row, masked) for row in sums]
+        mean = np.array([ratio(row, masked) for row in sums])
         samples[held_out], means[held_out] = drawn, mean
         for place, name in enumerate(models):
             cell = {key: evaluated[name][held_out][key] for key in CELL}
@@ -80,28 +80,62 @@ def compare(params: Params, losses: dict[str, tuple[np.ndarray, np.ndarray]], ev
                                             (mean[place], mean[models.index(other)])) for other in rivals}
             matrix[name][held_out] = cell
     found, of_tasks = downstream.compare(tasks, scores, params.finetuned, settings.resamples, settings.seed)
-    if settings.rule == "task":
-        which = [tasks[settings.task].models.index(name) for name in params.finetuned]
-        choice = choose(params.finetuned, tasks[settings.task].values.mean(1)[which], of_tasks[settings.task][which],
-                        f"{scores[settings.task]['base']['metric']} on {settings.task}", highest=True)
-    else:
-        sets = params.heldout if settings.rule == "mean" else [settings.target]
-        choice = choose(models, np.mean([means[name] for name in sets], axis=0),
-                        np.mean([samples[name] for name in sets], axis=0),
-                        f"mean loss over {', '.join(sets)}" if settings.rule == "mean" else f"loss on {settings.target}")
-    return {"matrix": matrix, "tasks": found, "choice": choice}
+    best = rankings(params, means, samples) | {
+        figure_of(task, scores): ranked(params.finetuned, values, drawn, highest=True)
+        for task, (values, drawn) in of_finetuned(tasks, of_tasks, params.finetuned).items()}
+    rule = {"mean": mean_over(params.heldout), "target": loss_on(settings.target),
+            "task": figure_of(settings.task, scores)}[settings.rule]
+    return {"matrix": matrix, "tasks": found, "best": best,
+            "choice": choose(rule, best[rule], "highest" if settings.rule == "task" else "lowest")}
 
 
-def choose(models: list[str], values: np.ndarray, drawn: np.ndarray, figure: str, highest: bool = False) -> dict:
-    """The model with the lowest figure (or the highest) of `values` [models], and whether it beats the next one beyond
-    noise, from their resamples `drawn` [models, times]."""
-    best, second = np.argsort(-values if highest else values, kind="stable")[:2]
-    gap = difference(drawn[best], drawn[second], (values[best], values[second]))
-    beyond = gap["ci95"][0] > 0 if highest else gap["ci95"][1] < 0
-    why = (f"{values[best]:.3f}; next is {models[second]} with {values[second]:.3f}, a difference of {gap['diff']:.3f} "
-           f"[{gap['ci95'][0]:.3f}, {gap['ci95'][1]:.3f}], {'beyond' if beyond else 'within'} noise")
-    return {"model": models[best], "rule": f"{'highest' if highest else 'lowest'} {figure}", "why": why,
-            "beyond_noise": bool(beyond)}
+def mean_over(sets: list[str]) -> str:
+    return f"mean loss over {', '.join(sets)}"
+
+
+def loss_on(held_out: str) -> str:
+    return f"loss on {held_out}"
+
+
+def figure_of(task: str, scores: dict[str, dict[str, dict]]) -> str:
+    return f"{scores[task]['base']['metric']} on {task}"
+
+
+def rankings(params: Params, means: dict[str, np.ndarray], samples: dict[str, np.ndarray]) -> dict[str, list[dict]]:
+    """By mean loss over the held-out sets, and by the loss on each; from losses [models] and resamples [models, times]."""
+    mean = [np.mean([of[name] for name in params.heldout], axis=0) for of in (means, samples)]
+    return {mean_over(params.heldout): ranked(params.models, *mean)} | {
+        loss_on(name): ranked(params.models, means[name], samples[name]) for name in params.heldout}
+
+
+def of_finetuned(tasks: dict[str, Judged], samples: dict[str, np.ndarray],
+                 finetuned: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Of each task the figure of these models [models] and its resamples [models, times]."""
+    which = {task: [of.models.index(name) for name in finetuned] for task, of in tasks.items()}
+    return {task: (of.values.mean(1)[which[task]], samples[task][which[task]]) for task, of in tasks.items()}
+
+
+def ranked(models: list[str], values: np.ndarray, drawn: np.ndarray, highest: bool = False) -> list[dict]:
+    """The models from the lowest figure (or the highest) of `values` [models] on, each behind the first with the first's
+    difference to it, from their resamples `drawn` [models, times], and whether that is beyond noise."""
+    order = np.argsort(-values if highest else values, kind="stable")
+    first, found = order[0], []
+    for place in order:
+        one = {"model": models[place], "value": round(float(values[place]), 4)}
+        if place != first:
+            gap = difference(drawn[first], drawn[place], (values[first], values[place]))
+            one |= {"gap": gap, "beyond_noise": bool(gap["ci95"][0] > 0 if highest else gap["ci95"][1] < 0)}
+        found.append(one)
+    return found
+
+
+def choose(figure: str, ranking: list[dict], end: str) -> dict:
+    """The first of a ranking, and whether it beats the next one beyond noise."""
+    best, second = ranking[:2]
+    gap = second["gap"]
+    why = (f"{best['value']:.3f}; next is {second['model']} with {second['value']:.3f}, a difference of {gap['diff']:.3f} "
+           f"[{gap['ci95'][0]:.3f}, {gap['ci95'][1]:.3f}], {'beyond' if second['beyond_noise'] else 'within'} noise")
+    return {"model": best["model"], "rule": f"{end} {figure}", "why": why, "beyond_noise": second["beyond_noise"]}
 
 
 def table(comparison: dict) -> str:
@@ -110,6 +144,17 @@ def table(comparison: dict) -> str:
     sets = list(next(iter(matrix.values())))
     return rows([[name, *(f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]"
                           for cell in cells.values())] for name, cells in matrix.items()], ["model", *sets])
+
+
+def signed(cell: dict | None) -> str:
+    if cell is None:
+        return "–"
+    sure = cell["ci95"][1] < 0 or cell["ci95"][0] > 0
+    return f"{cell['diff']:+.3f} [{cell['ci95'][0]:+.3f}, {cell['ci95'][1]:+.3f}]" + ("" if sure else " (noise)")
+
+
+def accuracy(cell: dict) -> str:
+    return f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}"
 
 
 def task_table(tasks: dict[str, dict[str, dict]]) -> str:
@@ -135,17 +180,25 @@ def write_csv(path: Path, header: str, lines: Iterable[tuple]) -> None:
         writer.writerows(lines)
 
 
+def flat(difference: dict | None) -> tuple:
+    """A difference and its interval as three cells."""
+    return (difference["diff"], *difference["ci95"]) if difference else ("", "", "")
+
+
 def write_tables(params: Params, comparison: dict, lines: dict[str, dict[str, list[dict]]], classes: list[str]) -> None:
     """What pictures and spreadsheets are made from; `lines` are the predictions, `classes` the tasks that have some."""
-    write_csv(METRICS / "crossdomain.csv", "model,set,loss,low,high,perplexity,accuracy,accuracy_top5", (
-        (name, held_out, cell["loss"], *cell["loss_ci95"], cell["perplexity"], cell["accuracy"], cell["accuracy_top5"])
+    write_csv(METRICS / "crossdomain.csv", "model,set,loss,low,high,perplexity,accuracy,accuracy_top5,"
+              "vs_base,vs_base_low,vs_base_high,vs_control,vs_control_low,vs_control_high", (
+        (name, held_out, cell["loss"], *cell["loss_ci95"], cell["perplexity"], cell["accuracy"], cell["accuracy_top5"],
+         *flat(cell.get("vs_base")), *flat(cell.get("vs_control")))
         for name, cells in comparison["matrix"].items() for held_out, cell in cells.items()))
-    write_csv(METRICS / "tasks.csv", "task,model,metric,mean,sd,low,high", (
-        (task, name, cell["metric"], cell["mean"], cell["sd"], *cell["ci95"])
+    write_csv(METRICS / "tasks.csv", "task,model,metric,mean,sd,low,high,vs_base,vs_base_low,vs_base_high,vs_base_p_adjusted", (
+        (task, name, cell["metric"], cell["mean"], cell["sd"], *cell["ci95"], *flat(gain := cell.get("vs_base")),
+         gain["p_adjusted"] if gain else "")
         for task, models in comparison["tasks"].items() for name, cell in models.items()))
     write_csv(METRICS / "calibration.csv", "task,model,confidence,accuracy,count", (
         (task, name, round(part["confidence"], 4), round(part["accuracy"], 4), part["count"])
-        for task, models in lines.items() for name, found in models.items() for part in mistakes.calibration(found)))
+        for task, models in lines.items() for name in params.finetuned for part in mistakes.calibration(models[name])))
     with whole_folder(METRICS / "confusion") as folder:
         for task in classes:
             write_csv(folder / f"{task}.csv", "task,model,right,predicted,count,share", (
@@ -163,10 +216,12 @@ def run() -> None:
     scores = {task: {name: read_json(METRICS / "tasks" / task / f"{name}.json")
                      for name in (*params.finetuned, "majority", of.words)} for task, of in params.tasks.items()}
     lines = {task: downstream.predictions(LOSSES / "tasks" / task, list(of)) for task, of in scores.items()}
+    for task, of in params.tasks.items():
+        scores[task] |= scores[task][of.words]["variants"]
     comparison = compare(params, losses_by_group(params.models, LOSSES), evaluated,
                          {task: downstream.judged(of) for task, of in lines.items()}, scores)
-    write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES)})
+    write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES, METRICS / "eval", METRICS / "tasks")})
     classes = [task for task, of in scores.items() if downstream.has_classes(of["base"])]
-    write_json(METRICS / "mistakes.json", downstream.errors(lines, classes))
+    write_json(METRICS / "mistakes.json", downstream.errors(lines, classes, params.finetuned))
     write_tables(params, comparison, lines, classes)
     print(told(comparison))

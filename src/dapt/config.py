@@ -85,6 +85,7 @@ class Source(Origin):
     cleaner: str
     options: dict[str, str | int | float | bool] = {}
     show: bool = False  # a few of its rows may stand on the data card: its licence allows it
+    note: str = ""  # what a reader of the report must know of it
 
 
 class Task(Settings):
@@ -106,6 +107,7 @@ class Downstream(Settings):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Task]
+    about: dict[str, str] = {}  # profile → what is asked there, for a reader of the report
     words: Name  # a baseline of the task's kind
 
 
@@ -182,10 +184,11 @@ class Lora(Settings):
 
 
 class Finetune(Settings):
-    """What all fine-tunings share; threads and precision are the pre-training's."""
+    """What all fine-tunings share; the precision is the pre-training's."""
 
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]
     batch: Count  # rows a step
+    threads: Count  # of a seed; with one, all seeds are trained abreast on a processor
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the steps
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]
@@ -249,7 +252,7 @@ class Params(Settings):
             case {"tasks": dict(tasks), "profiles": dict(profiles)}:
                 for name, task in tasks.items():
                     for key in task if isinstance(task, dict) else ():
-                        _known(f"tasks.{name}", str(key), {"words", *map(str, profiles)})
+                        _known(f"tasks.{name}", str(key), {"about", "words", *map(str, profiles)})
         return values
 
     @model_validator(mode="after")
@@ -267,6 +270,8 @@ class Params(Settings):
             raise ValueError(f"models must be base and the domains, in their order: [{', '.join(['base', *self.domains])}]")
         for name in self.finetuned:
             _known("finetuned", name, self.models)
+        if "base" not in self.finetuned or len(set(self.finetuned)) < max(2, len(self.finetuned)):
+            raise ValueError("finetuned must be base, which all are held against, and other models, each once")
         for name, profile in self.profiles.items():
             at = f"profiles.{name}"
             for corpus in profile.corpora:

@@ -1,7 +1,8 @@
 """Fine-tuned models beside each other and beside what costs nothing: the tasks' part of `dapt compare`.
 
 What pre-training gains over fine-tuning alone is an adapted model's mean over seeds less the base's, over the same
-resamples of the test groups; its p is adjusted for how many such differences there are over all tasks (Holm 1979).
+resamples of the test groups; its p is adjusted for how many such differences there are over all tasks (Holm 1979). So is,
+among its like, the p of what a model has over the best count of words.
 """
 
 from dataclasses import dataclass
@@ -41,9 +42,11 @@ def predictions(folder: Path, models: list[str]) -> dict[str, list[dict]]:
 
 
 def judged(lines: dict[str, list[dict]]) -> Judged:
-    rows = next(iter(lines.values()))
-    return Judged(list(lines), np.array([[np.mean(row["value"]) for row in of] for of in lines.values()]),
-                  [row["group"] for row in rows])
+    """Of the models, and behind them of the variants of baselines."""
+    values = {name: [np.mean(row["value"]) for row in of] for name, of in lines.items()}
+    for of in lines.values():
+        values |= {other: [row["variants"][other] for row in of] for other in of[0].get("variants", ())}
+    return Judged(list(values), np.array(list(values.values())), [row["group"] for row in next(iter(lines.values()))])
 
 
 def difference(found: Judged, drawn: np.ndarray, one: str, other: str) -> dict:
@@ -67,12 +70,16 @@ def compare(tasks: dict[str, Judged], figures: dict[str, dict[str, dict]], finet
         for name in finetuned:
             if name != "base":
                 table[task][name]["vs_base"] = difference(found, drawn, name, "base")
-            pair = difference(found, drawn, name, free)
-            table[task][name]["vs_free"] = {"name": free, "diff": pair["diff"], "ci95": pair["ci95"]}
-    gains = [table[task][name]["vs_base"] for task in table for name in finetuned if name != "base"]
-    for gain, adjusted in zip(gains, holm([gain.pop("p") for gain in gains]), strict=True):
-        gain["p_adjusted"] = round(adjusted, 4)
+            table[task][name]["vs_free"] = {"name": free, **difference(found, drawn, name, free)}
+    for key in ("vs_base", "vs_free"):
+        adjust([models[name][key] for models in table.values() for name in finetuned if key in models[name]])
     return table, samples
+
+
+def adjust(differences: list[dict]) -> None:
+    """The p of each becomes one adjusted for their number."""
+    for one, adjusted in zip(differences, holm([one.pop("p") for one in differences]), strict=True):
+        one["p_adjusted"] = round(adjusted, 4)
 
 
 def has_classes(figures: dict) -> bool:
@@ -82,12 +89,12 @@ def has_classes(figures: dict) -> bool:
     return "macro_f1" in figures["others"]
 
 
-def errors(lines: dict[str, dict[str, list[dict]]], classes: list[str]) -> dict:
-    """metrics/mistakes.json: task → model → calibration error, what is mixed up most often (in `classes`, the tasks that
-    have some), the surest mistakes.
+def errors(lines: dict[str, dict[str, list[dict]]], classes: list[str], finetuned: list[str]) -> dict:
+    """metrics/mistakes.json: task → model → calibration error (of those fine-tuned: a count of words is no confidence), what
+    is mixed up most often (in `classes`, the tasks that have some), the surest mistakes.
     """
     return {task: {name: {
-        "calibration_error": round(mistakes.calibration_error(rows), 4),
+        "calibration_error": round(mistakes.calibration_error(rows), 4) if name in finetuned else None,
         "confused": [{"right": right, "predicted": predicted, "times": times}
                      for right, predicted, times in mistakes.confused(rows, SHOWN if task in classes else 0)],
         "worst": [{key: row[key] for key in ("id", "right", "predicted", "confidence")}

@@ -24,10 +24,9 @@ from dapt.memory import keep_freed_memory
 from dapt.model import MaskedLM
 from dapt.paths import LOSSES, METRICS, MODELS, SPLIT
 from dapt.records import text_id
-from dapt.stats import interval, ratio, resampled
+from dapt.stats import RESAMPLES, interval, ratio, resampled
 from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
 
-INTERVAL_RESAMPLES = 2000
 PART = 256  # tokens whose logits are made at once
 
 
@@ -106,7 +105,7 @@ def figures(groups: dict[str, Group], seed: int) -> dict:
             "accuracy": round(sum(group.correct for group in groups.values()) / masked.sum(), 4),
             "accuracy_top5": round(sum(group.top5 for group in groups.values()) / masked.sum(), 4),
             "masked_tokens": int(masked.sum()),
-            "loss_ci95": interval(resampled(losses[None], masked, INTERVAL_RESAMPLES, seed)[0])}
+            "loss_ci95": interval(resampled(losses[None], masked, RESAMPLES, seed)[0])}
 
 
 def loaded(folder: Path, settings: Evaluate) -> tuple[MaskedLM, Tokenizer, Special]:

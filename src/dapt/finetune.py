@@ -2,26 +2,27 @@
 (predictions on the test side), models/tasks/T/X (the first seed's model).
 
 A seed decides the new head, dropout and the order of the rows. Behind each epoch the model is judged on valid; the best
-epoch's weights are judged on the test side, once. Weights are equal bit for bit between two runs with equal threads.
+epoch's weights are judged on the test side, once. Weights are equal bit for bit between two runs with equal threads. On a
+processor the seeds are trained abreast, on a GPU one after the other: that changes no bit.
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from types import ModuleType
 
+import joblib
 import numpy as np
 import torch
 import transformers
 from accelerate import Accelerator
-from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from dapt import attention, config, scoring
+from dapt.abreast import abreast
 from dapt.config import Finetune, Lora, Task
 from dapt.embeddings import put_back, train_only
 from dapt.errors import UserError
@@ -100,6 +101,8 @@ def load(kind: ModuleType, folder: Path, classes: list[str], dropout: float, see
 
 def with_adapters(network: PreTrainedModel, lora: Lora, dropout: float):
     """Adapters beside every linear layer; they and what stands outside the encoder (the new head) are trained."""
+    from peft import LoraConfig, get_peft_model  # takes a third of a second to import, and few want adapters
+
     heads = [name for name, _ in network.named_children() if name not in (network.base_model_prefix, "dropout")]
     return get_peft_model(network, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=dropout,
                                               target_modules="all-linear",
@@ -193,6 +196,16 @@ def cross_entropy(scores: np.ndarray, right: np.ndarray) -> float:
     return float(-np.take_along_axis(logs, right[:, None], 1).mean())
 
 
+def at_once(seeds: int, threads: int, cores: int) -> int:
+    """How many seeds are trained abreast on a processor. Trainings of one thread share cores as well as they divide them,
+    so all; those of several would wait for each other at every operation.
+
+    >>> at_once(3, 1, 2), at_once(5, 4, 8), at_once(5, 4, 2)
+    (3, 2, 1)
+    """
+    return seeds if threads == 1 else max(1, min(seeds, cores // threads))
+
+
 def all_seeds(name: str, source: Path, out: Path, task: Task, settings: Finetune, found: Sides,
               accelerator: Accelerator) -> tuple[list[np.ndarray], list[list[float]]]:
     """Each seed's scores on the test side and course on valid; the first seed's model is written to `out`."""
@@ -201,8 +214,8 @@ def all_seeds(name: str, source: Path, out: Path, task: Task, settings: Finetune
     classes = kind.classes(found.all_train + found.valid + found.test)
     train_side, valid, test = (encode(tokenizer, kind, rows, classes, task) for rows in (found.train, found.valid, found.test))
     seen = np.union1d(np.concatenate(train_side.ids), special.pad)
-    scores, courses = [], []
-    for seed in settings.seeds:
+
+    def one_seed(seed: int) -> tuple[np.ndarray, list[float]]:
         network = load(kind, source, classes, settings.dropout, seed)
         if task.length > usable_positions(network):
             raise UserError(f"{name}: texts of {task.length} tokens are longer than the model's {usable_positions(network)} "
@@ -210,18 +223,25 @@ def all_seeds(name: str, source: Path, out: Path, task: Task, settings: Finetune
         network = (with_adapters(network, settings.lora, settings.dropout) if settings.lora else
                    train_only(network, seen))
         tuner = Tuner(kind, network, accelerator, special.pad, settings)
-        courses.append(train(tuner, train_side, valid, task, seed, f"{name}, seed {seed}"))
-        scores.append(tuner.scores(test))
+        course = train(tuner, train_side, valid, task, seed, f"{name}, seed {seed}")
+        scores = tuner.scores(test)
         if seed == settings.seeds[0]:
             save(network.merge_and_unload() if settings.lora else put_back(network), {}, source, out)
-    return scores, courses
+        return scores, course
+
+    if accelerator.device.type == "cpu":
+        processes = at_once(len(settings.seeds), settings.threads, joblib.cpu_count())
+        done = abreast(one_seed, settings.seeds, processes)
+    else:
+        done = [one_seed(seed) for seed in settings.seeds]
+    return [scores for scores, _ in done], [course for _, course in done]
 
 
 def run(task: str, name: str) -> None:
     params = config.load()
     active, settings, source = params.active, params.active_tasks[task], MODELS / name
     found = scoring.read(task, settings, active.finetune.valid)
-    accelerator = accelerator_for(active.train.precision, active.train.threads)
+    accelerator = accelerator_for(active.train.precision, active.finetune.threads)
     with whole_folder(MODELS / "tasks" / task / name) as out:
         scores, courses = all_seeds(f"{task}, {name}", source, out, settings, active.finetune, found, accelerator)
     best = [max(course) for course in courses]

@@ -51,6 +51,10 @@ class Diverged(UserError):
         super().__init__(f"{what} in step {step}; lower the learning rate, or set train.precision to fp32")
         self.step, self.what = step, what
 
+    def __reduce__(self):
+        """Pickled between processes by what it was made from, not by its message."""
+        return Diverged, (self.step, self.what)
+
 
 def optimizer(parameters: Iterable[tuple[str, nn.Parameter]], weight_decay: float) -> torch.optim.AdamW:
     """AdamW; biases and LayerNorms are not decayed, as in BERT."""

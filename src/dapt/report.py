@@ -6,26 +6,19 @@ The page is the twin rendered by markdown-it, with the pictures inside: one text
 
 from pathlib import Path
 
-from huggingface_hub import EvalResult, ModelCardData
-
 from dapt import config, datacard, firstruns, taskreport
-from dapt.compare import table
+from dapt.cards import card
+from dapt.compare import accuracy, signed, table
 from dapt.config import Params
 from dapt.files import numbers, read_json, whole_file, whole_folder
 from dapt.markdown import page, rows
 from dapt.paths import METRICS, REPORTS
 from dapt.plots import figures, svg
+from dapt.stats import RESAMPLES
 
-
-HEADS = {"trained": "The base has a trained head (below), so this is what adaptation brings.",
+HEADS = {"trained": "The base has a trained head (below), so this is what adaptation brings: more steps and the domain "
+                    "together. What more steps alone bring is the control's row.",
          "untrained": "**The base's head is untrained (below): any training on any text beats it.**"}
-
-
-def signed(cell: dict | None) -> str:
-    if cell is None:
-        return "–"
-    sure = cell["ci95"][1] < 0 or cell["ci95"][0] > 0
-    return f"{cell['diff']:+.3f} [{cell['ci95'][0]:+.3f}, {cell['ci95'][1]:+.3f}]" + ("" if sure else " (noise)")
 
 
 def differences(comparison: dict, key: str) -> str:
@@ -48,6 +41,17 @@ def specialists(params: Params, comparison: dict) -> str:
     return rows(lines, ["model", "held-out text", "against", "difference of the loss"])
 
 
+def uses(comparison: dict) -> str:
+    """For each figure the best model, and how far it is ahead of the next."""
+    lines = []
+    for figure, (best, second, *_) in comparison["best"].items():
+        noise = "" if second["beyond_noise"] else " (noise)"
+        low, high = second["gap"]["ci95"]
+        lines.append([figure, best["model"], f"{best['value']:.3f}", second["model"],
+                      f"{second['gap']['diff']:+.3f} [{low:+.3f}, {high:+.3f}]{noise}"])
+    return rows(lines, ["judged by", "best", "figure", "next", "difference"])
+
+
 def forgotten(params: Params, comparison: dict) -> str:
     if params.control not in params.heldout:
         return f"Not measured: {params.control} is not among heldout in params.yaml."
@@ -56,19 +60,16 @@ def forgotten(params: Params, comparison: dict) -> str:
     return rows(lines, ["model", f"loss on {params.control}", "against the base", "against the control"])
 
 
-def accuracy(cell: dict) -> str:
-    return f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}"
-
-
 def accuracies(comparison: dict) -> str:
     matrix = comparison["matrix"]
     return rows([[name, *map(accuracy, cells.values())] for name, cells in matrix.items()],
                 ["model", *next(iter(matrix.values()))])
 
 
-def reproduce(params: Params, comparison: dict, evaluated: dict, trained: dict, base: dict, scores: dict) -> str:
+def reproduce(params: Params, metrics: Path, comparison: dict, evaluated: dict, trained: dict, base: dict, scores: dict) -> str:
     """A row a figure: the command that makes it, and the hashes of what it was made from, of the files as they are now."""
-    made = {"dvc repro compare": comparison, "dvc repro base": base,
+    split, valid = (read_json(metrics / f"{name}.json") for name in ("split", "validate"))
+    made = {"dvc repro validate": valid, "dvc repro split": split, "dvc repro compare": comparison, "dvc repro base": base,
             **{f"dvc repro train@{name}": figures for name, figures in trained.items()},
             **{f"dvc repro evaluate@{name}": evaluated[name] for name in params.models},
             **{f"dvc repro baseline@{name}": scores[name][task.words] for name, task in params.tasks.items()},
@@ -95,7 +96,13 @@ def markdown(params: Params, metrics: Path) -> str:
     sizes = ", ".join(f"{name}: {evaluated['base'][name]['masked_tokens']:,} masked tokens in "
                       f"{split['sets'][name]['heldout']['groups']:,} groups" for name in params.heldout)
     scores = {task: numbers(metrics / "tasks" / task) for task in params.tasks}
-    downstream = taskreport.markdown(comparison["tasks"], read_json(metrics / "mistakes.json"), scores)
+    about = {name: task.about.get(params.profile, "") for name, task in params.tasks.items()}
+    downstream = taskreport.markdown(comparison["tasks"], read_json(metrics / "mistakes.json"), scores, about,
+                                     settings.split.overlap)
+    domains = [[name, ", ".join(f"{corpus} ({'; '.join(source.name for source in settings.corpora[corpus])})"
+                                for corpus in corpora)] for name, corpora in params.domains.items()]
+    notes = dict.fromkeys(f"{source.name}: {source.note}." for sources in settings.corpora.values() for source in sources
+                          if source.note)
     unpinned = ", ".join(params.unpinned())
     not_pinned = f"Not pinned, so another run may read other text: {unpinned}.\n\n" if unpinned else ""
     licences = sorted({(source.name, source.licence) for sources in settings.corpora.values() for source in sources} |
@@ -104,10 +111,21 @@ def markdown(params: Params, metrics: Path) -> str:
 
 **Use {choice['model']}** ({choice['rule']}): {choice['why']}.
 
+A difference is called noise where another sample of text might turn it round: where its 95 % interval (bootstrap over groups)
+holds 0. Behind each model stands one pre-training seed; `dapt spread` tells how far another one moves its losses. Intervals are
+not adjusted for their number; p is.
+
+## Which model for what
+
+{uses(comparison)}
+
+Losses are better where they are lower, the others where they are higher.
+
 ## Loss on held-out text
 
-Masked-LM loss a masked token, with its 95 % interval (bootstrap over groups, {settings.compare.resamples:,} resamples).
-No document of these sets, nor a near duplicate of one, is in any training set. {sizes}.
+Masked-LM loss a masked token, with its 95 % interval ({RESAMPLES:,} resamples; {settings.compare.resamples:,} for differences).
+No document of these sets, nor a near duplicate of one (MinHash, Jaccard {settings.split.similar}), is in any training set here; what
+the base read before it came here is not known. {sizes}.
 
 {table(comparison)}
 
@@ -135,13 +153,15 @@ Paired differences; negative is better. {HEADS[base['head_after']]}
 
 ### What was forgotten
 
-General text is what the base was made for. Against the control, which saw only such text, a positive difference is what an
-adapted model gave up there (`train.replay` mixes some of it in):
+On general text: a positive difference to the base is what a model has forgotten since; one to the control, which saw only such
+text, is what the same steps would have brought there (`train.replay` mixes some of it in):
 
 {forgotten(params, comparison)}
 
 {downstream}
 ## Training
+
+{rows(domains, ['model', 'trained on'])}
 
 ![Loss during training](curves.svg)
 
@@ -168,7 +188,7 @@ the probe text ({base['probe_tokens']:,} tokens), where token frequencies alone 
 
 What was dropped and repaired, lengths, languages, and what the corpora hold of each other: data.html, the data card.
 
-{not_pinned}De-duplicated within and across corpora, and cleared of what is held out or tested on:
+{''.join(f"{note}{chr(10)*2}" for note in notes)}{not_pinned}De-duplicated within and across corpora, and cleared of what is held out or tested on:
 
 {rows(after, ['corpus', 'rows', 'kept', 'dropped'])}
 
@@ -184,62 +204,7 @@ Documents / groups a set:
 
 `dvc repro` makes each figure again; `dvc pull` fetches the models. What each was made from, by SHA-256:
 
-{reproduce(params, comparison, evaluated, trained, base, scores)}
-"""
-
-
-def metadata(params: Params, name: str, comparison: dict) -> str:
-    """A card's YAML in the hub's format. The licence is `other`: it is that of all sources together, named below it."""
-    settings = params.active
-    sources = [source for corpus in params.domains.get(name, []) for source in settings.corpora[corpus]]
-    base = params.bases[settings.model.base].hub
-    results = [EvalResult(task_type="fill-mask", dataset_type=held_out, dataset_name=f"held-out text: {held_out}",
-                          metric_type=metric, metric_value=cell[metric])
-               for held_out, cell in comparison["matrix"][name].items() for metric in ("loss", "perplexity", "accuracy")]
-    return ModelCardData(
-        language="en", license="other", license_name="of-its-sources", library_name="transformers", pipeline_tag="fill-mask",
-        tags=["domain-adaptive-pretraining", "masked-lm", name], base_model=base.repo if base else None,
-        datasets=sorted({source.hub.repo for source in sources if source.hub}) or None, model_name=name,
-        eval_results=results).to_yaml()
-
-
-def card(params: Params, name: str, comparison: dict, trained: dict, base: dict) -> str:
-    """A model card in the hub's format: metadata, then what a reader must know."""
-    settings = params.active
-    corpora = params.domains.get(name, [])
-    licences = sorted({f"{source.name}: {source.licence}" for corpus in corpora for source in settings.corpora[corpus]} |
-                      {f"{settings.model.base}: {params.bases[settings.model.base].licence}"})
-    cells = comparison["matrix"][name]
-    told = (f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
-            f"{', '.join(corpora)}, starting from the base. " if corpora else "The base itself. ")
-    told += f"Repair of the base's head: {base['repair']}."
-    tasks = [[task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
-             for task, models in comparison["tasks"].items() if name in models]
-    fine_tuned = f"\n## Fine-tuned\n\n{rows(tasks, ['task', 'figure', 'mean ± sd over seeds'])}\n" if tasks else ""
-    lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], accuracy(cell), signed(cell.get("vs_base")),
-              signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
-    return f"""---
-{metadata(params, name, comparison)}
----
-
-# {name} ({params.profile})
-
-{told}
-
-## Held-out loss
-
-{rows(lines, ['held-out text', 'loss', 'perplexity', 'accuracy, top 1 / top 5', 'against the base', 'against the control'])}
-{fine_tuned}
-## Use and limits
-
-Fill-mask, or a start for fine-tuning on text of this domain. English. It says what its training text says, errors
-included; nothing here makes it fit for medical or financial advice.
-
-## Licences of what it was made from
-
-{chr(10).join(f'- {licence}' for licence in licences)}
-
-Where no licence is shown, ask before you publish the model.
+{reproduce(params, metrics, comparison, evaluated, trained, base, scores)}
 """
 
 

@@ -16,9 +16,7 @@ from dapt.config import Task
 from dapt.errors import UserError
 from dapt.files import read_lines, write_json, write_lines
 from dapt.paths import LOSSES, METRICS, SPLIT
-from dapt.stats import by_group, interval, resampled
-
-RESAMPLES = 2000
+from dapt.stats import RESAMPLES, by_group, interval, resampled
 
 
 @dataclass(frozen=True)
@@ -103,13 +101,22 @@ def predictions(kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, r
              "value": [round(float(value), 5) for value in values[:, number]]} for number, row in enumerate(rows)]
 
 
-def write(task: str, name: str, kind: ModuleType, scores: list[np.ndarray], found: Sides, extra: dict) -> dict:
-    """Metrics and predictions of a model or baseline; returns the metrics."""
+def write(task: str, name: str, kind: ModuleType, scores: list[np.ndarray], found: Sides, extra: dict,
+          variants: dict[str, np.ndarray] | None = None) -> dict:
+    """Metrics and predictions of a model or baseline; returns the metrics. Of `variants`, scores of others by name, the
+    figures go into the metrics, and each row's value of the main one into its line.
+    """
     classes = kind.classes(found.all_train + found.valid + found.test)
-    right = kind.right(found.test, classes)
-    result = figures(kind, scores, right, [row["group"] for row in found.test]) | {"rows": found.rows()} | extra
-    write_lines(LOSSES / "tasks" / task / f"{name}.jsonl",
-                predictions(kind, scores, right, found.test, kind.candidates(found.test, classes)))
+    right, groups = kind.right(found.test, classes), [row["group"] for row in found.test]
+    rows = found.rows() | {"test_groups": len(set(groups)), "candidates": scores[0].shape[1]}
+    result = figures(kind, scores, right, groups) | {"rows": rows} | extra
+    lines = predictions(kind, scores, right, found.test, kind.candidates(found.test, classes))
+    if variants is not None:
+        result["variants"] = {other: figures(kind, [of], right, groups) for other, of in variants.items()}
+        values = {other: kind.values(of, right) for other, of in variants.items()}
+        lines = [line | {"variants": {other: round(float(of[number]), 5) for other, of in values.items()}}
+                 for number, line in enumerate(lines)]
+    write_lines(LOSSES / "tasks" / task / f"{name}.jsonl", lines)
     write_json(METRICS / "tasks" / task / f"{name}.json", result)
     print(f"{task}, {name}: {result['metric']} {result['mean']} ± {result['sd']}, 95 % {result['ci95']}"
           + "".join(f", {other} {value['mean']}" for other, value in result["others"].items()))

@@ -12,6 +12,7 @@ from rensa import RMinHash, RMinHashLSH
 from dapt.records import text_id
 
 WORD = re.compile(r"\w+")
+HELD_OUT, TEST_ROW = "held-out text", "a test row"  # what is guarded
 PERMUTATIONS, BANDS = 128, 32  # four hashes a band: pairs at Jaccard 0.7 are found with probability 1 - (1 - .7^4)^32
 
 
@@ -48,7 +49,7 @@ class Seen:
         self.texts: dict[bytes, int] = {}  # 8 bytes of the text's hash → its number
         self.index = RMinHashLSH(similar, PERMUTATIONS, BANDS)
         self.sketches: list[RMinHash] = []
-        self.runs: set[int] = set()
+        self.runs: dict[str, set[int]] = {}  # what is guarded → hashes of its runs of words
         self.corpora: list[str | None] = []  # of each text by its number; a test row is of none
         self.twins: dict[int, Counter] = {}  # number of a text → corpora of the later ones like it
 
@@ -60,7 +61,8 @@ class Seen:
             self._insert(name, sketch, corpus)
             return None
         self.twins.setdefault(number, Counter())[corpus] += 1
-        return "equal text" if name in self.texts else "near duplicate"
+        how = "equal text" if name in self.texts else "near duplicate"
+        return how if self.corpora[number] else f"{how} of {TEST_ROW}"
 
     def _like(self, name: bytes, sketch: RMinHash) -> int | None:
         """The number of an earlier text that is equal, or nearly so."""
@@ -70,19 +72,20 @@ class Seen:
                 if sketch.jaccard(self.sketches[number]) >= self.similar)
         return next(near, None)
 
-    def guard(self, text: str) -> None:
-        """No text that comes later may be like this one or share a run of words with it."""
-        self.runs.update(runs(words(text), self.overlap))
+    def guard(self, text: str, what: str = TEST_ROW) -> None:
+        """No text that comes later may be like this one or share a run of words with it; `what` it is."""
+        self.runs.setdefault(what, set()).update(runs(words(text), self.overlap))
         if (name := _hash(text)) not in self.texts:
             self._insert(name, _sketch(text), None)
 
     def leaks(self, text: str) -> bool:
         """Whether a guarded text is like this one, or shares a run of words with it."""
-        return self._like(_hash(text), _sketch(text)) is not None or self.shares(text)
+        return self._like(_hash(text), _sketch(text)) is not None or self.shares(text) is not None
 
-    def shares(self, text: str) -> bool:
-        """Whether a guarded text has a run of words in common with this one."""
-        return not self.runs.isdisjoint(runs(words(text), self.overlap))
+    def shares(self, text: str) -> str | None:
+        """What a guarded text is that has a run of words in common with this one, or None."""
+        found = set(runs(words(text), self.overlap))
+        return next((what for what, guarded in self.runs.items() if not guarded.isdisjoint(found)), None)
 
     def _insert(self, name: bytes, sketch: RMinHash, corpus: str | None) -> None:
         self.texts[name] = number = len(self.sketches)

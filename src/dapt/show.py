@@ -11,6 +11,8 @@ from dapt import firstruns, took
 from dapt.compare import COMPARISON, table, task_table, told
 from dapt.files import numbers, read_json, sha256
 from dapt.paths import METRICS
+from dapt.report import differences
+from dapt.taskreport import gains
 
 LOCK = Path("dvc.lock")
 
@@ -38,8 +40,12 @@ def tex(markdown: str) -> str:
 
 def latex() -> str:
     comparison = read_json(COMPARISON)
-    tables = (table(comparison), task_table(comparison["tasks"]))
-    return "\n\n".join([f"% {provenance()}", *map(tex, tables)])
+    tables = {"Loss a masked token on held-out text [95 % interval]": table(comparison),
+              "Difference to the base": differences(comparison, "vs_base"),
+              "Difference to the control": differences(comparison, "vs_control"),
+              "Fine-tuned, mean and standard deviation over seeds": task_table(comparison["tasks"]),
+              "What pre-training gains over fine-tuning alone, p adjusted by Holm": gains(comparison["tasks"])}
+    return "\n\n".join([f"% {provenance()}", *(f"% {title}\n{tex(of)}" for title, of in tables.items())])
 
 
 def run(as_latex: bool) -> None:

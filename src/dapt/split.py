@@ -5,7 +5,8 @@
 2. Held-out documents are de-duplicated among themselves, then validation documents against those and the tasks' test
    rows, then training documents against all of these: equal texts, near duplicates, and any run of `overlap` words
    shared with a held-out document or a test row (dapt.seen).
-3. Labelled corpora feed tasks only and lose no row; a row marked test by its source is in no pre-training set.
+3. Labelled corpora feed tasks only and lose no row to a pre-training corpus; a row marked test by its source is in no
+   pre-training set, and no row of its source record on another side of its task.
 
 Files are read once for each side, so that no corpus has to fit into memory: what is kept of a document is its hashes.
 """
@@ -23,7 +24,7 @@ from dapt.config import Params, Split, Task
 from dapt.errors import UserError
 from dapt.files import json_line, made_from, read_lines, whole_folder, write_json
 from dapt.paths import METRICS, PROCESSED, SPLIT
-from dapt.seen import Seen
+from dapt.seen import HELD_OUT, Seen
 
 SIDES = ("train", "valid", "heldout")
 
@@ -84,9 +85,9 @@ def decided(corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], split:
                 elif side(row["group"], split) == current:
                     reason = seen.twin(row["text"], name)
                     if current == "heldout" and not reason:
-                        seen.guard(row["text"])
-                    elif not reason and seen.shares(row["text"]):
-                        reason = "shares words with held-out text"
+                        seen.guard(row["text"], HELD_OUT)
+                    elif not reason and (what := seen.shares(row["text"])):
+                        reason = f"shares words with {what}"
                     yield name, current, row, reason and f"{current}: {reason}"
 
 
@@ -120,20 +121,27 @@ def held_by(ids: dict[str, set[bytes]], twins: Counter) -> dict[str, dict[str, i
 
 
 def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], split: Split, out: Path) -> dict:
-    """Write each task's train, valid and test rows and return how many there are; of the training rows also how many
-    are like a test row. These stay, since results on a known split must be comparable.
+    """Write each task's train, valid and test rows and return how many there are. Rows of a source's own training or
+    validation side whose group has a test row are left out, and counted; of the training rows those that are like a test row
+    are counted too, but stay, since results on a known split must be comparable.
     """
     report = {}
     for name, task in tasks.items():
+        tested = {row["group"] for current, row in task_rows(corpora[task.corpus], task, split) if current == "test"}
+        left_out = 0
         with ExitStack() as files:
             writer = Writer(out / name, ("train", "valid", "test"), files)
             for current, row in task_rows(corpora[task.corpus], task, split):
-                writer.write(current, row)
+                if current != "test" and row["group"] in tested:
+                    left_out += 1
+                else:
+                    writer.write(current, row)
         tests = Seen(split.similar, split.overlap)
         for row in Lines(out / name / "test.jsonl"):
             tests.guard(strings(row))
         leaks = sum(tests.leaks(strings(row)) for row in Lines(out / name / "train.jsonl"))
-        report[name] = {side: writer.documents[side] for side in writer.files} | {"train_like_test": leaks}
+        report[name] = {side: writer.documents[side] for side in writer.files} | {
+            "group_of_a_test_row": left_out, "train_like_test": leaks}
     return report
 
 

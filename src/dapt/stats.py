@@ -2,6 +2,7 @@
 
 import numpy as np
 
+RESAMPLES = 2000  # of the interval of a single figure
 CHUNK = 1 << 22  # weights at once
 
 

@@ -18,13 +18,13 @@ def gains(tasks: dict[str, dict[str, dict]]) -> str:
 
 
 def free(tasks: dict[str, dict[str, dict]]) -> str:
-    """The models against the best baseline; where one loses beyond noise, this is said."""
+    """The models against the best baseline; where one loses beyond noise, adjusted for the cells of the table, this is said."""
     lines, lost = [], {}
     for task, models in tasks.items():
         for name, cell in models.items():
             if pair := cell.get("vs_free"):
                 lines.append([task, name, pair["name"], gain(pair)])
-                if pair["ci95"][1] < 0:
+                if pair["diff"] < 0 and pair["p_adjusted"] < 0.05:
                     lost.setdefault(f"{task} (to {pair['name']})", []).append(name)
     named = "; ".join(f"on {at} {', '.join(models)}" for at, models in lost.items())
     verdict = f"**These lose to a free baseline, beyond noise: {named}.**" if lost else \
@@ -46,14 +46,22 @@ def others(tasks: dict[str, dict[str, dict]]) -> str:
     return rows([line + [""] * (width - len(line)) for line in lines], ["task", "model", *["figure"] * (width - 2)])
 
 
+def mistake(row: dict) -> str:
+    """The id of a row and, of the seed that was the surest of a wrong answer, what it took for what, and how sure it was."""
+    sure, predicted = max((sure, name) for sure, name in zip(row["confidence"], row["predicted"]) if name != row["right"])
+    return f"`{row['id']}` {row['right']} as {predicted}, {sure:.2f}"
+
+
 def errors(mistakes: dict) -> str:
     lines = []
     for task, models in mistakes.items():
         for name, found in models.items():
-            mixed = ", ".join(f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3])
-            worst = ", ".join(f"`{row['id']}`" for row in found["worst"][:3])
-            lines.append([task, name, f"{found['calibration_error']:.3f}", mixed or "–", worst or "–"])
-    return rows(lines, ["task", "model", "calibration error", "mixed up most often (times, over seeds)", "surest mistakes"])
+            if found["calibration_error"] is not None:
+                mixed = ", ".join(f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3])
+                worst = "; ".join(map(mistake, found["worst"][:2]))
+                lines.append([task, name, f"{found['calibration_error']:.3f}", mixed or "–", worst or "–"])
+    return rows(lines, ["task", "model", "calibration error", "mixed up most often (times, over seeds)",
+                        "surest mistakes, how sure"])
 
 
 def confusions(figures: dict[str, dict[str, dict]]) -> str:
@@ -61,25 +69,31 @@ def confusions(figures: dict[str, dict[str, dict]]) -> str:
                        for task, models in figures.items() if has_classes(models["base"]))
 
 
-def markdown(tasks: dict[str, dict[str, dict]], mistakes: dict, figures: dict[str, dict[str, dict]]) -> str:
-    """`figures` is metrics/tasks: task → model → figures."""
+def markdown(tasks: dict[str, dict[str, dict]], mistakes: dict, figures: dict[str, dict[str, dict]],
+             about: dict[str, str], overlap: int) -> str:
+    """`figures` is metrics/tasks: task → model → figures; `about` what each task asks; `overlap` as in the split."""
     def part(task: str, key: str) -> str:
         return f"{figures[task]['base']['rows'][key]:,}"
 
     looked_at = max(found["unseen_in"] for models in figures.values() for found in models.values() if "unseen_in" in found)
-    sizes = rows([[task, f"{part(task, 'train')} of {part(task, 'train_of')}", part(task, "valid"), part(task, "test"),
+    asked = rows([[task, about[task], part(task, "candidates"), f"{part(task, 'train')} of {part(task, 'train_of')}",
+                   part(task, "valid"), f"{part(task, 'test')} / {part(task, 'test_groups')}",
                    len(figures[task]["base"]["seeds"])] for task in tasks],
-                 ["task", "rows trained on", "valid", "test", "seeds"])
+                 ["task", "what is asked", "candidates", "rows trained on", "valid", "test rows / groups", "seeds"])
     return f"""## Downstream tasks
 
-Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row is in any
-training or validation set of a pre-training ({looked_at:,} rows were looked at).
+{asked}
+
+One of a row's candidates is right: labels, options, or all answers of the test side.
+
+Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row's text is in
+any training or validation set of a pre-training ({looked_at:,} texts were looked at), nor one that is nearly equal or shares
+{overlap} words in a row. The tasks' *training* texts may be there, so that a gain is that of the domain's text with some of the task's own.
+An encoder reads the first tokens of a text (`length` in params.yaml), a count of words all of it.
 
 {task_table(tasks)}
 
 ![Each model on each task](tasks.svg)
-
-{sizes}
 
 ### What pre-training gains over fine-tuning alone
 
@@ -90,6 +104,8 @@ over these seeds), and p, adjusted by Holm for all cells of this table.
 
 ### Against what costs nothing
 
+The best baseline is the one that is best on the test side. p is adjusted by Holm for all cells of this table.
+
 {free(tasks)}
 
 {on_same_rows(figures)}### Other figures
@@ -98,8 +114,8 @@ over these seeds), and p, adjusted by Holm for all cells of this table.
 
 ### Errors
 
-Calibration error: how far confidence and share of right answers lie apart (0 is best). A mistake's text: `grep ID
-data/split/tasks/TASK/test.jsonl`.
+Calibration error: how far confidence and share of right answers lie apart (0 is best). A mistake is named by its row, what was
+taken for what, and with which confidence (`grep ID data/split/tasks/TASK/test.jsonl` shows it).
 
 {errors(mistakes)}
 

@@ -12,8 +12,8 @@ A kind sees a task as a choice: each row has candidates, one of which is right. 
 - `loss(outputs, right)` of a batch;
 - `scores(outputs, right)`: the outputs of a whole side → log-odds of each candidate up to a constant [rows, candidates];
 - `values(scores, right)`: the main figure of each row; `measures(scores, right)`: every figure of METRICS;
-- `BASELINES`: name → function(train, valid, test, task) → scores of the test rows, `majority` and a count of words;
-  one may return several variants by name, of which the one named "" is the baseline.
+- `BASELINES`: name → function(train, valid, test, task) → scores of the test rows: `majority` and counts of words, one of
+  which a task names as its own.
 """
 
 import pkgutil

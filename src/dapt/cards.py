@@ -1,0 +1,70 @@
+"""A card for each model, in the hub's format: metadata, then what a reader must know."""
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from dapt.compare import accuracy, signed
+from dapt.config import Params, Source
+from dapt.markdown import rows
+
+
+def origins(params: Params, name: str, trained: dict, base: dict) -> list[Source]:
+    """The sources that weights of this model were trained on here: its domain's; general text where the base's head was
+    repaired on it, or where it was replayed."""
+    general = base["steps"] or trained.get(name, {}).get("replay")
+    corpora = dict.fromkeys(params.domains.get(name, []) + (params.domains[params.control] if general else []))
+    return [source for corpus in corpora for source in params.active.corpora[corpus]]
+
+
+def metadata(params: Params, name: str, comparison: dict, sources: list[Source]) -> str:
+    """A card's YAML in the hub's format. The licence is `other`: it is that of all sources together, named below it."""
+    base = params.bases[params.active.model.base].hub
+    results = [EvalResult(task_type="fill-mask", dataset_type=held_out, dataset_name=f"held-out text: {held_out}",
+                          metric_type=metric, metric_value=cell[metric])
+               for held_out, cell in comparison["matrix"][name].items() for metric in ("loss", "perplexity", "accuracy")]
+    return ModelCardData(
+        language="en", license="other", license_name="of-its-sources", library_name="transformers", pipeline_tag="fill-mask",
+        tags=["domain-adaptive-pretraining", "masked-lm", name], base_model=base.repo if base else None,
+        datasets=sorted({source.hub.repo for source in sources if source.hub}) or None, model_name=name,
+        eval_results=results).to_yaml()
+
+
+def card(params: Params, name: str, comparison: dict, trained: dict, base: dict) -> str:
+    """The card's text, from metrics/comparison.json, train/ and base.json."""
+    settings = params.active
+    corpora = params.domains.get(name, [])
+    models = [settings.model.base] + ([settings.model.donor] if "transplant" in base["repair"] else [])
+    licences = sorted({f"{source.name}: {source.licence}" for source in origins(params, name, trained, base)} |
+                      {f"{model}: {params.bases[model].licence}" for model in models})
+    cells = comparison["matrix"][name]
+    told = (f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
+            f"{', '.join(corpora)}, starting from the base. " if corpora else "The base itself. ")
+    told += f"Repair of the base's head: {base['repair']}" + (
+        f", {base['steps']} steps on {', '.join(params.domains[params.control])}." if base["steps"] else ".")
+    tasks = [[task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
+             for task, models in comparison["tasks"].items() if name in models]
+    fine_tuned = f"\n## Fine-tuned\n\n{rows(tasks, ['task', 'figure', 'mean ± sd over seeds'])}\n" if tasks else ""
+    lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], accuracy(cell), signed(cell.get("vs_base")),
+              signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
+    return f"""---
+{metadata(params, name, comparison, origins(params, name, trained, base))}
+---
+
+# {name} ({params.profile})
+
+{told}
+
+## Held-out loss
+
+{rows(lines, ['held-out text', 'loss', 'perplexity', 'accuracy, top 1 / top 5', 'against the base', 'against the control'])}
+{fine_tuned}
+## Use and limits
+
+Fill-mask, or a start for fine-tuning on text of this domain. English. It says what its training text says, errors
+included; nothing here makes it fit for medical or financial advice.
+
+## Licences of what it was made from
+
+{chr(10).join(f'- {licence}' for licence in licences)}
+
+Where no licence is shown, ask before you publish the model.
+"""
