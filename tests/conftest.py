@@ -1,9 +1,10 @@
 """Small real things for the tests: a WordPiece tokenizer, a BERT with random weights that belongs to it, a finished repository."""
 
+import shutil
 from pathlib import Path
 
 import pytest
-from repositories import copy_of_tree, run
+from repositories import ROOT, copy_of_tree, run
 from sentences import sentences
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -28,8 +29,6 @@ def tokenizer_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory, tokenizer_folder) -> Path:
     """A BertForMaskedLM of 2 layers of 32 with that tokenizer, and a pooler beside it, as a parent would carry one."""
-    import shutil
-
     import torch
     from safetensors.torch import load_file, save_file
     from transformers import BertConfig, BertForMaskedLM
@@ -61,6 +60,20 @@ def tokens(model_folder):
 
     tokenizer, special = load_tokenizer(model_folder)
     return encode_tokens(tokenizer, special, sentences(100) + sentences(20, seed=1, longest=200))
+
+
+@pytest.fixture()
+def committed(tmp_path, monkeypatch) -> Path:
+    """A git repository with the committed metrics, in which the test stands."""
+    folder = tmp_path / "repository"
+    shutil.copytree(ROOT / "metrics", folder / "metrics")
+    for name in ("params.yaml", "dvc.yaml", "dvc.lock", ".gitignore"):
+        shutil.copy(ROOT / name, folder)
+    run(folder, "git", "init", "-q")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "run")
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

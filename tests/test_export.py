@@ -1,28 +1,19 @@
 """The report as it is handed on, made from the committed metrics in a real git repository."""
 
 import doctest
-import shutil
 from pathlib import Path
 
 import pytest
-from repositories import ROOT, run
+from repositories import run
 
 from dapt import export, report
 from dapt.errors import UserError
 
 
 @pytest.fixture()
-def reported(tmp_path, monkeypatch) -> Path:
-    folder = tmp_path / "repository"
-    shutil.copytree(ROOT / "metrics", folder / "metrics")
-    for name in ("params.yaml", "dvc.yaml", "dvc.lock", ".gitignore"):
-        shutil.copy(ROOT / name, folder)
-    run(folder, "git", "init", "-q")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "run")
-    monkeypatch.chdir(folder)
+def reported(committed) -> Path:
     report.run()
-    return folder
+    return committed
 
 
 def test_every_page_says_which_commit_it_is_of_and_no_tracked_file_does(reported, tmp_path, capsys):

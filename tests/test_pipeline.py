@@ -194,6 +194,22 @@ def test_twice_from_nothing_gives_the_same_lock_and_a_summary_trains_its_own_dom
         assert (second / path.relative_to(finished)).read_bytes() == path.read_bytes(), path
 
 
+def test_two_domains_are_compared_in_tables_that_can_be_read(finished, tmp_path):
+    clone = tmp_path / "clone"
+    run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
+    run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
+    run(clone, "dvc", "checkout")
+    assert stages_run(run(clone, "dvc", "exp", "run", "-S", "domain=finance")) == {"check", "summary"}
+    lines = run(clone, "dvc", "metrics", "diff").splitlines()
+    summary = json.loads((clone / "metrics/summary.json").read_text())
+    assert {line.split()[0] for line in lines[1:]} == {"metrics/summary.json"} and len(lines) <= 1 + len(summary)
+    assert max(map(len, lines)) <= 80
+    head = run(clone, "dvc", "exp", "show", "--csv", "--only-changed").splitlines()[0].split(",")
+    assert {"loss", "perplexity"} <= set(head) and len(head) <= 20, head
+    diff = run(clone, "dvc", "metrics", "diff", "--targets", "metrics/summary.json", "metrics/eval/biomed.json").splitlines()
+    assert diff == lines
+
+
 def test_models_are_shared_through_a_remote_that_notices_damage(finished, tmp_path):
     remote, clone = tmp_path / "remote", tmp_path / "clone"
     run(finished, "dvc", "remote", "add", "--local", "-d", "-f", "shared", str(remote))
