@@ -18,18 +18,23 @@ def gains(tasks: dict[str, dict[str, dict]]) -> str:
 
 
 def free(tasks: dict[str, dict[str, dict]]) -> str:
-    """The models against the best baseline; where one loses beyond noise, adjusted for the cells of the table, this is said."""
-    lines, lost = [], {}
+    """The models against the best baseline; those behind one are named, beyond noise (adjusted for the cells of the table) and
+    within it."""
+    lines, lost, behind = [], {}, {}
     for task, models in tasks.items():
         for name, cell in models.items():
             if pair := cell.get("vs_free"):
                 lines.append([task, name, pair["name"], gain(pair)])
-                if pair["diff"] < 0 and pair["p_adjusted"] < 0.05:
-                    lost.setdefault(f"{task} (to {pair['name']})", []).append(name)
-    named = "; ".join(f"on {at} {', '.join(models)}" for at, models in lost.items())
-    verdict = f"**These lose to a free baseline, beyond noise: {named}.**" if lost else \
+                if pair["diff"] < 0:
+                    (lost if pair["p_adjusted"] < 0.05 else behind).setdefault(f"{task} (to {pair['name']})", []).append(name)
+    verdict = f"**These lose to a free baseline, beyond noise: {by_task(lost)}.**" if lost else \
         "No model loses to a free baseline beyond noise."
+    verdict += f" Behind one, within noise: {by_task(behind)}." if behind else ""
     return f"{verdict}\n\n{rows(lines, ['task', 'model', 'best free baseline', 'difference'])}"
+
+
+def by_task(models: dict[str, list[str]]) -> str:
+    return "; ".join(f"on {task} {', '.join(names)}" for task, names in models.items())
 
 
 def on_same_rows(figures: dict[str, dict[str, dict]]) -> str:
