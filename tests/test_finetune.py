@@ -20,6 +20,12 @@ TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epoch
 SETTINGS = Finetune(seeds=[0, 1], batch=16, threads=1, warmup=0.1, weight_decay=0.01, clip=1.0, dropout=0.0, valid=40, patience=3)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """What `dapt finetune` sets before anything is computed: a fork takes no threads along."""
+    torch.set_num_threads(SETTINGS.threads)
+
+
 def test_every_row_once_an_epoch_in_batches_of_like_lengths():
     lengths = np.random.default_rng(0).integers(3, 128, 1000)
     batches = batches_of_epoch(lengths, 32, seed=1, epoch=2)
@@ -113,7 +119,6 @@ def test_seeds_trained_abreast_end_in_the_bits_of_one_after_the_other(model_fold
     rows = [topics(count, seed) for seed, count in enumerate((120, 40, 20))]
     found = scoring.Sides(rows[0], *rows)
     made = {}
-    torch.set_num_threads(1)
     for name in ("abreast", "in turn"):
         if name == "in turn":
             monkeypatch.setattr(finetune, "abreast", lambda work, seeds, processes: [work(seed) for seed in seeds])
@@ -162,6 +167,24 @@ def test_lora_changes_every_linear_layer_by_its_rank_and_nothing_else_of_the_enc
             else:
                 assert not difference.any(), name
     assert changed == 2 * 6
+
+
+@pytest.mark.parametrize("name, rows", [("multiple_choice", choices), ("ranking", answers)])
+def test_lora_trains_the_other_kinds_and_is_merged_into_what_is_saved(model_folder, tmp_path, name, rows):
+    """The saved checkpoint, loaded without adapters, scores as the network did that had them."""
+    settings = SETTINGS.model_copy(update={"lora": Lora(rank=2, alpha=4)})
+    task, of = TASK.model_copy(update={"kind": name, "lr": 1e-2}), kind(name)
+    sides = [rows(count, seed) for seed, count in enumerate((120, 40, 20))]
+    found, accelerator = scoring.Sides(sides[0], *sides), Accelerator(cpu=True)
+    scores, _ = finetune.all_seeds("toy", model_folder, tmp_path / "out", task, settings, found, accelerator)
+    tokenizer, special = load_tokenizer(model_folder)
+    test = encode(tokenizer, of, found.test, [], task)
+
+    def scored(folder):
+        return Tuner(of, load(of, folder, [], 0.0, 0), accelerator, special.pad, SETTINGS).scores(test)
+
+    assert scored(tmp_path / "out") == pytest.approx(scores[0], abs=1e-4)
+    assert not scored(model_folder) == pytest.approx(scores[0], abs=1e-2)
 
 
 def test_validation_is_filled_up_by_whole_groups_and_the_limit_is_kept():
