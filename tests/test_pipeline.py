@@ -166,7 +166,7 @@ def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
-def test_another_domain_reruns_check_and_summary_alone(finished, tmp_path):
+def test_another_domain_reruns_check_and_summary_alone_and_is_compared_in_tables_that_can_be_read(finished, tmp_path):
     clone = tmp_path / "clone"
     run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
     run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
@@ -177,6 +177,14 @@ def test_another_domain_reruns_check_and_summary_alone(finished, tmp_path):
     assert {"loss", "perplexity", "base_loss", "gain"} <= set(diff)
     shown = run(clone, "dvc", "exp", "show", "--csv")
     assert "finance" in shown and "biomed" in shown
+    lines = run(clone, "dvc", "metrics", "diff").splitlines()
+    summary = json.loads((clone / "metrics/summary.json").read_text())
+    assert {line.split()[0] for line in lines[1:]} == {"metrics/summary.json"} and len(lines) <= 1 + len(summary)
+    assert max(map(len, lines)) <= 80
+    head = run(clone, "dvc", "exp", "show", "--csv", "--only-changed").splitlines()[0].split(",")
+    assert {"loss", "perplexity"} <= set(head) and len(head) <= 20, head
+    targets = run(clone, "dvc", "metrics", "diff", "--targets", "metrics/summary.json", "metrics/eval/biomed.json")
+    assert targets.splitlines() == lines
 
 
 def test_twice_from_nothing_gives_the_same_lock_and_a_summary_trains_its_own_domain_alone(finished, tmp_path):
@@ -192,22 +200,6 @@ def test_twice_from_nothing_gives_the_same_lock_and_a_summary_trains_its_own_dom
     assert yaml(second / "dvc.lock") == yaml(finished / "dvc.lock")  # the order of the stages is that of their runs
     for path in sorted((finished / "metrics").rglob("*.*")):
         assert (second / path.relative_to(finished)).read_bytes() == path.read_bytes(), path
-
-
-def test_two_domains_are_compared_in_tables_that_can_be_read(finished, tmp_path):
-    clone = tmp_path / "clone"
-    run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
-    run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
-    run(clone, "dvc", "checkout")
-    assert stages_run(run(clone, "dvc", "exp", "run", "-S", "domain=finance")) == {"check", "summary"}
-    lines = run(clone, "dvc", "metrics", "diff").splitlines()
-    summary = json.loads((clone / "metrics/summary.json").read_text())
-    assert {line.split()[0] for line in lines[1:]} == {"metrics/summary.json"} and len(lines) <= 1 + len(summary)
-    assert max(map(len, lines)) <= 80
-    head = run(clone, "dvc", "exp", "show", "--csv", "--only-changed").splitlines()[0].split(",")
-    assert {"loss", "perplexity"} <= set(head) and len(head) <= 20, head
-    diff = run(clone, "dvc", "metrics", "diff", "--targets", "metrics/summary.json", "metrics/eval/biomed.json").splitlines()
-    assert diff == lines
 
 
 def test_models_are_shared_through_a_remote_that_notices_damage(finished, tmp_path):

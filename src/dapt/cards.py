@@ -32,8 +32,9 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     """The card's text, from metrics/comparison.json, train/ and base.json."""
     settings = params.active
     corpora = params.domains.get(name, [])
+    sources = origins(params, name, trained, base)
     models = [settings.model.base] + ([settings.model.donor] if "transplant" in base["repair"] else [])
-    licences = sorted({f"{source.name}: {source.licence}" for source in origins(params, name, trained, base)} |
+    licences = sorted({f"{source.name}: {source.licence}" for source in sources} |
                       {f"{model}: {params.bases[model].licence}" for model in models})
     cells = comparison["matrix"][name]
     told = (f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
@@ -46,7 +47,7 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], accuracy(cell), signed(cell.get("vs_base")),
               signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
     return f"""---
-{metadata(params, name, comparison, origins(params, name, trained, base))}
+{metadata(params, name, comparison, sources)}
 ---
 
 # {name} ({params.profile})

@@ -43,12 +43,8 @@ def specialists(params: Params, comparison: dict) -> str:
 
 def uses(comparison: dict) -> str:
     """For each figure the best model, and how far it is ahead of the next."""
-    lines = []
-    for figure, (best, second, *_) in comparison["best"].items():
-        noise = "" if second["beyond_noise"] else " (noise)"
-        low, high = second["gap"]["ci95"]
-        lines.append([figure, best["model"], f"{best['value']:.3f}", second["model"],
-                      f"{second['gap']['diff']:+.3f} [{low:+.3f}, {high:+.3f}]{noise}"])
+    lines = [[figure, best["model"], f"{best['value']:.3f}", second["model"], signed(second["gap"])]
+             for figure, (best, second, *_) in comparison["best"].items()]
     return rows(lines, ["judged by", "best", "figure", "next", "difference"])
 
 
