@@ -11,7 +11,7 @@ import psutil
 PROGRAM = """
 import os, sys, time
 from dapt.abreast import abreast
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 secret = object()  # can't be pickled, and need not be
 

@@ -10,7 +10,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from dapt import batches, config
 from dapt.bench.train import step_flops
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.launch import ahead, cluster, needs
 from dapt.launch.ahead import Disk, Facts, check
 from dapt.launch.cards import CARDS, alternatives, card_of

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from dapt.audit import DRAWS, PROBE, audit, masked, run, word_tokens
 from dapt.batches import IGNORED
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.model import unigram_loss
 from dapt.tokenize import encode_tokens, load_tokenizer
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from dapt import base, config
 from dapt.audit import PROBE, audit
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.tokenize import encode_tokens, load_tokenizer, write_tokens
 
 

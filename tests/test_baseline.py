@@ -5,7 +5,7 @@ from repositories import ROOT
 from toys import answers, choices, repository_with, topics
 
 from dapt import baseline
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines, write_lines
 
 

@@ -12,7 +12,7 @@ from dapt import config
 from dapt.bench import clean as bench
 from dapt.bench import standin
 from dapt.clean import clean
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines, sha256, write_lines
 
 SCALE = .02

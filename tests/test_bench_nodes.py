@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dapt.bench.nodes import NETWORKS, all_reduce_seconds, predicted, run, speed_up
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 SMALL = """
 from dapt.bench import nodes

@@ -4,7 +4,7 @@ import pytest
 
 from dapt import config
 from dapt.check import check
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 TEXT = (Path(__file__).parents[1] / "params.yaml").read_text()
 

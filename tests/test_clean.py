@@ -8,7 +8,7 @@ import pytest
 
 from dapt.clean import Report, clean, rows, run_file
 from dapt.cleaners import news
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines
 from dapt.records import Record, text_id
 

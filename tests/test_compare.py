@@ -6,7 +6,7 @@ import pytest
 from dapt import config
 from dapt.compare import check_tokenizers, choose, compare, losses_by_group, ranked, table, write_csv
 from dapt.downstream import Judged
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_json, write_lines
 from dapt.plots import read_csv
 

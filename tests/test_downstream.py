@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dapt import downstream, tasks
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import write_lines
 from dapt.stats import holm, paired, resampled
 

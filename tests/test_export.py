@@ -7,7 +7,7 @@ import pytest
 from repositories import run
 
 from dapt import export, report
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 
 @pytest.fixture()

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from dapt.config import Origin, Package
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.fetch import fetch, unpack
 from dapt.files import sha256
 

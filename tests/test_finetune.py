@@ -10,7 +10,7 @@ from toys import answers, choices, repository_with, topics
 
 from dapt import config, finetune, scoring
 from dapt.config import Finetune, Lora, Task
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines, write_lines
 from dapt.finetune import Tuner, batches_of_epoch, encode, load, padded
 from dapt.tasks import kind

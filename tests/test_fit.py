@@ -5,7 +5,7 @@ import torch
 from accelerate import Accelerator
 
 from dapt.batches import IGNORED, training_batch, valid_batches, windows
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.fit import (Asked, Diverged, compile_static, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors,
                       real_tokens, shares)
 from dapt.model import MaskedLM, load, restore, state, tensors

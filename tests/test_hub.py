@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from dapt import config, pin
 from dapt.config import Origin
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.pin import rewritten
 
 PARAMS = (Path(__file__).parents[1] / "params.yaml").read_text().replace("profile: sample", "profile: full", 1)

@@ -11,7 +11,7 @@ from test_evaluate import plain_loop
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModel, AutoModelForMaskedLM, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.evaluate import key
 from dapt.files import write_lines
 from dapt.judge import given, pseudo, tokens, words

@@ -11,7 +11,7 @@ import pytest
 from repositories import ROOT
 
 from dapt import config
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.launch import answers, cluster, jobs, local, node, slurm
 from dapt.launch.answers import End, verdict
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from transformers import BertConfig, BertForMaskedLM
 
 from dapt.batches import IGNORED, training_batch, windows
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.model import MaskedLM, check_fits, load, pooler, restore, save, state, tensors, transplant, unigram_loss
 from dapt.tokenize import Tokens
 

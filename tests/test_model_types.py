@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from dapt.batches import training_batch, windows
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.model import HEADS, MaskedLM, check_fits, load, pooler, save, tensors, transplant
 from dapt.tokenize import encode_tokens, load_tokenizer
 

@@ -8,7 +8,7 @@ import pytest
 from repositories import ROOT, ground_in
 
 from dapt import config
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.launch import cluster, needs, plan
 from dapt.launch.plan import Answer
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.precision import Device, check_built_for, decide
 
 TURING = Device("cuda", "NVIDIA GeForce RTX 2080 Ti", bf16=False, fp16=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dapt import resume
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 
 def numbers(value: float) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dapt import records, tables
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.tables import document, rows
 
 ROWS = [{"text": "first, with \"quotes\"\nand two lines", "n": "1"}, {"text": "zweite Zeile: ä, €, 😊", "n": "2"},

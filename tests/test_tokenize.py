@@ -4,7 +4,7 @@ from sentences import sentences
 from tokenizers import Tokenizer, models
 
 from dapt import tokenize
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.tokenize import encode, encode_tokens, goes_on, load_tokenizer, read_tokens, write_tokens
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.records import text_id
 from dapt.validate import SAMPLE, problem, spread, validated
 

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 _work: Callable | None = None  # what the forked processes do: they inherit it, so that it need not be pickled

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from dapt import audit, batches, config, model
 from dapt.config import Params, Profile
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import made_from, sha256, whole_folder, write_json
 from dapt.fit import Course, accelerator_for, fit, mean_loss
 from dapt.model import MaskedLM

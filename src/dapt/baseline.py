@@ -9,7 +9,7 @@ those and what is like them, this stage looks once more for equal texts in what 
 from dataclasses import replace
 
 from dapt import config, scoring
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import made_from, read_lines
 from dapt.paths import SPLIT
 from dapt.tasks import kind as kind_named

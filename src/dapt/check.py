@@ -5,7 +5,7 @@ import inspect
 from dapt import config, tasks
 from dapt.cleaners import cleaner, names
 from dapt.config import Params
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import whole_file
 from dapt.paths import CHECKED
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dapt import config
 from dapt.cleaners import cleaner
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import json_line, made_from, whole_file, write_json
 from dapt.paths import METRICS, PROCESSED, RAW
 from dapt.records import Record, text_id

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from dapt.errors import UserError, guarded
+from dapt.telling.errors import UserError, guarded
 from dapt.paths import MODELS, repository
 
 STAGES = {  # name → what it is given, what it does

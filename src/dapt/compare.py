@@ -15,7 +15,7 @@ import numpy as np
 from dapt import config, downstream, mistakes
 from dapt.config import Params
 from dapt.downstream import Judged
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
 from dapt.markdown import rows
 from dapt.paths import CURVES, LOSSES, METRICS

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.paths import PARAMS
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -332,7 +332,7 @@ def parse(text: str, where: str = "params.yaml", kind: type[Kind] = Params) -> K
 
     >>> parse("profile: sample\\nprofil: x")
     Traceback (most recent call last):
-    dapt.errors.UserError: params.yaml: profil: unknown setting; did you mean profile?
+    dapt.telling.errors.UserError: params.yaml: profil: unknown setting; did you mean profile?
     """
     try:
         values = YAML(typ="safe", pure=True).load(text)

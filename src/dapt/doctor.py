@@ -12,7 +12,7 @@ import torch
 
 from dapt import config, remote, resume
 from dapt.config import Train
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.launch import ahead, cluster, needs
 from dapt.launch.slurm import ask
 from dapt.paths import CLUSTER, MODELS, TOKENS

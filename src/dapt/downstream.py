@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dapt import mistakes
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines
 from dapt.stats import by_group, holm, paired, resampled
 

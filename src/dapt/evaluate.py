@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from dapt import batches, config, model
 from dapt.config import Evaluate
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import made_from, read_lines, write_json, write_lines
 from dapt.linear import use_onednn
 from dapt.memory import keep_freed_memory

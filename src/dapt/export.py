@@ -5,7 +5,7 @@ dvc.lock's hash in its last line, the pictures as SVG, PDF and PNG, the tables a
 from pathlib import Path
 
 from dapt import plots, show
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import whole_file
 from dapt.paths import METRICS, REPORTS
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dapt import config
 from dapt.config import Local, Origin, Package, Params
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import sha256, whole_folder
 from dapt.paths import RAW, RAW_MODEL
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from dapt import attention, config, scoring
 from dapt.abreast import abreast
 from dapt.config import Finetune, Lora, Task
 from dapt.embeddings import put_back, train_only
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import made_from, whole_folder
 from dapt.fit import Diverged, accelerator_for, optimizer
 from dapt.model import HEADS, save, set_dropout, usable_positions

@@ -15,11 +15,11 @@ from accelerate import Accelerator
 from torch import nn
 
 from dapt.batches import IGNORED, Batch
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.memory import keep_freed_memory
 from dapt.model import MaskedLM, tensors
 from dapt.precision import check_built_for, decide, this_device
-from dapt.progress import Progress
+from dapt.telling.progress import Progress
 from dapt.schedule import Schedule
 
 READ_EVERY = 10  # steps between two looks at the losses, each of which makes a GPU wait

@@ -19,7 +19,7 @@ from huggingface_hub.errors import (EntryNotFoundError, GatedRepoError, LocalEnt
                                     RepositoryNotFoundError, RevisionNotFoundError)
 
 from dapt.config import Hub
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import sha256
 
 REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)/resolve/")  # in the address of a file

@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from dapt import attention
 from dapt.batches import IGNORED, Batch
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.tokenize import Special, Tokens
 
 HEADS = {  # model type → the modules that turn the encoder's hidden states into logits, in turn, the decoder last

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from dapt import config
 from dapt.config import Origin, Params
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.fetch import on_disk, origins
 from dapt.files import sha256, whole_file
 from dapt.paths import PARAMS

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 
 
 @dataclass(slots=True)

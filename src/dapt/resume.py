@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import sha256, whole_file, whole_folder, write_json
 
 KEPT = 2

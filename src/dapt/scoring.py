@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from dapt.config import Task
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines, write_json, write_lines
 from dapt.paths import LOSSES, METRICS, SPLIT
 from dapt.stats import RESAMPLES, by_group, interval, resampled

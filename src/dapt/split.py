@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dapt import config
 from dapt.config import Params, Split, Task
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import json_line, made_from, read_lines, whole_folder, write_json
 from dapt.paths import METRICS, PROCESSED, SPLIT
 from dapt.seen import HELD_OUT, Seen

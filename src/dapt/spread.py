@@ -10,7 +10,7 @@ import sys
 from statistics import mean, stdev
 
 from dapt import config
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.markdown import rows
 from dapt.paths import METRICS
 

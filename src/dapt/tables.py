@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TextIO
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.records import decoded
 
 csv.field_size_limit(1 << 30)

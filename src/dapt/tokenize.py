@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from dapt import config
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
 from dapt.paths import RAW_MODEL, SPLIT, TOKENS
 

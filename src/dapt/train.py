@@ -4,7 +4,7 @@
     accelerate launch --num_processes 4 -m dapt.train biomed   # four GPUs, the same global batches
 
 A killed run goes on from its newest checkpoint when it is started again (resume.py). Asked to leave by SIGTERM or
-SIGUSR1, it writes one first and ends with code 75 (leave.py).
+SIGUSR1, it writes one first and ends with code 75 (signals.py).
 """
 
 import shutil
@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dapt import batches, config, leave, model, resume
+from dapt import batches, config, model, resume
+from dapt.telling import signals
 from dapt.config import Params
-from dapt.errors import UserError, guarded
+from dapt.telling.errors import UserError, guarded
 from dapt.files import made_from, sha256, whole_file, whole_folder, write_json
 from dapt.fit import Asked, Course, Diverged, accelerator_for, fit, mean_loss, optimizer_tensors
 from dapt.model import MaskedLM
@@ -127,7 +128,7 @@ def train(params: Params, domain: str) -> None:
     def asked() -> Asked:
         return Asked(bool(signals), time.monotonic() - saved[-1] >= 60 * settings.save_minutes)
 
-    with leave.on_signal(signals.append), resume.locked(state, decides) if main else nullcontext():
+    with signals.on_signal(signals.append), resume.locked(state, decides) if main else nullcontext():
         begin = None
         if found := resume.latest(state):
             tensors, facts, step = found
@@ -153,7 +154,7 @@ def train(params: Params, domain: str) -> None:
             if main:
                 print(f"{domain}: asked to leave at step {done} of {steps}; run again to go on from there", flush=True)
             accelerator.wait_for_everyone()  # when one process ends, its launcher ends the others: not while one saves
-            raise SystemExit(leave.CODE)
+            raise SystemExit(signals.CODE)
         if not main:
             return
         with whole_folder(MODELS / domain) as folder:

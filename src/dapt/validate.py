@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from dapt import config
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import made_from, read_json, read_lines, write_json
 from dapt.language import language
 from dapt.paths import METRICS, PROCESSED, RAW_MODEL

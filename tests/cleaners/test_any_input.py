@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from sources import LONG, TABLES, cleaned
 
 JUNK = [None, True, -1, 0, 4, 1e308, float("nan"), 10**30, "", " ", "x", LONG, "\ud800", "\0\x1b\ufeff", [], [[[]]], {},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from sources import LONG, cleaned, lines, squad
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from sources import DATA, LONG, TABLES, cleaned, squad
 from test_clean import ONTOLOGY
 from test_mojibake import damaged

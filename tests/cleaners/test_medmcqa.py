@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from sources import LONG, cleaned, lines, medmcqa, real
 from test_tables import written
 

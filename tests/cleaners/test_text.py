@@ -5,7 +5,7 @@ import gzip
 import pyarrow as pa
 import pytest
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from sources import LONG, cleaned, lines
 from test_tables import written
 

@@ -21,7 +21,7 @@ from dapt.bench.turns import MEGA, apart, peak_mb
 from dapt.clean import MINIMUM, clean
 from dapt.cleaners import cleaner
 from dapt.cleaners.biomed_en_de import english_side
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines
 from dapt.paths import PROCESSED
 from dapt.repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE

@@ -24,7 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import BertConfig, BertForMaskedLM
 
 from dapt.bench.train import WINDOW, step_flops
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.fit import optimizer
 from dapt.model import MaskedLM
 from dapt.paths import LOGS

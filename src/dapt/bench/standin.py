@@ -15,7 +15,7 @@ from random import Random
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines, write_json
 
 SOURCES = {  # corpus → cleaner → its raw files; params.yaml's profile full has the same

@@ -24,7 +24,7 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
 from dapt import batches, config
 from dapt.bench.turns import apart, peak_mb
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_lines
 from dapt.fit import accelerator_for, fit, mean_loss
 from dapt.model import MaskedLM, load, set_dropout

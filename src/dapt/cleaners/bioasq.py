@@ -9,7 +9,7 @@ questions may quote the same one.
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.records import Record, seed_text, text_id
 from dapt.tables import document
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.records import Record, decoded
 
 DEFINITION = re.compile(r'^"((?:[^"\\]|\\.)*)"')

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.records import Record
 from dapt.tables import zipped_csv
 

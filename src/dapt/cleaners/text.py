@@ -6,7 +6,7 @@ Each plain or packed as .gz or .zst; a file, or a folder of them. A domain of on
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.records import Record
 from dapt.tables import file_format, rows, text_file
 

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from dapt.config import Evaluate
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.evaluate import loaded
 from dapt.files import read_lines
 from dapt.model import MaskedLM

@@ -10,7 +10,7 @@ import torch
 
 from dapt import config, remote, resume
 from dapt.config import Train
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.launch import needs
 from dapt.launch.cards import Card, alternatives, card_of
 from dapt.launch.cluster import Cluster

@@ -4,7 +4,7 @@
 import re
 from dataclasses import dataclass
 
-from dapt import leave
+from dapt.telling import signals
 from dapt.launch.cluster import Cluster
 from dapt.paths import CLUSTER
 
@@ -81,7 +81,7 @@ def verdict(end: End) -> str:
         return "cancelled"
     if end.state == "OUT_OF_MEMORY" or "oom-kill" in end.said or "oom_kill" in end.said:
         return "memory"
-    left = end.code == leave.CODE or end.code - 128 in leave.SIGNALS or "asked to leave at step" in end.said
+    left = end.code == signals.CODE or end.code - 128 in signals.SIGNALS or "asked to leave at step" in end.said
     if left or end.state in CUT_OFF or NO_STEP in end.said:
         return "again"
     if end.state is None and any(words in end.said for words in AWAY):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dapt import config
 from dapt.config import Count, Name, Settings
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.paths import CLUSTER
 
 Number = Annotated[int, Field(ge=0)]

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from dapt import config
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.launch import cluster, job
 
 PAUSE = 1  # seconds between two looks at the logs

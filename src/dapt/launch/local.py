@@ -12,7 +12,8 @@ import psutil
 from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from dapt import leave, took
+from dapt.telling import signals
+from dapt import took
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def arguments(domain: str, threads: int, place: Place) -> list[str]:
 
 def exit_code(returned: int) -> int:
     """Of a training's return code: one that a signal ended before it could listen has lost nothing."""
-    return leave.CODE if -returned in leave.SIGNALS else returned
+    return signals.CODE if -returned in signals.SIGNALS else returned
 
 
 def start(domain: str, threads: int, place: Place = Place()) -> None:
@@ -50,7 +51,7 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
             child.send_signal(number)
 
     try:
-        with leave.on_signal(pass_on), took.noted(domain) if place.rank == 0 else nullcontext():
+        with signals.on_signal(pass_on), took.noted(domain) if place.rank == 0 else nullcontext():
             launch_command(launch_command_parser().parse_args(arguments(domain, threads, place)))
     except subprocess.CalledProcessError as error:
         raise SystemExit(exit_code(error.returncode)) from None

@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import safe_open
 
 from dapt.config import Train
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_json
 from dapt.resume import KEPT
 from dapt.schedule import length

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from dapt import config
-from dapt.errors import UserError, guarded
+from dapt.telling.errors import UserError, guarded
 from dapt.files import whole_file
 from dapt.launch import local
 from dapt.launch.answers import DONE

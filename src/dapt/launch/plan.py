@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dapt import config
 from dapt.config import Train
-from dapt.errors import UserError
+from dapt.telling.errors import UserError
 from dapt.files import read_json
 from dapt.launch import ahead, answers, cluster, needs, slurm
 from dapt.launch.cards import alternatives, card_of

@@ -15,8 +15,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from dapt import leave
-from dapt.errors import UserError
+from dapt.telling import signals
+from dapt.telling.errors import UserError
 from dapt.launch import ahead
 from dapt.launch.answers import AWAY, DONE, ENDED, End, done, for_good, manner, refusal, saved, verdict, waiting
 from dapt.launch.cluster import Cluster
@@ -216,7 +216,7 @@ def until_done(work: Work, threads: int, cluster: Cluster) -> None:
             job.leave()
 
     heading, step, idle, restarts = "", -1, 0, 0
-    with leave.on_signal(pass_on, (*leave.SIGNALS, signal.SIGINT)):
+    with signals.on_signal(pass_on, (*signals.SIGNALS, signal.SIGINT)):
         while wait_for_controller(asked):
             job = Job(words, work.title, environment, heading)
             running[:] = [job]
@@ -247,4 +247,4 @@ def until_done(work: Work, threads: int, cluster: Cluster) -> None:
                     raise UserError(meaning)
                 raise SystemExit(end.code or 1)  # srun's 0 without a finished training is no success
     say("asked to leave; run again to go on")
-    raise SystemExit(leave.CODE)
+    raise SystemExit(signals.CODE)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from dapt import config, leave
+from dapt import config
+from dapt.telling import signals
 from dapt.files import read_json, write_json
 from dapt.launch import cluster, plan
 from dapt.launch.cluster import Cluster
@@ -77,7 +78,7 @@ def train(domain: str, folder: Path, launcher: str, log: Path) -> tuple[int, lis
                                env=os.environ | {"DAPT_LAUNCHER": launcher, "DAPT_STATE": str(folder / "state")},
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                process_group=0)
-    with leave.on_signal(process.send_signal, (*leave.SIGNALS, signal.SIGINT)), open(log, "w", buffering=1) as file:
+    with signals.on_signal(process.send_signal, (*signals.SIGNALS, signal.SIGINT)), open(log, "w", buffering=1) as file:
         for line in process.stdout:
             lines.append((time.monotonic(), line))
             print(line, end="", flush=True)
