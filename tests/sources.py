@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dapt.clean import clean
-from dapt.files import read_lines
+from dapt.core.files import read_lines
 from dapt.records import text_id
 
 DATA = Path(__file__).parents[2] / "shared/data"

@@ -10,7 +10,8 @@ from repositories import ROOT, change
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from dapt import base, config
+from dapt import base
+from dapt.core import config
 from dapt.audit import PROBE, audit
 from dapt.telling.errors import UserError
 from dapt.tokenize import encode_tokens, load_tokenizer, write_tokens

@@ -6,7 +6,7 @@ from toys import answers, choices, repository_with, topics
 
 from dapt import baseline
 from dapt.telling.errors import UserError
-from dapt.files import read_lines, write_lines
+from dapt.core.files import read_lines, write_lines
 
 
 @pytest.mark.parametrize("task, rows, words, least", [

@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from sentences import sentences
 
-from dapt import config
+from dapt.core import config
 from dapt.bench import clean as bench
 from dapt.bench import standin
 from dapt.clean import clean
 from dapt.telling.errors import UserError
-from dapt.files import read_lines, sha256, write_lines
+from dapt.core.files import read_lines, sha256, write_lines
 
 SCALE = .02
 HANGUL = re.compile("[\uac00-\ud7a3]")

@@ -13,7 +13,7 @@ from sentences import sentences
 from dapt.batches import training_batch, windows
 from dapt.bench import train as bench
 from dapt.telling.errors import UserError
-from dapt.files import write_lines
+from dapt.core.files import write_lines
 from dapt.model import MaskedLM, tensors
 from dapt.tokenize import load_tokenizer, read_tokens
 

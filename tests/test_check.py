@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt import config
+from dapt.core import config
 from dapt.check import check
 from dapt.telling.errors import UserError
 

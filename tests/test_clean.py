@@ -9,7 +9,7 @@ import pytest
 from dapt.clean import Report, clean, rows, run_file
 from dapt.cleaners import news
 from dapt.telling.errors import UserError
-from dapt.files import read_lines
+from dapt.core.files import read_lines
 from dapt.records import Record, text_id
 
 LONG = "a text that is longer than thirty characters, as number "

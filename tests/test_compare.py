@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dapt import config
+from dapt.core import config
 from dapt.compare import check_tokenizers, choose, compare, losses_by_group, ranked, table, write_csv
 from dapt.downstream import Judged
 from dapt.telling.errors import UserError
-from dapt.files import read_json, write_lines
+from dapt.core.files import read_json, write_lines
 from dapt.plots import read_csv
 
 METRICS = Path(__file__).parents[1] / "metrics"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt import config
+from dapt.core import config
 from dapt.telling.errors import UserError
 
 TEXT = (Path(__file__).parents[1] / "params.yaml").read_text()

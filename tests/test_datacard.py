@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt import config
+from dapt.core import config
 from dapt.datacard import listed, markdown
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt import config
+from dapt.core import config
 from dapt.compare import table
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from sentences import sentences
 
 from dapt import batches, evaluate
-from dapt.config import Evaluate
+from dapt.core.config import Evaluate
 from dapt.linear import use_onednn
 from dapt.records import text_id
 from dapt.tokenize import encode_tokens

@@ -5,10 +5,10 @@ import zipfile
 
 import pytest
 
-from dapt.config import Origin, Package
+from dapt.core.config import Origin, Package
 from dapt.telling.errors import UserError
 from dapt.fetch import fetch, unpack
-from dapt.files import sha256
+from dapt.core.files import sha256
 
 LICENCE = "test"
 

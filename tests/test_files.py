@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dapt.telling.errors import UserError, guarded
-from dapt.files import made_from, read_json, read_lines, sha256, whole_file, whole_folder, write_lines
+from dapt.core.files import made_from, read_json, read_lines, sha256, whole_file, whole_folder, write_lines
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -38,7 +38,7 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays(tmp_path):
     """The kernel refuses the write, as it does on a full disk."""
     path = tmp_path / "file"
     path.write_text("old")
-    script = ("from pathlib import Path; from dapt.files import whole_file; from dapt.telling.errors import guarded\n"
+    script = ("from pathlib import Path; from dapt.core.files import whole_file; from dapt.telling.errors import guarded\n"
               f"def run():\n with whole_file(Path({str(path)!r})) as file: file.write('x' * 10**6)\n"
               "raise SystemExit(guarded('dapt test', run))")
     full = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,

@@ -8,10 +8,11 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from toys import answers, choices, repository_with, topics
 
-from dapt import config, finetune, scoring
-from dapt.config import Finetune, Lora, Task
+from dapt.core import config
+from dapt import finetune, scoring
+from dapt.core.config import Finetune, Lora, Task
 from dapt.telling.errors import UserError
-from dapt.files import read_lines, write_lines
+from dapt.core.files import read_lines, write_lines
 from dapt.finetune import Tuner, batches_of_epoch, encode, load, padded
 from dapt.tasks import kind
 from dapt.tokenize import load_tokenizer

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from dapt.files import numbers
+from dapt.core.files import numbers
 from dapt.firstruns import table
 
 METRICS = Path(__file__).parents[1] / "metrics"

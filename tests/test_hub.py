@@ -12,8 +12,9 @@ import pytest
 from hub import TOKEN, Hub, Repository, git_hash, running
 from ruamel.yaml import YAML
 
-from dapt import config, pin
-from dapt.config import Origin
+from dapt.core import config
+from dapt import pin
+from dapt.core.config import Origin
 from dapt.telling.errors import UserError
 from dapt.pin import rewritten
 

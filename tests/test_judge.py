@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, PreTrainedTokenizerFas
 
 from dapt.telling.errors import UserError
 from dapt.evaluate import key
-from dapt.files import write_lines
+from dapt.core.files import write_lines
 from dapt.judge import given, pseudo, tokens, words
 
 TEXTS = [text.capitalize() + "." for text in sentences(30, seed=3) + sentences(4, seed=4, longest=300)]

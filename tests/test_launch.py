@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from repositories import ROOT
 
-from dapt import config
+from dapt.core import config
 from dapt.telling.errors import UserError
 from dapt.launch import answers, cluster, jobs, local, node, slurm
 from dapt.launch.answers import End, verdict

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from repositories import ROOT, ground_in
 
-from dapt import config
+from dapt.core import config
 from dapt.telling.errors import UserError
 from dapt.launch import cluster, needs, plan
 from dapt.launch.plan import Answer

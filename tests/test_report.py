@@ -10,10 +10,11 @@ from xml.etree import ElementTree
 import pytest
 from huggingface_hub import ModelCard
 
-from dapt import config, plots, taskreport
+from dapt.core import config
+from dapt import plots, taskreport
 from dapt.cards import card
 from dapt.compare import signed
-from dapt.files import numbers, write_json
+from dapt.core.files import numbers, write_json
 from dapt.markdown import page
 from dapt.report import markdown
 

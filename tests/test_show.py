@@ -4,9 +4,9 @@ import hashlib
 
 from repositories import ROOT, run
 
-from dapt import config
+from dapt.core import config
 from dapt.compare import task_table
-from dapt.files import json_line, read_json
+from dapt.core.files import json_line, read_json
 from dapt.show import provenance, tex
 
 PARAMS = config.parse((ROOT / "params.yaml").read_text())

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from repositories import ROOT, ground_in
 
-from dapt.config import Train
-from dapt.files import sha256
+from dapt.core.config import Train
+from dapt.core.files import sha256
 from dapt.launch import cluster, smoke
 
 

@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 from datasketch import MinHash, MinHashLSH
 
-from dapt.config import Split, Task
-from dapt.files import read_lines
+from dapt.core.config import Split, Task
+from dapt.core.files import read_lines
 from dapt.records import text_id
 from dapt.seen import Seen, pairs, runs, words
 from dapt.split import SIDES, decided, held_by, side, split_tasks, task_rows

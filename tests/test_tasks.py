@@ -6,8 +6,9 @@ import pytest
 from sklearn.metrics import ndcg_score
 from toys import choices, repository_with, topics
 
-from dapt import check, config, finetune, tasks
-from dapt.config import Task
+from dapt import check, finetune, tasks
+from dapt.core import config
+from dapt.core.config import Task
 from dapt.tasks import classification, kind, multiple_choice, ranking
 
 TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epochs=1, lr=1e-3)

@@ -3,7 +3,7 @@ import doctest
 import pytest
 
 from dapt import took
-from dapt.files import write_json, write_lines
+from dapt.core.files import write_json, write_lines
 
 
 @pytest.fixture(autouse=True)

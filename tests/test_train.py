@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from repositories import ROOT, change, ground_in
 
 from dapt.batches import valid_batches, windows
-from dapt.files import read_lines, sha256
+from dapt.core.files import read_lines, sha256
 from dapt.fit import mean_loss
 from dapt.model import MaskedLM, load
 from dapt.tokenize import read_tokens, write_tokens

@@ -7,7 +7,7 @@ from pathlib import Path
 from repositories import ROOT, change
 from sentences import WORDS
 
-from dapt.files import write_lines
+from dapt.core.files import write_lines
 
 SHORT = {"train.threads": 1, "train.precision": "fp32", "finetune.valid": 40, "finetune.seeds": [0, 1],
          "finetune.batch": 16, "finetune.dropout": 0.0}

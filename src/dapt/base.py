@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 from accelerate import Accelerator
 from tokenizers import Tokenizer
 
-from dapt import audit, batches, config, model
-from dapt.config import Params, Profile
+from dapt import audit, batches, model
+from dapt.core import config
+from dapt.core.config import Params, Profile
 from dapt.telling.errors import UserError
-from dapt.files import made_from, sha256, whole_folder, write_json
+from dapt.core.files import made_from, sha256, whole_folder, write_json
 from dapt.fit import Course, accelerator_for, fit, mean_loss
 from dapt.model import MaskedLM
-from dapt.paths import METRICS, MODELS, RAW_MODEL, TOKENS
+from dapt.core.paths import METRICS, MODELS, RAW_MODEL, TOKENS
 from dapt.schedule import Schedule
 from dapt.tokenize import load_tokenizer, read_tokens
 

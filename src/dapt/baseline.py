@@ -8,10 +8,11 @@ those and what is like them, this stage looks once more for equal texts in what 
 
 from dataclasses import replace
 
-from dapt import config, scoring
+from dapt.core import config
+from dapt import scoring
 from dapt.telling.errors import UserError
-from dapt.files import made_from, read_lines
-from dapt.paths import SPLIT
+from dapt.core.files import made_from, read_lines
+from dapt.core.paths import SPLIT
 from dapt.tasks import kind as kind_named
 
 SIDES = ("train", "valid")  # what a pre-training sees; held-out text may be a task's test side too, of the same groups

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dapt.files import whole_folder
+from dapt.core.files import whole_folder
 from dapt.tokenize import Special, Tokens, growing_array
 
 IGNORED = -100  # a label that counts for nothing, as in torch's cross_entropy

@@ -3,7 +3,7 @@
 from huggingface_hub import EvalResult, ModelCardData
 
 from dapt.compare import accuracy, signed
-from dapt.config import Params, Source
+from dapt.core.config import Params, Source
 from dapt.markdown import rows
 
 

@@ -2,12 +2,13 @@
 
 import inspect
 
-from dapt import config, tasks
+from dapt.core import config
+from dapt import tasks
 from dapt.cleaners import cleaner, names
-from dapt.config import Params
+from dapt.core.config import Params
 from dapt.telling.errors import UserError
-from dapt.files import whole_file
-from dapt.paths import CHECKED
+from dapt.core.files import whole_file
+from dapt.core.paths import CHECKED
 
 
 def check(params: Params) -> None:

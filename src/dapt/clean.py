@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dapt import config
+from dapt.core import config
 from dapt.cleaners import cleaner
 from dapt.telling.errors import UserError
-from dapt.files import json_line, made_from, whole_file, write_json
-from dapt.paths import METRICS, PROCESSED, RAW
+from dapt.core.files import json_line, made_from, whole_file, write_json
+from dapt.core.paths import METRICS, PROCESSED, RAW
 from dapt.records import Record, text_id
 from dapt.repair import repair
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dapt.telling.errors import UserError, guarded
-from dapt.paths import MODELS, repository
+from dapt.core.paths import MODELS, repository
 
 STAGES = {  # name → what it is given, what it does
     "check": (None, "refuse a wrong params.yaml"),
@@ -265,7 +265,7 @@ def has_model(folder: Path) -> None:
 
 def known(command: str, name: str) -> str:
     """The name, if params.yaml has it among what the command is given."""
-    from dapt import config
+    from dapt.core import config
 
     params = config.load()
     names = {"corpus": [*params.corpora, "model"] if command == "fetch" else list(params.corpora),

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dapt import config, downstream, mistakes
-from dapt.config import Params
+from dapt.core import config
+from dapt import downstream, mistakes
+from dapt.core.config import Params
 from dapt.downstream import Judged
 from dapt.telling.errors import UserError
-from dapt.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
+from dapt.core.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
 from dapt.markdown import rows
-from dapt.paths import CURVES, LOSSES, METRICS
+from dapt.core.paths import CURVES, LOSSES, METRICS
 from dapt.stats import interval, ratio, resampled
 
 COMPARISON = METRICS / "comparison.json"

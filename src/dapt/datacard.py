@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dapt.config import Params
-from dapt.files import numbers, read_json
+from dapt.core.config import Params
+from dapt.core.files import numbers, read_json
 from dapt.markdown import rows
 
 

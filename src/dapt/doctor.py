@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 import torch
 
-from dapt import config, remote, resume
-from dapt.config import Train
+from dapt.core import config
+from dapt import remote, resume
+from dapt.core.config import Train
 from dapt.telling.errors import UserError
 from dapt.launch import ahead, cluster, needs
 from dapt.launch.slurm import ask
-from dapt.paths import CLUSTER, MODELS, TOKENS
+from dapt.core.paths import CLUSTER, MODELS, TOKENS
 from dapt.precision import Device, check_built_for, decide, this_device
 
 

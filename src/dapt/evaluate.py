@@ -15,14 +15,15 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from dapt import batches, config, model
-from dapt.config import Evaluate
+from dapt import batches, model
+from dapt.core import config
+from dapt.core.config import Evaluate
 from dapt.telling.errors import UserError
-from dapt.files import made_from, read_lines, write_json, write_lines
+from dapt.core.files import made_from, read_lines, write_json, write_lines
 from dapt.linear import use_onednn
 from dapt.memory import keep_freed_memory
 from dapt.model import MaskedLM
-from dapt.paths import LOSSES, METRICS, MODELS, SPLIT
+from dapt.core.paths import LOSSES, METRICS, MODELS, SPLIT
 from dapt.records import text_id
 from dapt.stats import RESAMPLES, interval, ratio, resampled
 from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dapt import plots, show
 from dapt.telling.errors import UserError
-from dapt.files import whole_file
-from dapt.paths import METRICS, REPORTS
+from dapt.core.files import whole_file
+from dapt.core.paths import METRICS, REPORTS
 
 
 def stamped(text: str, line: str, ending: str) -> str:

@@ -13,11 +13,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from dapt import config
-from dapt.config import Local, Origin, Package, Params
+from dapt.core import config
+from dapt.core.config import Local, Origin, Package, Params
 from dapt.telling.errors import UserError
-from dapt.files import sha256, whole_folder
-from dapt.paths import RAW, RAW_MODEL
+from dapt.core.files import sha256, whole_folder
+from dapt.core.paths import RAW, RAW_MODEL
 
 
 def fetch(origin: Origin, folder: Path) -> None:

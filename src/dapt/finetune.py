@@ -21,15 +21,16 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from dapt import attention, config, scoring
+from dapt import attention, scoring
+from dapt.core import config
 from dapt.abreast import abreast
-from dapt.config import Finetune, Lora, Task
+from dapt.core.config import Finetune, Lora, Task
 from dapt.embeddings import put_back, train_only
 from dapt.telling.errors import UserError
-from dapt.files import made_from, whole_folder
+from dapt.core.files import made_from, whole_folder
 from dapt.fit import Diverged, accelerator_for, optimizer
 from dapt.model import HEADS, save, set_dropout, usable_positions
-from dapt.paths import MODELS, SPLIT
+from dapt.core.paths import MODELS, SPLIT
 from dapt.schedule import Schedule
 from dapt.scoring import Sides
 from dapt.tasks import kind as kind_named

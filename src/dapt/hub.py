@@ -18,9 +18,9 @@ from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_download, 
 from huggingface_hub.errors import (EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError,
                                     RepositoryNotFoundError, RevisionNotFoundError)
 
-from dapt.config import Hub
+from dapt.core.config import Hub
 from dapt.telling.errors import UserError
-from dapt.files import sha256
+from dapt.core.files import sha256
 
 REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)/resolve/")  # in the address of a file
 

@@ -8,12 +8,12 @@ import re
 
 from ruamel.yaml import YAML
 
-from dapt import config
-from dapt.config import Origin, Params
+from dapt.core import config
+from dapt.core.config import Origin, Params
 from dapt.telling.errors import UserError
 from dapt.fetch import on_disk, origins
-from dapt.files import sha256, whole_file
-from dapt.paths import PARAMS
+from dapt.core.files import sha256, whole_file
+from dapt.core.paths import PARAMS
 
 Values = dict[str, str | list[str]]  # of the settings `revision` and `sha256`
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import vl_convert
 
-from dapt.files import whole_file
-from dapt.paths import METRICS
+from dapt.core.files import whole_file
+from dapt.core.paths import METRICS
 
 TABLES = {"matrix": "crossdomain", "curves": "curves", "tasks": "tasks",
           "calibration": "calibration"}  # picture → the table in metrics/ that it shows

@@ -6,13 +6,14 @@ The page is the twin rendered by markdown-it, with the pictures inside: one text
 
 from pathlib import Path
 
-from dapt import config, datacard, firstruns, taskreport
+from dapt.core import config
+from dapt import datacard, firstruns, taskreport
 from dapt.cards import card
 from dapt.compare import accuracy, signed, table
-from dapt.config import Params
-from dapt.files import numbers, read_json, whole_file, whole_folder
+from dapt.core.config import Params
+from dapt.core.files import numbers, read_json, whole_file, whole_folder
 from dapt.markdown import page, rows
-from dapt.paths import METRICS, REPORTS
+from dapt.core.paths import METRICS, REPORTS
 from dapt.plots import figures, svg
 from dapt.stats import RESAMPLES
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dapt.telling.errors import UserError
-from dapt.files import sha256, whole_file, whole_folder, write_json
+from dapt.core.files import sha256, whole_file, whole_folder, write_json
 
 KEPT = 2
 

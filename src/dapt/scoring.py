@@ -12,10 +12,10 @@ from types import ModuleType
 
 import numpy as np
 
-from dapt.config import Task
+from dapt.core.config import Task
 from dapt.telling.errors import UserError
-from dapt.files import read_lines, write_json, write_lines
-from dapt.paths import LOSSES, METRICS, SPLIT
+from dapt.core.files import read_lines, write_json, write_lines
+from dapt.core.paths import LOSSES, METRICS, SPLIT
 from dapt.stats import RESAMPLES, by_group, interval, resampled
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dapt import firstruns, took
 from dapt.compare import COMPARISON, table, task_table, told
-from dapt.files import numbers, read_json, sha256
-from dapt.paths import METRICS
+from dapt.core.files import numbers, read_json, sha256
+from dapt.core.paths import METRICS
 from dapt.report import differences
 from dapt.taskreport import gains
 

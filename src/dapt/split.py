@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from dapt import config
-from dapt.config import Params, Split, Task
+from dapt.core import config
+from dapt.core.config import Params, Split, Task
 from dapt.telling.errors import UserError
-from dapt.files import json_line, made_from, read_lines, whole_folder, write_json
-from dapt.paths import METRICS, PROCESSED, SPLIT
+from dapt.core.files import json_line, made_from, read_lines, whole_folder, write_json
+from dapt.core.paths import METRICS, PROCESSED, SPLIT
 from dapt.seen import HELD_OUT, Seen
 
 SIDES = ("train", "valid", "heldout")

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from statistics import mean, stdev
 
-from dapt import config
+from dapt.core import config
 from dapt.telling.errors import UserError
 from dapt.markdown import rows
-from dapt.paths import METRICS
+from dapt.core.paths import METRICS
 
 
 def experiment(domain: str, profile: str, seed: int) -> dict:

@@ -5,9 +5,9 @@ Of a domain made of others (biomed_finance) the own text is theirs together, by 
 
 import math
 
-from dapt import config
-from dapt.files import read_json, write_json
-from dapt.paths import METRICS
+from dapt.core import config
+from dapt.core.files import read_json, write_json
+from dapt.core.paths import METRICS
 
 
 def pooled(evaluated: dict, sets: list[str]) -> float:

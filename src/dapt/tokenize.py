@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from dapt import config
+from dapt.core import config
 from dapt.telling.errors import UserError
-from dapt.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
-from dapt.paths import RAW_MODEL, SPLIT, TOKENS
+from dapt.core.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
+from dapt.core.paths import RAW_MODEL, SPLIT, TOKENS
 
 SETS = ("train", "valid")
 DOCUMENTS, CHARACTERS = 4096, 1 << 21  # encoded at once, on every core: at most so many, and about so many

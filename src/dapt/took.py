@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dapt.files import json_line, read_json, read_lines
-from dapt.paths import LOGS, METRICS
+from dapt.core.files import json_line, read_json, read_lines
+from dapt.core.paths import LOGS, METRICS
 
 
 def log(domain: str) -> Path:

@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dapt import batches, config, model, resume
+from dapt import batches, model, resume
+from dapt.core import config
 from dapt.telling import signals
-from dapt.config import Params
+from dapt.core.config import Params
 from dapt.telling.errors import UserError, guarded
-from dapt.files import made_from, sha256, whole_file, whole_folder, write_json
+from dapt.core.files import made_from, sha256, whole_file, whole_folder, write_json
 from dapt.fit import Asked, Course, Diverged, accelerator_for, fit, mean_loss, optimizer_tensors
 from dapt.model import MaskedLM
-from dapt.paths import CURVES, METRICS, MODELS, TOKENS
+from dapt.core.paths import CURVES, METRICS, MODELS, TOKENS
 from dapt.schedule import Schedule, length
 from dapt.tokenize import goes_on, load_tokenizer, read_tokens
 

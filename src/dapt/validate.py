@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dapt import config
+from dapt.core import config
 from dapt.telling.errors import UserError
-from dapt.files import made_from, read_json, read_lines, write_json
+from dapt.core.files import made_from, read_json, read_lines, write_json
 from dapt.language import language
-from dapt.paths import METRICS, PROCESSED, RAW_MODEL
+from dapt.core.paths import METRICS, PROCESSED, RAW_MODEL
 from dapt.records import text_id
 from dapt.tokenize import encode, load_tokenizer
 

@@ -15,7 +15,7 @@ from repositories import ROOT, change, copy_of_tree
 from repositories import run as git_and_dvc
 from ruamel.yaml import YAML
 
-from dapt.files import sha256
+from dapt.core.files import sha256
 
 DAPT = str(Path(sys.executable).parent / "dapt")
 BEFORE = ("check", "fetch", "fetch_model", "clean", "validate", "split", "tokenize", "base")  # the training

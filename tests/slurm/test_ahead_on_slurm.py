@@ -13,7 +13,7 @@ from cluster import wait_until
 from repositories import ROOT, ground_in
 
 from dapt.telling.errors import UserError
-from dapt.files import sha256
+from dapt.core.files import sha256
 from dapt.launch import cluster as settings_file
 from dapt.launch import plan
 

@@ -22,8 +22,8 @@ from dapt.clean import MINIMUM, clean
 from dapt.cleaners import cleaner
 from dapt.cleaners.biomed_en_de import english_side
 from dapt.telling.errors import UserError
-from dapt.files import read_lines
-from dapt.paths import PROCESSED
+from dapt.core.files import read_lines
+from dapt.core.paths import PROCESSED
 from dapt.repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE
 
 RULES = ((SPACES, " "), (INVISIBLE, ""), (TAG, " "), (MARKER, " "), (EMAIL, " "), (URL, " "), (HANDLE, "@user"),

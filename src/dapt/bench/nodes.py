@@ -27,7 +27,7 @@ from dapt.bench.train import WINDOW, step_flops
 from dapt.telling.errors import UserError
 from dapt.fit import optimizer
 from dapt.model import MaskedLM
-from dapt.paths import LOGS
+from dapt.core.paths import LOGS
 
 WINDOWS, PICKS = 8, 19  # a step's windows, of all processes together; predicted tokens of each
 PEAK, SHARE = 53.8e12, 0.4  # FLOP/s of an RTX 2080 Ti in fp16, summed in fp32 (NVIDIA's white paper on Turing)

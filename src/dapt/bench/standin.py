@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dapt.telling.errors import UserError
-from dapt.files import read_lines, write_json
+from dapt.core.files import read_lines, write_json
 
 SOURCES = {  # corpus → cleaner → its raw files; params.yaml's profile full has the same
     "biomed_mlm": {"bioasq": ["BioASQ-train-factoid-6b-full-annotated.json"]},

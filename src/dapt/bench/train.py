@@ -22,13 +22,14 @@ import torch
 from accelerate import Accelerator
 from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
-from dapt import batches, config
+from dapt import batches
+from dapt.core import config
 from dapt.bench.turns import apart, peak_mb
 from dapt.telling.errors import UserError
-from dapt.files import read_lines
+from dapt.core.files import read_lines
 from dapt.fit import accelerator_for, fit, mean_loss
 from dapt.model import MaskedLM, load, set_dropout
-from dapt.paths import MODELS, PROCESSED
+from dapt.core.paths import MODELS, PROCESSED
 from dapt.precision import decide, this_device
 from dapt.schedule import Schedule
 from dapt.tokenize import Special, Tokens, encode, load_tokenizer, read_tokens, write_tokens

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from dapt.config import Evaluate
+from dapt.core.config import Evaluate
 from dapt.telling.errors import UserError
 from dapt.evaluate import loaded
-from dapt.files import read_lines
+from dapt.core.files import read_lines
 from dapt.model import MaskedLM
 from dapt.stats import RESAMPLES, interval, ratio, resampled
 from dapt.tokenize import Special

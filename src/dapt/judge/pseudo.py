@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dapt.config import Evaluate
+from dapt.core.config import Evaluate
 from dapt.evaluate import predictions
 from dapt.judge.given import Judged, counted, group_of, intervals, models_of_one_tokenizer, settings, show, texts
 from dapt.telling.progress import Progress

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from dapt.config import Evaluate
+from dapt.core.config import Evaluate
 from dapt.evaluate import key, predictions
 from dapt.judge.given import Judged, counted, group_of, intervals, models, settings, show, texts
 from dapt.tokenize import Tokens

@@ -2,7 +2,7 @@
 
 import os
 
-from dapt import config
+from dapt.core import config
 from dapt.launch import cluster
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import torch
 
-from dapt import config, remote, resume
-from dapt.config import Train
+from dapt.core import config
+from dapt import remote, resume
+from dapt.core.config import Train
 from dapt.telling.errors import UserError
 from dapt.launch import needs
 from dapt.launch.cards import Card, alternatives, card_of
 from dapt.launch.cluster import Cluster
 from dapt.launch.needs import Model, Text
-from dapt.paths import CLUSTER, MODELS, TOKENS
+from dapt.core.paths import CLUSTER, MODELS, TOKENS
 from dapt.precision import check_built_for, decide
 
 GB = 1e9

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dapt.telling import signals
 from dapt.launch.cluster import Cluster
-from dapt.paths import CLUSTER
+from dapt.core.paths import CLUSTER
 
 SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, a line for each kind of node
 DONE = "is done\n"  # how the last line of a finished training ends (node.py)

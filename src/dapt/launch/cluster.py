@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dapt import config
-from dapt.config import Count, Name, Settings
+from dapt.core import config
+from dapt.core.config import Count, Name, Settings
 from dapt.telling.errors import UserError
-from dapt.paths import CLUSTER
+from dapt.core.paths import CLUSTER
 
 Number = Annotated[int, Field(ge=0)]
 

@@ -17,7 +17,7 @@ from typing import IO
 import psutil
 
 from dapt.launch import cluster
-from dapt.paths import LOGS
+from dapt.core.paths import LOGS
 
 BEGUN = "launch: process"
 ENDED = "launch: ended with code"

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from dapt import config
+from dapt.core import config
 from dapt.telling.errors import UserError
 from dapt.launch import cluster, job
 

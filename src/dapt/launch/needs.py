@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from dapt.config import Train
+from dapt.core.config import Train
 from dapt.telling.errors import UserError
-from dapt.files import read_json
+from dapt.core.files import read_json
 from dapt.resume import KEPT
 from dapt.schedule import length
 

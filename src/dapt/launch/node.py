@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
-from dapt import config
+from dapt.core import config
 from dapt.telling.errors import UserError, guarded
-from dapt.files import whole_file
+from dapt.core.files import whole_file
 from dapt.launch import local
 from dapt.launch.answers import DONE
-from dapt.paths import LOGS
+from dapt.core.paths import LOGS
 
 PATIENCE = 300  # seconds that a node waits for the first one
 

@@ -6,15 +6,15 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from dapt import config
-from dapt.config import Train
+from dapt.core import config
+from dapt.core.config import Train
 from dapt.telling.errors import UserError
-from dapt.files import read_json
+from dapt.core.files import read_json
 from dapt.launch import ahead, answers, cluster, needs, slurm
 from dapt.launch.cards import alternatives, card_of
 from dapt.launch.cluster import Cluster
 from dapt.launch.needs import Model, Text
-from dapt.paths import LOGS, MODELS, TOKENS
+from dapt.core.paths import LOGS, MODELS, TOKENS
 
 SHARE = 0.25  # of the card's peak that a training is taken to reach
 NO_CLUSTER = "Could not establish a configuration source"  # srun is installed, and knows of no cluster

@@ -20,7 +20,7 @@ from dapt.telling.errors import UserError
 from dapt.launch import ahead
 from dapt.launch.answers import AWAY, DONE, ENDED, End, done, for_good, manner, refusal, saved, verdict, waiting
 from dapt.launch.cluster import Cluster
-from dapt.paths import CLUSTER, LOGS
+from dapt.core.paths import CLUSTER, LOGS
 
 PAUSE = 5  # seconds between two questions to the controller
 STARTED = re.compile(r"(?:srun: job (\d+) queued|\S+: job (\d+) on |srun: error: Unable to create step for job (\d+))")

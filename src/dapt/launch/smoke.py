@@ -17,12 +17,12 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from dapt import config
+from dapt.core import config
 from dapt.telling import signals
-from dapt.files import read_json, write_json
+from dapt.core.files import read_json, write_json
 from dapt.launch import cluster, plan
 from dapt.launch.cluster import Cluster
-from dapt.paths import CLUSTER, LOGS, METRICS, MODELS, PARAMS, TOKENS
+from dapt.core.paths import CLUSTER, LOGS, METRICS, MODELS, PARAMS, TOKENS
 
 STEPS = 10
 TIMED = 5  # the last ones: the first make a GPU ready

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from dapt.config import Task
+from dapt.core.config import Task
 
 AUTO = "AutoModelForSequenceClassification"
 METRICS = ("accuracy", "macro_f1")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.metrics import accuracy_score
 
-from dapt.config import Task
+from dapt.core.config import Task
 from dapt.tasks.classification import by_frequency, loss, scores, values  # noqa: F401
 
 AUTO = "AutoModelForMultipleChoice"

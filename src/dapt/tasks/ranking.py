@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dapt.config import Task
+from dapt.core.config import Task
 
 AUTO = "AutoModel"
 METRICS = ("mrr@10", "ndcg@10", "recall@1")

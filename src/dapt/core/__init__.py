@@ -1,0 +1,1 @@
+"""What every stage stands on: params.yaml, paths, whole files and hashes."""
