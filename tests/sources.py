@@ -7,7 +7,7 @@ import pytest
 
 from dapt.clean import clean
 from dapt.core.files import read_lines
-from dapt.records import text_id
+from dapt.corpus.records import text_id
 
 DATA = Path(__file__).parents[2] / "shared/data"
 LONG = "a sentence that is a good deal longer than fifty characters, number "

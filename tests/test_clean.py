@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dapt.clean import Report, clean, rows, run_file
-from dapt.cleaners import news
+from dapt.corpus.cleaners import news
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines
-from dapt.records import Record, text_id
+from dapt.corpus.records import Record, text_id
 
 LONG = "a text that is longer than thirty characters, as number "
 

@@ -10,7 +10,7 @@ from sentences import sentences
 from dapt import batches, evaluate
 from dapt.core.config import Evaluate
 from dapt.linear import use_onednn
-from dapt.records import text_id
+from dapt.corpus.records import text_id
 from dapt.tokenize import encode_tokens
 
 SETTINGS = Evaluate(mask=0.15, draws=2, window=32, batch=8, threads=1, seed=1)

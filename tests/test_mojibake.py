@@ -5,8 +5,8 @@ import doctest
 
 import pytest
 
-from dapt import mojibake
-from dapt.mojibake import mended
+from dapt.corpus import mojibake
+from dapt.corpus.mojibake import mended
 
 
 def _pair_lost(error: UnicodeDecodeError) -> tuple[str, int]:

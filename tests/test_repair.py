@@ -6,7 +6,7 @@ from pathlib import Path
 import ftfy
 import pytest
 
-from dapt.repair import FTFY, SOUND, repair
+from dapt.corpus.text_repair import FTFY, SOUND, repair
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 

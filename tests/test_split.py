@@ -7,8 +7,8 @@ from datasketch import MinHash, MinHashLSH
 
 from dapt.core.config import Split, Task
 from dapt.core.files import read_lines
-from dapt.records import text_id
-from dapt.seen import Seen, pairs, runs, words
+from dapt.corpus.records import text_id
+from dapt.corpus.duplicates import Seen, pairs, runs, words
 from dapt.split import SIDES, decided, held_by, side, split_tasks, task_rows
 
 SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)

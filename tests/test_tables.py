@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dapt import records, tables
+from dapt.corpus import records, tables
 from dapt.telling.errors import UserError
-from dapt.tables import document, rows
+from dapt.corpus.tables import document, rows
 
 ROWS = [{"text": "first, with \"quotes\"\nand two lines", "n": "1"}, {"text": "zweite Zeile: ä, €, 😊", "n": "2"},
         {"text": "", "n": "3"}]
@@ -200,7 +200,7 @@ def test_documents(tmp_path):
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv", "x.parquet"])
 def test_rows_come_one_at_a_time(tmp_path, name):
     """Ten times as many rows take no more memory: all of them at once would be 45 MB of strings, and their dicts."""
-    code = ("import sys; from pathlib import Path; from dapt.tables import rows\n"
+    code = ("import sys; from pathlib import Path; from dapt.corpus.tables import rows\n"
             "print(sum(1 for _ in rows(Path(sys.argv[1]), ('text',))))\n"
             "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))")
     peak = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dapt.telling.errors import UserError
-from dapt.records import text_id
+from dapt.corpus.records import text_id
 from dapt.validate import SAMPLE, problem, spread, validated
 
 

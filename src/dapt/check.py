@@ -4,7 +4,7 @@ import inspect
 
 from dapt.core import config
 from dapt import tasks
-from dapt.cleaners import cleaner, names
+from dapt.corpus.cleaners import cleaner, names
 from dapt.core.config import Params
 from dapt.telling.errors import UserError
 from dapt.core.files import whole_file

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dapt.core import config
-from dapt.cleaners import cleaner
+from dapt.corpus.cleaners import cleaner
 from dapt.telling.errors import UserError
 from dapt.core.files import json_line, made_from, whole_file, write_json
 from dapt.core.paths import METRICS, PROCESSED, RAW
-from dapt.records import Record, text_id
-from dapt.repair import repair
+from dapt.corpus.records import Record, text_id
+from dapt.corpus.text_repair import repair
 
 MINIMUM = 30  # characters, the seed's rule for most of its corpora
 SEED = {  # cleaners of a corpus of the seed → the rows of the seed's table, as mended by what its scripts really read

@@ -171,7 +171,7 @@ def run_clean(args: argparse.Namespace) -> None:
         return run_stage(args)
     if args.name or not all(given):
         raise UserError("--cleaner goes with --raw, --out and --report, and without a corpus")
-    known_cleaners = loaded("cleaners").names()
+    known_cleaners = loaded("corpus.cleaners").names()
     if args.cleaner not in known_cleaners:
         raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
     loaded("clean").run_file(args.cleaner, args.raw, args.out, args.report)

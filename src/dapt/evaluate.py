@@ -24,7 +24,7 @@ from dapt.linear import use_onednn
 from dapt.memory import keep_freed_memory
 from dapt.model import MaskedLM
 from dapt.core.paths import LOSSES, METRICS, MODELS, SPLIT
-from dapt.records import text_id
+from dapt.corpus.records import text_id
 from dapt.stats import RESAMPLES, interval, ratio, resampled
 from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
 

@@ -4,7 +4,7 @@
    record lie on one side.
 2. Held-out documents are de-duplicated among themselves, then validation documents against those and the tasks' test
    rows, then training documents against all of these: equal texts, near duplicates, and any run of `overlap` words
-   shared with a held-out document or a test row (dapt.seen).
+   shared with a held-out document or a test row (dapt.corpus.duplicates).
 3. Labelled corpora feed tasks only and lose no row to a pre-training corpus; a row marked test by its source is in no
    pre-training set, and no row of its source record on another side of its task.
 
@@ -24,7 +24,7 @@ from dapt.core.config import Params, Split, Task
 from dapt.telling.errors import UserError
 from dapt.core.files import json_line, made_from, read_lines, whole_folder, write_json
 from dapt.core.paths import METRICS, PROCESSED, SPLIT
-from dapt.seen import HELD_OUT, Seen
+from dapt.corpus.duplicates import HELD_OUT, Seen
 
 SIDES = ("train", "valid", "heldout")
 

@@ -12,9 +12,9 @@ import numpy as np
 from dapt.core import config
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, read_json, read_lines, write_json
-from dapt.language import language
+from dapt.corpus.language import language
 from dapt.core.paths import METRICS, PROCESSED, RAW_MODEL
-from dapt.records import text_id
+from dapt.corpus.records import text_id
 from dapt.tokenize import encode, load_tokenizer
 
 SAMPLE = 2000  # rows of a corpus whose tokens and languages are counted: those of the smallest ids, which are hashes

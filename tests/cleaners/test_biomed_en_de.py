@@ -3,7 +3,7 @@
 import doctest
 import json
 
-from dapt.cleaners import biomed_en_de
+from dapt.corpus.cleaners import biomed_en_de
 from sources import GERMAN, LONG, cleaned, lines, real
 from test_tables import written
 

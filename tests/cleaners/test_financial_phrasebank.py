@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from dapt.records import text_id
+from dapt.corpus.records import text_id
 from sources import LONG, cleaned, real
 from test_tables import written
 

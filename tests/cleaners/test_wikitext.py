@@ -2,7 +2,7 @@
 
 import doctest
 
-from dapt.cleaners import wikitext
+from dapt.corpus.cleaners import wikitext
 from sources import cleaned
 from test_tables import written
 

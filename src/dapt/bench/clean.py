@@ -19,12 +19,12 @@ import ftfy
 from dapt.bench import standin
 from dapt.bench.turns import MEGA, apart, peak_mb
 from dapt.clean import MINIMUM, clean
-from dapt.cleaners import cleaner
-from dapt.cleaners.biomed_en_de import english_side
+from dapt.corpus.cleaners import cleaner
+from dapt.corpus.cleaners.biomed_en_de import english_side
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines
 from dapt.core.paths import PROCESSED
-from dapt.repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE
+from dapt.corpus.text_repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE
 
 RULES = ((SPACES, " "), (INVISIBLE, ""), (TAG, " "), (MARKER, " "), (EMAIL, " "), (URL, " "), (HANDLE, "@user"),
          (WHITE, " "))

@@ -1,15 +1,15 @@
 """English financial news (lukecarlate/english_finance_news): the column `newscontents`.
 
-One row in six holds UTF-8 that was read as cp949; see dapt.mojibake. What the column `label` means is not said
+One row in six holds UTF-8 that was read as cp949; see dapt.corpus.mojibake. What the column `label` means is not said
 anywhere, so nothing is made of it.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.mojibake import mended
-from dapt.records import Record, seed_text, text_id
-from dapt.tables import rows
+from dapt.corpus.mojibake import mended
+from dapt.corpus.records import Record, seed_text, text_id
+from dapt.corpus.tables import rows
 
 MINIMUM = 30
 

@@ -9,7 +9,7 @@ from itertools import permutations
 
 from rensa import RMinHash, RMinHashLSH
 
-from dapt.records import text_id
+from dapt.corpus.records import text_id
 
 WORD = re.compile(r"\w+")
 HELD_OUT, TEST_ROW = "held-out text", "a test row"  # what is guarded

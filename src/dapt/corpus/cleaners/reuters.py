@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.records import Record, decoded, text_id
-from dapt.tables import csv_rows
+from dapt.corpus.records import Record, decoded, text_id
+from dapt.corpus.tables import csv_rows
 
 LABELLED = True
 SIGNATURE = re.compile(r"\s+reuter\s*$")

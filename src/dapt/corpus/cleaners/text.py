@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dapt.telling.errors import UserError
-from dapt.records import Record
-from dapt.tables import file_format, rows, text_file
+from dapt.corpus.records import Record
+from dapt.corpus.tables import file_format, rows, text_file
 
 
 def read(files: list[Path], column: str = "text", group: str = "", whole: bool = False) -> Iterator[Record]:

@@ -7,8 +7,8 @@ The original zip's `Sentences_*Agree.txt` are Latin-1, a line `sentence@label`; 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.records import Record, seed_text, text_id
-from dapt.tables import content, file_format, rows
+from dapt.corpus.records import Record, seed_text, text_id
+from dapt.corpus.tables import content, file_format, rows
 
 LABELLED = True
 NAMES = ("negative", "neutral", "positive")  # the hub's 0, 1, 2

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.records import Record
-from dapt.tables import zipped_csv
+from dapt.corpus.records import Record
+from dapt.corpus.tables import zipped_csv
 
 RETWEET = re.compile(r"^(?:RT|MT)\s+@\w+:?\s*")
 MINIMUM = 20

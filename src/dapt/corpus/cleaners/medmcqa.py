@@ -9,8 +9,8 @@ and rows of the test file carry neither an answer nor a split.
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.records import Record, seed_text, text_id
-from dapt.tables import file_format, named, rows
+from dapt.corpus.records import Record, seed_text, text_id
+from dapt.corpus.tables import file_format, named, rows
 
 LABELLED = True
 MINIMUM = 49  # the seed's rule: 50 characters or more

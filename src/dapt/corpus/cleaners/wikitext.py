@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from dapt.records import Record
-from dapt.tables import rows
+from dapt.corpus.records import Record
+from dapt.corpus.tables import rows
 
 SEPARATOR = re.compile(r" @([-,.])@ ")
 BEFORE = re.compile(r" ([,.;:!?%)\]}])(?![^\s,.;:!?%)\]}\"'])")  # a stop behind a word; not the point of `.NET`

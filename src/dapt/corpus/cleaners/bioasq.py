@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dapt.telling.errors import UserError
-from dapt.records import Record, seed_text, text_id
-from dapt.tables import document
+from dapt.corpus.records import Record, seed_text, text_id
+from dapt.corpus.tables import document
 
 SEED_LEAST = 31  # the seed's rule: more than 30 characters
 

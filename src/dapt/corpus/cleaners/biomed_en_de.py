@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.language import language
-from dapt.records import Record, seed_text, text_id
-from dapt.tables import rows, sound
+from dapt.corpus.language import language
+from dapt.corpus.records import Record, seed_text, text_id
+from dapt.corpus.tables import rows, sound
 
 MINIMUM = 49  # the seed's rule: 50 characters or more
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from dapt.telling.errors import UserError
-from dapt.records import decoded
+from dapt.corpus.records import decoded
 
 csv.field_size_limit(1 << 30)
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")

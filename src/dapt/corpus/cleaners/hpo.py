@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dapt.telling.errors import UserError
-from dapt.records import Record, decoded
+from dapt.corpus.records import Record, decoded
 
 DEFINITION = re.compile(r'^"((?:[^"\\]|\\.)*)"')
 ESCAPE = re.compile(r"\\(.)")

@@ -7,8 +7,8 @@ or test that is the row's split; test rows come first, so that of a question in 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.records import Record, seed_text, text_id
-from dapt.tables import named, rows
+from dapt.corpus.records import Record, seed_text, text_id
+from dapt.corpus.tables import named, rows
 
 LABELLED = True
 MINIMUM = 29  # the seed's rule: 30 characters or more

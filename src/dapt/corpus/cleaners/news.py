@@ -10,8 +10,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from dapt.telling.errors import UserError
-from dapt.records import Record
-from dapt.tables import zipped_csv
+from dapt.corpus.records import Record
+from dapt.corpus.tables import zipped_csv
 
 COLUMNS = ("article_id", "article_source_link", "title", "text")
 SECTION = re.compile(r"business|economy|money|market|company", re.I)

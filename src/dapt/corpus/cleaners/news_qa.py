@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.cleaners import news
-from dapt.records import Record
+from dapt.corpus.cleaners import news
+from dapt.corpus.records import Record
 
 LABELLED = True
 MINIMUM = 15

@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.cleaners import hpo
-from dapt.records import Record
+from dapt.corpus.cleaners import hpo
+from dapt.corpus.records import Record
 
 LABELLED = True
 ROOT = "HP:0000118"
