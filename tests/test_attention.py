@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dapt import attention
+from dapt.model.masked_lm.masked_lm import attention
 
 ROWS, HEADS, SIZE, WIDTH = 3, 4, 24, 16
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification
 from dapt.audit import DRAWS, PROBE, audit, masked, run, word_tokens
 from dapt.batches import IGNORED
 from dapt.telling.errors import UserError
-from dapt.model import unigram_loss
+from dapt.model.masked_lm.masked_lm import unigram_loss
 from dapt.tokenize import encode_tokens, load_tokenizer
 
 

@@ -9,7 +9,7 @@ from sentences import sentences
 
 from dapt import batches, evaluate
 from dapt.core.config import Evaluate
-from dapt.linear import use_onednn
+from dapt.judging.linear import use_onednn
 from dapt.corpus.records import text_id
 from dapt.tokenize import encode_tokens
 

@@ -10,7 +10,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from dapt.batches import IGNORED, training_batch, windows
 from dapt.telling.errors import UserError
-from dapt.model import MaskedLM, check_fits, load, pooler, restore, save, state, tensors, transplant, unigram_loss
+from dapt.model.masked_lm.masked_lm import (MaskedLM, check_fits, load, pooler, restore, save, state, tensors, transplant, unigram_loss)
 from dapt.tokenize import Tokens
 
 

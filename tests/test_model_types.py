@@ -25,7 +25,7 @@ from transformers import (
 
 from dapt.batches import training_batch, windows
 from dapt.telling.errors import UserError
-from dapt.model import HEADS, MaskedLM, check_fits, load, pooler, save, tensors, transplant
+from dapt.model.masked_lm.masked_lm import HEADS, MaskedLM, check_fits, load, pooler, save, tensors, transplant
 from dapt.tokenize import encode_tokens, load_tokenizer
 
 SIZES = {"vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,

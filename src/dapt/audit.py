@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from dapt import model
+from dapt.model.masked_lm import masked_lm
 from dapt.batches import IGNORED, Batch, fixed_batches, masked_as_bert, windows
-from dapt.model import MaskedLM, tensors
+from dapt.model.masked_lm.masked_lm import MaskedLM, tensors
 from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
 
 PROBE = Path(__file__).parent / "probe"
@@ -51,7 +51,7 @@ def head(masked_lm: MaskedLM, tokenizer: Tokenizer, special: Special, missing: b
     that of token frequencies, and how many tokens. The model is left in eval mode."""
     masked_lm.eval()
     device = next(masked_lm.parameters()).device
-    window = min(WINDOW, model.usable_positions(masked_lm.model))
+    window = min(WINDOW, masked_lm.usable_positions(masked_lm.model))
     text = encode_tokens(tokenizer, special, (PROBE / "text.txt").read_text(encoding="utf-8").splitlines())
     losses, labels = [], []
     for batch in (batch for draw in range(DRAWS) for batch in masked(text, special, draw, window)):
@@ -59,7 +59,7 @@ def head(masked_lm: MaskedLM, tokenizer: Tokenizer, special: Special, missing: b
         losses.append(masked_lm(*tensors(batch, device))[0].cpu().numpy()[asked])
         labels.append(batch.labels.flatten()[asked])
     loss = float(np.concatenate(losses).mean())
-    frequencies = model.unigram_loss(word_tokens(tokenizer), np.concatenate(labels))
+    frequencies = masked_lm.unigram_loss(word_tokens(tokenizer), np.concatenate(labels))
     return {"head": "missing" if missing else "trained" if loss < frequencies else "untrained", "loss": round(loss, 4),
             "unigram_loss": round(frequencies, 4), "masked_tokens": sum(map(len, labels))}
 
@@ -67,11 +67,11 @@ def head(masked_lm: MaskedLM, tokenizer: Tokenizer, special: Special, missing: b
 def audit(folder: Path) -> dict:
     """What `dapt audit` prints."""
     tokenizer, special = load_tokenizer(folder)
-    loaded, found = model.load(folder)
-    model.check_fits(loaded, special)
+    loaded, found = masked_lm.load(folder)
+    masked_lm.check_fits(loaded, special)
     return {"type": loaded.config.model_type, "parameters": found.parameters,
             "missing": found.missing, "unexpected": found.unexpected,
-            "pooler": "present" if model.pooler(folder, loaded.base_model_prefix) else "missing",
+            "pooler": "present" if masked_lm.pooler(folder, loaded.base_model_prefix) else "missing",
             **head(MaskedLM(loaded), tokenizer, special, found.head_missing)}
 
 

@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 from accelerate import Accelerator
 from tokenizers import Tokenizer
 
-from dapt import audit, batches, model
+from dapt import audit, batches
+from dapt.model.masked_lm import masked_lm
 from dapt.core import config
 from dapt.core.config import Params, Profile
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, sha256, whole_folder, write_json
 from dapt.fit import Course, accelerator_for, fit, mean_loss
-from dapt.model import MaskedLM
+from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import METRICS, MODELS, RAW_MODEL, TOKENS
 from dapt.schedule import Schedule
 from dapt.tokenize import load_tokenizer, read_tokens
@@ -47,11 +48,11 @@ def repair_head(masked_lm: MaskedLM, settings: Profile, batch_of, valid, acceler
 def transplant(masked_lm: MaskedLM, tokenizer: Tokenizer, folder: Path) -> None:
     """Take the head of the donor in `folder`, if it has one and the same tokens."""
     if load_tokenizer(folder)[0].get_vocab() != tokenizer.get_vocab():
-        raise UserError("the donor's tokenizer has other tokens than the base's; take another model.donor")
-    donor, found = model.load(folder)
+        raise UserError("the donor's tokenizer has other tokens than the base's; take another masked_lm.donor")
+    donor, found = masked_lm.load(folder)
     if found.head_missing:
-        raise UserError(f"the donor has no masked-LM head ({', '.join(found.missing[:2])}, …); take another model.donor")
-    model.transplant(masked_lm, donor)
+        raise UserError(f"the donor has no masked-LM head ({', '.join(found.missing[:2])}, …); take another masked_lm.donor")
+    masked_lm.transplant(masked_lm, donor)
 
 
 def make_base(params: Params) -> dict:
@@ -61,8 +62,8 @@ def make_base(params: Params) -> dict:
     accelerator = accelerator_for(train.precision, train.threads)
     tokenizer_folder = RAW_MODEL / "base"
     tokenizer, special = load_tokenizer(tokenizer_folder)
-    loaded, found = model.load(tokenizer_folder, settings.repair.seed)
-    model.check_fits(loaded, special, max(train.window, settings.evaluate.window))
+    loaded, found = masked_lm.load(tokenizer_folder, settings.repair.seed)
+    masked_lm.check_fits(loaded, special, max(train.window, settings.evaluate.window))
     masked_lm = MaskedLM(loaded)
     text = read_tokens(TOKENS / params.control, "train", special)
     valid_text = read_tokens(TOKENS / params.control, "valid", special)
@@ -93,16 +94,16 @@ def make_base(params: Params) -> dict:
     after = audit.head(masked_lm, tokenizer, special)
     figures = {
         "parameters": found.parameters, "missing": found.missing, "unexpected": found.unexpected,
-        "pooler": "present" if model.pooler(tokenizer_folder, loaded.base_model_prefix) else "missing",
+        "pooler": "present" if masked_lm.pooler(tokenizer_folder, loaded.base_model_prefix) else "missing",
         "head": before["head"], "probe_before": before["loss"], "probe_unigram": before["unigram_loss"],
         "probe_tokens": before["masked_tokens"], "loss_before": round(loss_before, 4),
         "repair": ", then ".join(repairs), "steps": steps,
         "head_after": after["head"], "probe_after": after["loss"],
         "loss_after": round(mean_loss(accelerator, masked_lm, valid), 4)}
     with whole_folder(MODELS / "base") as folder:
-        model.save(loaded.cpu(), model.pooler(tokenizer_folder, loaded.base_model_prefix), tokenizer_folder, folder)
+        masked_lm.save(loaded.cpu(), masked_lm.pooler(tokenizer_folder, loaded.base_model_prefix), tokenizer_folder, folder)
     return figures | {"made_from": made_from(RAW_MODEL, TOKENS / params.control),
-                      "model_sha256": sha256(MODELS / "base" / "model.safetensors")}
+                      "model_sha256": sha256(MODELS / "base" / "masked_lm.safetensors")}
 
 
 def run() -> None:

@@ -15,14 +15,15 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from dapt import batches, model
+from dapt import batches
+from dapt.model.masked_lm import masked_lm
 from dapt.core import config
 from dapt.core.config import Evaluate
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, read_lines, write_json, write_lines
-from dapt.linear import use_onednn
-from dapt.memory import keep_freed_memory
-from dapt.model import MaskedLM
+from dapt.judging.linear import use_onednn
+from dapt.model.masked_lm.masked_lm.memory import keep_freed_memory
+from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import LOSSES, METRICS, MODELS, SPLIT
 from dapt.corpus.records import text_id
 from dapt.stats import RESAMPLES, interval, ratio, resampled
@@ -114,11 +115,11 @@ def loaded(folder: Path, settings: Evaluate) -> tuple[MaskedLM, Tokenizer, Speci
     keep_freed_memory()
     torch.set_num_threads(settings.threads)
     tokenizer, special = load_tokenizer(folder)
-    network, audit = model.load(folder)
+    network, audit = masked_lm.load(folder)
     if audit.head_missing:
         raise UserError(f"{folder} has no masked-LM head ({', '.join(audit.missing[:2])}, …): its loss would be that of "
                         "random weights; repair it first (dapt base)")
-    model.check_fits(network, special, settings.window)
+    masked_lm.check_fits(network, special, settings.window)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         use_onednn(network)
@@ -141,4 +142,4 @@ def run(name: str) -> None:
               f"{result[held_out]['masked_tokens']} masked tokens in {len(groups)} groups")
     write_lines(LOSSES / f"{name}.jsonl", lines)
     write_json(METRICS / "eval" / f"{name}.json", result | {
-        "made_from": made_from(MODELS / name / "model.safetensors", MODELS / name / "tokenizer.json", SPLIT)})
+        "made_from": made_from(MODELS / name / "masked_lm.safetensors", MODELS / name / "tokenizer.json", SPLIT)})

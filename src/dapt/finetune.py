@@ -21,7 +21,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from dapt import attention, scoring
+from dapt.model.masked_lm.masked_lm import attention
+from dapt import scoring
 from dapt.core import config
 from dapt.abreast import abreast
 from dapt.core.config import Finetune, Lora, Task
@@ -29,7 +30,7 @@ from dapt.embeddings import put_back, train_only
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, whole_folder
 from dapt.fit import Diverged, accelerator_for, optimizer
-from dapt.model import HEADS, save, set_dropout, usable_positions
+from dapt.model.masked_lm.masked_lm import HEADS, save, set_dropout, usable_positions
 from dapt.core.paths import MODELS, SPLIT
 from dapt.schedule import Schedule
 from dapt.scoring import Sides

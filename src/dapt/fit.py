@@ -16,8 +16,8 @@ from torch import nn
 
 from dapt.batches import IGNORED, Batch
 from dapt.telling.errors import UserError
-from dapt.memory import keep_freed_memory
-from dapt.model import MaskedLM, tensors
+from dapt.model.masked_lm.masked_lm.memory import keep_freed_memory
+from dapt.model.masked_lm.masked_lm import MaskedLM, tensors
 from dapt.precision import check_built_for, decide, this_device
 from dapt.telling.progress import Progress
 from dapt.schedule import Schedule

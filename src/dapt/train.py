@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dapt import batches, model, resume
+from dapt import batches, resume
+from dapt.model.masked_lm import masked_lm
 from dapt.core import config
 from dapt.telling import signals
 from dapt.core.config import Params
 from dapt.telling.errors import UserError, guarded
 from dapt.core.files import made_from, sha256, whole_file, whole_folder, write_json
 from dapt.fit import Asked, Course, Diverged, accelerator_for, fit, mean_loss, optimizer_tensors
-from dapt.model import MaskedLM
+from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import CURVES, METRICS, MODELS, TOKENS
 from dapt.schedule import Schedule, length
 from dapt.tokenize import goes_on, load_tokenizer, read_tokens
@@ -60,8 +61,8 @@ def train(params: Params, domain: str) -> None:
     tokenizer, special = load_tokenizer(base)
     continuing = goes_on(tokenizer) if settings.whole_words else None
     text, valid_text = (read_tokens(TOKENS / domain, name, special) for name in ("train", "valid"))
-    loaded, audit = model.load(base, settings.seed)
-    model.check_fits(loaded, special, settings.window)
+    loaded, audit = masked_lm.load(base, settings.seed)
+    masked_lm.check_fits(loaded, special, settings.window)
     masked_lm = MaskedLM(loaded, settings.dropout)
     if settings.gradient_checkpointing:
         loaded.gradient_checkpointing_enable()
@@ -105,10 +106,10 @@ def train(params: Params, domain: str) -> None:
             look(step, course)
         if main and step in settings.keep:
             with whole_folder(state / f"checkpoint-{step}") as folder:
-                model.save(loaded, model.pooler(base, loaded.base_model_prefix), base, folder)
+                masked_lm.save(loaded, masked_lm.pooler(base, loaded.base_model_prefix), base, folder)
         if step < steps and (any(asked) or step % settings.save_every == 0):
             if main:
-                resume.save(state, step, model.state(masked_lm) | optimizer_tensors(optim), vars(course))
+                resume.save(state, step, masked_lm.state(masked_lm) | optimizer_tensors(optim), vars(course))
             saved.append(time.monotonic())
         return asked.leave
 
@@ -133,7 +134,7 @@ def train(params: Params, domain: str) -> None:
         begin = None
         if found := resume.latest(state):
             tensors, facts, step = found
-            model.restore(masked_lm, tensors)
+            masked_lm.restore(masked_lm, tensors)
             begin = tensors, Course(**facts), step
             if main:
                 print(f"resumed at step {step}", flush=True)
@@ -159,7 +160,7 @@ def train(params: Params, domain: str) -> None:
         if not main:
             return
         with whole_folder(MODELS / domain) as folder:
-            model.save(loaded.cpu(), model.pooler(base, loaded.base_model_prefix), base, folder)
+            masked_lm.save(loaded.cpu(), masked_lm.pooler(base, loaded.base_model_prefix), base, folder)
             for step in settings.keep:
                 shutil.copytree(state / f"checkpoint-{step}", folder / f"checkpoint-{step}")
         write_curve(CURVES / f"{domain}.csv", domain, course)
@@ -170,8 +171,8 @@ def train(params: Params, domain: str) -> None:
             "epochs": round(steps * settings.batch * (1 - replay) / len(windows), 3),
             "first_loss": mean(course.train[:ENDS]), "last_loss": mean(course.train[-ENDS:]),
             "valid_loss_before": round(course.valid[0][1], 4), "valid_loss": round(course.valid[-1][1], 4),
-            "model_bytes": (MODELS / domain / "model.safetensors").stat().st_size,
-            "model_sha256": sha256(MODELS / domain / "model.safetensors"), "made_from": inputs})
+            "model_bytes": (MODELS / domain / "masked_lm.safetensors").stat().st_size,
+            "model_sha256": sha256(MODELS / domain / "masked_lm.safetensors"), "made_from": inputs})
         resume.forget(state)
 
 

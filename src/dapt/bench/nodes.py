@@ -26,7 +26,7 @@ from transformers import BertConfig, BertForMaskedLM
 from dapt.bench.train import WINDOW, step_flops
 from dapt.telling.errors import UserError
 from dapt.fit import optimizer
-from dapt.model import MaskedLM
+from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import LOGS
 
 WINDOWS, PICKS = 8, 19  # a step's windows, of all processes together; predicted tokens of each

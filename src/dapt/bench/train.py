@@ -28,7 +28,7 @@ from dapt.bench.turns import apart, peak_mb
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines
 from dapt.fit import accelerator_for, fit, mean_loss
-from dapt.model import MaskedLM, load, set_dropout
+from dapt.model.masked_lm.masked_lm import MaskedLM, load, set_dropout
 from dapt.core.paths import MODELS, PROCESSED
 from dapt.precision import decide, this_device
 from dapt.schedule import Schedule

@@ -14,7 +14,7 @@ from dapt.core.config import Evaluate
 from dapt.telling.errors import UserError
 from dapt.evaluate import loaded
 from dapt.core.files import read_lines
-from dapt.model import MaskedLM
+from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.stats import RESAMPLES, interval, ratio, resampled
 from dapt.tokenize import Special
 

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from dapt import attention
+from dapt.model.masked_lm.masked_lm import attention
 from dapt.batches import IGNORED, Batch
 from dapt.telling.errors import UserError
 from dapt.tokenize import Special, Tokens

@@ -1,0 +1,1 @@
+"""Checkpoints and tokenizers in and out, the masked-LM head and attention."""
