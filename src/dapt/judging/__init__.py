@@ -1,0 +1,1 @@
+"""Masked-LM loss, loss per word, pseudo-perplexity, and the statistics of their differences."""
