@@ -48,7 +48,7 @@ def model_folder(tmp_path_factory, tokenizer_folder) -> Path:
 
 @pytest.fixture(scope="session")
 def special(model_folder):
-    from dapt.tokenize import load_tokenizer
+    from dapt.mlm.tokens import load_tokenizer
 
     return load_tokenizer(model_folder)[1]
 
@@ -56,7 +56,7 @@ def special(model_folder):
 @pytest.fixture(scope="session")
 def tokens(model_folder):
     """120 short and long documents."""
-    from dapt.tokenize import encode_tokens, load_tokenizer
+    from dapt.mlm.tokens import encode_tokens, load_tokenizer
 
     tokenizer, special = load_tokenizer(model_folder)
     return encode_tokens(tokenizer, special, sentences(100) + sentences(20, seed=1, longest=200))

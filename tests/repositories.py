@@ -66,7 +66,7 @@ def copy_of_tree(folder: Path) -> Path:
 
 def ground_in(folder: Path, model_folder: Path, tokens, special, settings: dict[str, object]) -> Path:
     """models/base and data/tokens/biomed of a model that trains in milliseconds a step, ready to train."""
-    from dapt.tokenize import write_tokens
+    from dapt.mlm.tokens import write_tokens
 
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)

@@ -8,7 +8,7 @@ import torch
 from repositories import ROOT
 from transformers import BertConfig, BertForMaskedLM
 
-from dapt import batches
+from dapt.mlm import batches
 from dapt.core import config
 from dapt.bench.train import step_flops
 from dapt.telling.errors import UserError

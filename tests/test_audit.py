@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
 from dapt.audit import DRAWS, PROBE, audit, masked, run, word_tokens
-from dapt.batches import IGNORED
+from dapt.mlm.batches import IGNORED
 from dapt.telling.errors import UserError
 from dapt.model.masked_lm.masked_lm import unigram_loss
-from dapt.tokenize import encode_tokens, load_tokenizer
+from dapt.mlm.tokens import encode_tokens, load_tokenizer
 
 
 @pytest.fixture()

@@ -14,7 +14,7 @@ from dapt import base
 from dapt.core import config
 from dapt.audit import PROBE, audit
 from dapt.telling.errors import UserError
-from dapt.tokenize import encode_tokens, load_tokenizer, write_tokens
+from dapt.mlm.tokens import encode_tokens, load_tokenizer, write_tokens
 
 
 @pytest.fixture()

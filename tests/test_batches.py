@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dapt import batches
-from dapt.batches import (COLUMNS, IGNORED, fill, fixed_batches, fixed_masks, mask_rows, pack, places_of_step, splitmix64,
-                          training_batch, valid_batches, windows, windows_of_step, windows_on_disk)
-from dapt.tokenize import Tokens
+from dapt.mlm import batches
+from dapt.mlm.batches import (COLUMNS, IGNORED, fill, fixed_batches, fixed_masks, mask_rows, pack, places_of_step, splitmix64, training_batch, valid_batches, windows, windows_of_step, windows_on_disk)
+from dapt.mlm.tokens import Tokens
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -10,12 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForMaskedLM
 from sentences import sentences
 
-from dapt.batches import training_batch, windows
+from dapt.mlm.batches import training_batch, windows
 from dapt.bench import train as bench
 from dapt.telling.errors import UserError
 from dapt.core.files import write_lines
 from dapt.model.masked_lm.masked_lm import MaskedLM, tensors
-from dapt.tokenize import load_tokenizer, read_tokens
+from dapt.mlm.tokens import load_tokenizer, read_tokens
 
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
          "vocab_size": 128}

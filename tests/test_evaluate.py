@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from sentences import sentences
 
-from dapt import batches, evaluate
+from dapt.mlm import batches
+from dapt import evaluate
 from dapt.core.config import Evaluate
 from dapt.judging.linear import use_onednn
 from dapt.corpus.records import text_id
-from dapt.tokenize import encode_tokens
+from dapt.mlm.tokens import encode_tokens
 
 SETTINGS = Evaluate(mask=0.15, draws=2, window=32, batch=8, threads=1, seed=1)
 

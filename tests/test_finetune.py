@@ -15,7 +15,7 @@ from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, write_lines
 from dapt.finetune import Tuner, batches_of_epoch, encode, load, padded
 from dapt.tasks import kind
-from dapt.tokenize import load_tokenizer
+from dapt.mlm.tokens import load_tokenizer
 
 TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epochs=3, lr=3e-3)
 SETTINGS = Finetune(seeds=[0, 1], batch=16, threads=1, warmup=0.1, weight_decay=0.01, clip=1.0, dropout=0.0, valid=40, patience=3)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from dapt.batches import IGNORED, training_batch, valid_batches, windows
+from dapt.mlm.batches import IGNORED, training_batch, valid_batches, windows
 from dapt.telling.errors import UserError
 from dapt.fit import (Asked, Diverged, compile_static, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors,
                       real_tokens, shares)

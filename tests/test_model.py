@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from transformers import BertConfig, BertForMaskedLM
 
-from dapt.batches import IGNORED, training_batch, windows
+from dapt.mlm.batches import IGNORED, training_batch, windows
 from dapt.telling.errors import UserError
 from dapt.model.masked_lm.masked_lm import (MaskedLM, check_fits, load, pooler, restore, save, state, tensors, transplant, unigram_loss)
-from dapt.tokenize import Tokens
+from dapt.mlm.tokens import Tokens
 
 
 @pytest.fixture()

@@ -23,10 +23,10 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from dapt.batches import training_batch, windows
+from dapt.mlm.batches import training_batch, windows
 from dapt.telling.errors import UserError
 from dapt.model.masked_lm.masked_lm import HEADS, MaskedLM, check_fits, load, pooler, save, tensors, transplant
-from dapt.tokenize import encode_tokens, load_tokenizer
+from dapt.mlm.tokens import encode_tokens, load_tokenizer
 
 SIZES = {"vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
          "intermediate_size": 64, "max_position_embeddings": 160, "initializer_range": 0.3}

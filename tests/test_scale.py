@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from repositories import ROOT, change
 
-from dapt.tokenize import write_tokens
+from dapt.mlm.tokens import write_tokens
 
 MB = int(os.environ.get("DAPT_TOKENS_MB", "200"))
 

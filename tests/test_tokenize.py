@@ -3,9 +3,9 @@ import pytest
 from sentences import sentences
 from tokenizers import Tokenizer, models
 
-from dapt import tokenize
+from dapt.mlm import tokens
 from dapt.telling.errors import UserError
-from dapt.tokenize import encode, encode_tokens, goes_on, load_tokenizer, read_tokens, write_tokens
+from dapt.mlm.tokens import encode, encode_tokens, goes_on, load_tokenizer, read_tokens, write_tokens
 
 
 def test_ids_are_those_of_transformers(model_folder):

@@ -20,11 +20,11 @@ import pytest
 from accelerate import Accelerator
 from repositories import ROOT, change, ground_in
 
-from dapt.batches import valid_batches, windows
+from dapt.mlm.batches import valid_batches, windows
 from dapt.core.files import read_lines, sha256
 from dapt.fit import mean_loss
 from dapt.model.masked_lm.masked_lm import MaskedLM, load
-from dapt.tokenize import read_tokens, write_tokens
+from dapt.mlm.tokens import read_tokens, write_tokens
 
 STEPS = 300  # a few milliseconds each: enough that a run is still under way when it is killed
 

@@ -14,9 +14,9 @@ import torch
 from tokenizers import Tokenizer
 
 from dapt.model.masked_lm import masked_lm
-from dapt.batches import IGNORED, Batch, fixed_batches, masked_as_bert, windows
+from dapt.mlm.batches import IGNORED, Batch, fixed_batches, masked_as_bert, windows
 from dapt.model.masked_lm.masked_lm import MaskedLM, tensors
-from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
+from dapt.mlm.tokens import Special, Tokens, encode_tokens, load_tokenizer
 
 PROBE = Path(__file__).parent / "probe"
 DRAWS, WINDOW, BATCH = 7, 128, 8  # a seventh is about the share that BERT predicts

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from accelerate import Accelerator
 from tokenizers import Tokenizer
 
-from dapt import audit, batches
+from dapt import audit
+from dapt.mlm import batches
 from dapt.model.masked_lm import masked_lm
 from dapt.core import config
 from dapt.core.config import Params, Profile
@@ -21,7 +22,7 @@ from dapt.fit import Course, accelerator_for, fit, mean_loss
 from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import METRICS, MODELS, RAW_MODEL, TOKENS
 from dapt.schedule import Schedule
-from dapt.tokenize import load_tokenizer, read_tokens
+from dapt.mlm.tokens import load_tokenizer, read_tokens
 
 
 def repair_head(masked_lm: MaskedLM, settings: Profile, batch_of, valid, accelerator: Accelerator) -> Course:

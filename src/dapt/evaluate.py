@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from dapt import batches
+from dapt.mlm import batches
 from dapt.model.masked_lm import masked_lm
 from dapt.core import config
 from dapt.core.config import Evaluate
@@ -27,7 +27,7 @@ from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import LOSSES, METRICS, MODELS, SPLIT
 from dapt.corpus.records import text_id
 from dapt.stats import RESAMPLES, interval, ratio, resampled
-from dapt.tokenize import Special, Tokens, encode_tokens, load_tokenizer
+from dapt.mlm.tokens import Special, Tokens, encode_tokens, load_tokenizer
 
 PART = 256  # tokens whose logits are made at once
 

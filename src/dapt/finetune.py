@@ -35,7 +35,7 @@ from dapt.core.paths import MODELS, SPLIT
 from dapt.schedule import Schedule
 from dapt.scoring import Sides
 from dapt.tasks import kind as kind_named
-from dapt.tokenize import load_tokenizer
+from dapt.mlm.tokens import load_tokenizer
 
 JUDGED = 64  # rows of a batch when nothing is trained
 SORTED = 16  # batches whose rows are sorted by length together

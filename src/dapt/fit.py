@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from dapt.batches import IGNORED, Batch
+from dapt.mlm.batches import IGNORED, Batch
 from dapt.telling.errors import UserError
 from dapt.model.masked_lm.masked_lm.memory import keep_freed_memory
 from dapt.model.masked_lm.masked_lm import MaskedLM, tensors

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dapt import batches, resume
+from dapt.mlm import batches
+from dapt import resume
 from dapt.model.masked_lm import masked_lm
 from dapt.core import config
 from dapt.telling import signals
@@ -27,7 +28,7 @@ from dapt.fit import Asked, Course, Diverged, accelerator_for, fit, mean_loss, o
 from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import CURVES, METRICS, MODELS, TOKENS
 from dapt.schedule import Schedule, length
-from dapt.tokenize import goes_on, load_tokenizer, read_tokens
+from dapt.mlm.tokens import goes_on, load_tokenizer, read_tokens
 
 DECIDING = ("attention", "batches", "fit", "model", "schedule", "train")  # changed, these begin a run anew
 ENDS = 10  # steps whose mean is the first, and the last, training loss

@@ -15,7 +15,7 @@ from dapt.core.files import made_from, read_json, read_lines, write_json
 from dapt.corpus.language import language
 from dapt.core.paths import METRICS, PROCESSED, RAW_MODEL
 from dapt.corpus.records import text_id
-from dapt.tokenize import encode, load_tokenizer
+from dapt.mlm.tokens import encode, load_tokenizer
 
 SAMPLE = 2000  # rows of a corpus whose tokens and languages are counted: those of the smallest ids, which are hashes
 SHOWN, LONGEST = 3, 300  # rows on the data card, characters of each

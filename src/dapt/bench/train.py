@@ -22,7 +22,7 @@ import torch
 from accelerate import Accelerator
 from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
-from dapt import batches
+from dapt.mlm import batches
 from dapt.core import config
 from dapt.bench.turns import apart, peak_mb
 from dapt.telling.errors import UserError
@@ -32,7 +32,7 @@ from dapt.model.masked_lm.masked_lm import MaskedLM, load, set_dropout
 from dapt.core.paths import MODELS, PROCESSED
 from dapt.precision import decide, this_device
 from dapt.schedule import Schedule
-from dapt.tokenize import Special, Tokens, encode, load_tokenizer, read_tokens, write_tokens
+from dapt.mlm.tokens import Special, Tokens, encode, load_tokenizer, read_tokens, write_tokens
 
 WINDOW = 128
 TINY = 128  # width of the tiny base

@@ -16,7 +16,7 @@ from dapt.evaluate import loaded
 from dapt.core.files import read_lines
 from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.stats import RESAMPLES, interval, ratio, resampled
-from dapt.tokenize import Special
+from dapt.mlm.tokens import Special
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dapt.core.config import Evaluate
 from dapt.evaluate import predictions
 from dapt.judge.given import Judged, counted, group_of, intervals, models_of_one_tokenizer, settings, show, texts
 from dapt.telling.progress import Progress
-from dapt.tokenize import Tokens
+from dapt.mlm.tokens import Tokens
 
 AT_ONCE = 1 << 18  # tokens of masked copies
 

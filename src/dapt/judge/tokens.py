@@ -6,7 +6,7 @@ import numpy as np
 
 from dapt.evaluate import by_group, figures
 from dapt.judge.given import counted, intervals, models_of_one_tokenizer, settings, show, texts
-from dapt.tokenize import encode_tokens
+from dapt.mlm.tokens import encode_tokens
 
 
 def run(folders: list[Path], text: Path, most: int | None, as_json: bool, draws: int = 1) -> None:

@@ -19,9 +19,9 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from dapt.model.masked_lm.masked_lm import attention
-from dapt.batches import IGNORED, Batch
+from dapt.mlm.batches import IGNORED, Batch
 from dapt.telling.errors import UserError
-from dapt.tokenize import Special, Tokens
+from dapt.mlm.tokens import Special, Tokens
 
 HEADS = {  # model type → the modules that turn the encoder's hidden states into logits, in turn, the decoder last
     "bert": ("cls",),

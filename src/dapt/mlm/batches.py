@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dapt.core.files import whole_folder
-from dapt.tokenize import Special, Tokens, growing_array
+from dapt.mlm.tokens import Special, Tokens, growing_array
 
 IGNORED = -100  # a label that counts for nothing, as in torch's cross_entropy
 CHUNK = 1 << 20  # tokens packed at once: a few ten thousand pieces

@@ -1,0 +1,1 @@
+"""What a masked-language-model training sees: tokens, windows, masks and batches."""
