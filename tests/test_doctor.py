@@ -11,7 +11,7 @@ import torch
 from repositories import ROOT, ground_in
 
 from dapt import doctor
-from dapt.precision import Device
+from dapt.training.device import Device
 
 DAPT = Path(sys.executable).parent / "dapt"
 

@@ -7,7 +7,7 @@ from test_model_types import CONFIGS
 from transformers import AutoModelForSequenceClassification
 
 from dapt.embeddings import put_back, train_only
-from dapt.fit import optimizer
+from dapt.training.loop import optimizer
 
 SEEN, PAD = 60, {"roberta": 1, "xlm-roberta": 1, "camembert": 1}
 

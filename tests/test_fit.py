@@ -6,10 +6,9 @@ from accelerate import Accelerator
 
 from dapt.mlm.batches import IGNORED, training_batch, valid_batches, windows
 from dapt.telling.errors import UserError
-from dapt.fit import (Asked, Diverged, compile_static, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors,
-                      real_tokens, shares)
+from dapt.training.loop import (Asked, Diverged, compile_static, fit, halved, hopeless, mean_loss, optimizer, optimizer_tensors, real_tokens, shares)
 from dapt.model.masked_lm.masked_lm import MaskedLM, load, restore, state, tensors
-from dapt.schedule import Schedule
+from dapt.training.schedule import Schedule
 
 SCHEDULE = Schedule(steps=12, lr=1e-3, warmup=3, weight_decay=0.01, clip=1.0)
 

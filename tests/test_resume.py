@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from dapt import resume
+from dapt.training import resume
 from dapt.telling.errors import UserError
 
 

@@ -22,7 +22,7 @@ from repositories import ROOT, change, ground_in
 
 from dapt.mlm.batches import valid_batches, windows
 from dapt.core.files import read_lines, sha256
-from dapt.fit import mean_loss
+from dapt.training.loop import mean_loss
 from dapt.model.masked_lm.masked_lm import MaskedLM, load
 from dapt.mlm.tokens import read_tokens, write_tokens
 

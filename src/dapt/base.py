@@ -18,10 +18,10 @@ from dapt.core import config
 from dapt.core.config import Params, Profile
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, sha256, whole_folder, write_json
-from dapt.fit import Course, accelerator_for, fit, mean_loss
+from dapt.training.loop import Course, accelerator_for, fit, mean_loss
 from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import METRICS, MODELS, RAW_MODEL, TOKENS
-from dapt.schedule import Schedule
+from dapt.training.schedule import Schedule
 from dapt.mlm.tokens import load_tokenizer, read_tokens
 
 

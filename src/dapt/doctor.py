@@ -11,13 +11,14 @@ import psutil
 import torch
 
 from dapt.core import config
-from dapt import remote, resume
+from dapt import remote
+from dapt.training import resume
 from dapt.core.config import Train
 from dapt.telling.errors import UserError
 from dapt.launch import ahead, cluster, needs
 from dapt.launch.slurm import ask
 from dapt.core.paths import CLUSTER, MODELS, TOKENS
-from dapt.precision import Device, check_built_for, decide, this_device
+from dapt.training.device import Device, check_built_for, decide, this_device
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,10 @@ from dapt.core.config import Finetune, Lora, Task
 from dapt.embeddings import put_back, train_only
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, whole_folder
-from dapt.fit import Diverged, accelerator_for, optimizer
+from dapt.training.loop import Diverged, accelerator_for, optimizer
 from dapt.model.masked_lm.masked_lm import HEADS, save, set_dropout, usable_positions
 from dapt.core.paths import MODELS, SPLIT
-from dapt.schedule import Schedule
+from dapt.training.schedule import Schedule
 from dapt.scoring import Sides
 from dapt.tasks import kind as kind_named
 from dapt.mlm.tokens import load_tokenizer

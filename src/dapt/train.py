@@ -17,17 +17,17 @@ import numpy as np
 import torch
 
 from dapt.mlm import batches
-from dapt import resume
+from dapt.training import resume
 from dapt.model.masked_lm import masked_lm
 from dapt.core import config
 from dapt.telling import signals
 from dapt.core.config import Params
 from dapt.telling.errors import UserError, guarded
 from dapt.core.files import made_from, sha256, whole_file, whole_folder, write_json
-from dapt.fit import Asked, Course, Diverged, accelerator_for, fit, mean_loss, optimizer_tensors
+from dapt.training.loop import Asked, Course, Diverged, accelerator_for, fit, mean_loss, optimizer_tensors
 from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import CURVES, METRICS, MODELS, TOKENS
-from dapt.schedule import Schedule, length
+from dapt.training.schedule import Schedule, length
 from dapt.mlm.tokens import goes_on, load_tokenizer, read_tokens
 
 DECIDING = ("attention", "batches", "fit", "model", "schedule", "train")  # changed, these begin a run anew

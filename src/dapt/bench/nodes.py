@@ -25,7 +25,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from dapt.bench.train import WINDOW, step_flops
 from dapt.telling.errors import UserError
-from dapt.fit import optimizer
+from dapt.training.loop import optimizer
 from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import LOGS
 

@@ -27,11 +27,11 @@ from dapt.core import config
 from dapt.bench.turns import apart, peak_mb
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines
-from dapt.fit import accelerator_for, fit, mean_loss
+from dapt.training.loop import accelerator_for, fit, mean_loss
 from dapt.model.masked_lm.masked_lm import MaskedLM, load, set_dropout
 from dapt.core.paths import MODELS, PROCESSED
-from dapt.precision import decide, this_device
-from dapt.schedule import Schedule
+from dapt.training.device import decide, this_device
+from dapt.training.schedule import Schedule
 from dapt.mlm.tokens import Special, Tokens, encode, load_tokenizer, read_tokens, write_tokens
 
 WINDOW = 128

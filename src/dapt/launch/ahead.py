@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from dapt.core import config
-from dapt import remote, resume
+from dapt import remote
+from dapt.training import resume
 from dapt.core.config import Train
 from dapt.telling.errors import UserError
 from dapt.launch import needs
@@ -17,7 +18,7 @@ from dapt.launch.cards import Card, alternatives, card_of
 from dapt.launch.cluster import Cluster
 from dapt.launch.needs import Model, Text
 from dapt.core.paths import CLUSTER, MODELS, TOKENS
-from dapt.precision import check_built_for, decide
+from dapt.training.device import check_built_for, decide
 
 GB = 1e9
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

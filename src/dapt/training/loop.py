@@ -18,9 +18,9 @@ from dapt.mlm.batches import IGNORED, Batch
 from dapt.telling.errors import UserError
 from dapt.model.masked_lm.masked_lm.memory import keep_freed_memory
 from dapt.model.masked_lm.masked_lm import MaskedLM, tensors
-from dapt.precision import check_built_for, decide, this_device
+from dapt.training.device import check_built_for, decide, this_device
 from dapt.telling.progress import Progress
-from dapt.schedule import Schedule
+from dapt.training.schedule import Schedule
 
 READ_EVERY = 10  # steps between two looks at the losses, each of which makes a GPU wait
 
