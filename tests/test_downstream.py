@@ -6,7 +6,7 @@ import pytest
 from dapt import downstream, tasks
 from dapt.telling.errors import UserError
 from dapt.core.files import write_lines
-from dapt.stats import holm, paired, resampled
+from dapt.judging.statistics import holm, paired, resampled
 
 SHARE = {"base": 0.60, "biomed": 0.75, "finance": 0.60, "majority": 0.2, "tfidf": 0.7}  # of rows that are right
 FINETUNED = ["base", "biomed", "finance"]

@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, PreTrainedTokenizerFas
 from dapt.telling.errors import UserError
 from dapt.evaluate import key
 from dapt.core.files import write_lines
-from dapt.judge import given, pseudo, tokens, words
+from dapt.judging import inputs, pseudo_perplexity, per_token, per_word
 
 TEXTS = [text.capitalize() + "." for text in sentences(30, seed=3) + sentences(4, seed=4, longest=300)]
 
@@ -88,7 +88,7 @@ def test_one_model_on_any_text_gives_the_figures_of_evaluate(model_folder, judge
     for draws in (1, 3):
         [result] = judge(tokens, model_folder, draws=draws)
         sums = plain_loop(model_folder, [{"text": text, "group": f"g{number // 2}"} for number, text in enumerate(TEXTS)],
-                          given.settings(draws)).values()
+                          inputs.settings(draws)).values()
         loss, correct, top5, masked = map(sum, zip(*sums))
         assert result["masked_tokens"] == masked > 100 * draws
         assert result["loss"] == pytest.approx(loss / masked, abs=1e-4)
@@ -99,14 +99,14 @@ def test_one_model_on_any_text_gives_the_figures_of_evaluate(model_folder, judge
 
 def test_a_text_without_a_token_to_predict_leaves_the_intervals_of_the_others(model_folder, tmp_path, capsys):
     write_lines(tmp_path / "text.jsonl", [{"text": ""}, {"text": TEXTS[0]}])
-    pseudo.run([model_folder], tmp_path / "text.jsonl", None, True)
+    pseudo_perplexity.run([model_folder], tmp_path / "text.jsonl", None, True)
     found = json.loads(capsys.readouterr().out)
     assert found["loss_ci95"] == pytest.approx([found["loss"]] * 2, abs=1e-4)  # one text, so all resamples are it
 
 
 def test_draws_that_cannot_be_are_refused(model_folder, text):
     with pytest.raises(UserError, match="--draws is 0; it must be 1 or more"):
-        tokens.run([model_folder], text, None, True, draws=0)
+        per_token.run([model_folder], text, None, True, draws=0)
 
 
 @pytest.mark.parametrize("way, figures", [(tokens, lambda one: one), (words, lambda one: one),
@@ -130,7 +130,7 @@ def test_other_tokenizers_are_refused_but_for_words(model_folder, byte_level, te
 def test_words_are_the_same_for_both_tokenizers_and_their_loss_a_plain_loop_s(model_folder, byte_level, judge):
     """The words that fit and the pieces of each are found here by transformers' own offsets, token by token."""
     results = judge(words, model_folder, byte_level)
-    kinds, most = [plain(folder) for folder in (model_folder, byte_level)], given.settings().window - 2
+    kinds, most = [plain(folder) for folder in (model_folder, byte_level)], inputs.settings().window - 2
     expected, count, cut = np.zeros(2), 0, 0
     for text in TEXTS:
         parts = [tokenizer(text, add_special_tokens=False, return_offsets_mapping=True) for tokenizer, _ in kinds]
@@ -169,17 +169,17 @@ def test_words_are_the_same_for_both_tokenizers_and_their_loss_a_plain_loop_s(mo
 
 
 def test_a_word_is_masked_by_its_place_and_its_document_alone():
-    how = given.settings()
+    how = inputs.settings()
     row = {"text": "some text"}
-    assert np.array_equal(words.asked(row, 400, how)[:50], words.asked(row, 50, how))
-    assert words.asked(row, 4000, how).mean() == pytest.approx(how.mask, abs=0.03)
-    for other in (words.asked({"text": "other"}, 400, how), words.asked(row, 400, how.model_copy(update={"seed": 2}))):
-        assert not np.array_equal(words.asked(row, 400, how), other)
+    assert np.array_equal(per_word.asked(row, 400, how)[:50], per_word.asked(row, 50, how))
+    assert per_word.asked(row, 4000, how).mean() == pytest.approx(how.mask, abs=0.03)
+    for other in (per_word.asked({"text": "other"}, 400, how), per_word.asked(row, 400, how.model_copy(update={"seed": 2}))):
+        assert not np.array_equal(per_word.asked(row, 400, how), other)
 
 
 def test_a_word_that_a_tokenizer_does_not_know_is_asked_of_none(model_folder, byte_level, tmp_path, capsys):
     write_lines(tmp_path / "text.jsonl", [{"text": " ".join(["fever", "漢字"] * 40)}])
-    words.run([model_folder, byte_level], tmp_path / "text.jsonl", None, True)
+    per_word.run([model_folder, byte_level], tmp_path / "text.jsonl", None, True)
     printed = capsys.readouterr()
     results = [json.loads(line) for line in printed.out.splitlines()]
     unknown = int(printed.err.split("in all; ")[1].split()[0])
@@ -211,7 +211,7 @@ def test_pseudo_likelihood_is_a_plain_loop_s(model_folder, judge, capsys):
 
 def test_the_cost_of_pseudo_likelihood_is_said_beforehand_and_long_texts_are_cut(model_folder, tmp_path, capsys):
     write_lines(tmp_path / "text.jsonl", [{"text": "rate " * 150}, {"text": "fever"}])
-    pseudo.run([model_folder], tmp_path / "text.jsonl", None, True)
+    pseudo_perplexity.run([model_folder], tmp_path / "text.jsonl", None, True)
     printed = capsys.readouterr()
     assert "2 texts, 151 tokens: 151 forward passes" in printed.err.splitlines()[0]
     assert json.loads(printed.out)["tokens"] == 151
@@ -222,13 +222,13 @@ def test_a_model_without_a_head_and_a_file_without_texts_are_refused(model_folde
     (tmp_path / "headless" / "tokenizer.json").write_bytes((model_folder / "tokenizer.json").read_bytes())
     write_lines(tmp_path / "text.jsonl", [{"text": "fever"}])
     with pytest.raises(UserError, match="no masked-LM head"):
-        tokens.run([tmp_path / "headless"], tmp_path / "text.jsonl", None, True)
+        per_token.run([tmp_path / "headless"], tmp_path / "text.jsonl", None, True)
     for wrong in ({"body": "fever"}, {"text": " "}):
         write_lines(tmp_path / "wrong.jsonl", [wrong])
         with pytest.raises(UserError, match="wrong.jsonl"):
-            tokens.run([model_folder], tmp_path / "wrong.jsonl", None, True)
+            per_token.run([model_folder], tmp_path / "wrong.jsonl", None, True)
     with pytest.raises(UserError, match="--most is -1"):
-        tokens.run([model_folder], tmp_path / "text.jsonl", -1, True)
+        per_token.run([model_folder], tmp_path / "text.jsonl", -1, True)
 
 
 @pytest.mark.parametrize("way, text", [

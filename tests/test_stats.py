@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, ttest_rel
 
-from dapt.stats import by_group, holm, interval, paired, ratio, resampled
+from dapt.judging.statistics import by_group, holm, interval, paired, ratio, resampled
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_models_share_the_resamples_so_that_a_constant_difference_has_no_spread(
 def test_a_split_into_chunks_changes_nothing(sample, monkeypatch):
     losses, masked = sample
     whole = resampled(losses[None], masked, 50, seed=3)
-    monkeypatch.setattr("dapt.stats.CHUNK", 7 * 400)
+    monkeypatch.setattr("dapt.judging.statistics.CHUNK", 7 * 400)
     assert resampled(losses[None], masked, 50, seed=3) == pytest.approx(whole, rel=1e-12)
 
 

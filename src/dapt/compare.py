@@ -20,7 +20,7 @@ from dapt.telling.errors import UserError
 from dapt.core.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
 from dapt.markdown import rows
 from dapt.core.paths import CURVES, LOSSES, METRICS
-from dapt.stats import interval, ratio, resampled
+from dapt.judging.statistics import interval, ratio, resampled
 
 COMPARISON = METRICS / "comparison.json"
 CELL = ("loss", "loss_ci95", "perplexity", "accuracy", "accuracy_top5")  # what the matrix takes over from metrics/eval

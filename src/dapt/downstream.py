@@ -13,7 +13,7 @@ import numpy as np
 from dapt import mistakes
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines
-from dapt.stats import by_group, holm, paired, resampled
+from dapt.judging.statistics import by_group, holm, paired, resampled
 
 SHOWN = 5  # confused pairs, and worst mistakes, of each model
 

@@ -26,7 +26,7 @@ from dapt.model.masked_lm.masked_lm.memory import keep_freed_memory
 from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import LOSSES, METRICS, MODELS, SPLIT
 from dapt.corpus.records import text_id
-from dapt.stats import RESAMPLES, interval, ratio, resampled
+from dapt.judging.statistics import RESAMPLES, interval, ratio, resampled
 from dapt.mlm.tokens import Special, Tokens, encode_tokens, load_tokenizer
 
 PART = 256  # tokens whose logits are made at once

@@ -15,7 +15,7 @@ from dapt.core.files import numbers, read_json, whole_file, whole_folder
 from dapt.markdown import page, rows
 from dapt.core.paths import METRICS, REPORTS
 from dapt.plots import figures, svg
-from dapt.stats import RESAMPLES
+from dapt.judging.statistics import RESAMPLES
 
 HEADS = {"trained": "The base has a trained head (below), so this is what adaptation brings: more steps and the domain "
                     "together. What more steps alone bring is the control's row.",

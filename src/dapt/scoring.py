@@ -16,7 +16,7 @@ from dapt.core.config import Task
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, write_json, write_lines
 from dapt.core.paths import LOSSES, METRICS, SPLIT
-from dapt.stats import RESAMPLES, by_group, interval, resampled
+from dapt.judging.statistics import RESAMPLES, by_group, interval, resampled
 
 
 @dataclass(frozen=True)

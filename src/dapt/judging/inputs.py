@@ -15,7 +15,7 @@ from dapt.telling.errors import UserError
 from dapt.evaluate import loaded
 from dapt.core.files import read_lines
 from dapt.model.masked_lm.masked_lm import MaskedLM
-from dapt.stats import RESAMPLES, interval, ratio, resampled
+from dapt.judging.statistics import RESAMPLES, interval, ratio, resampled
 from dapt.mlm.tokens import Special
 
 

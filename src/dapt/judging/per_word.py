@@ -16,7 +16,7 @@ from tokenizers import Encoding, Tokenizer
 
 from dapt.core.config import Evaluate
 from dapt.evaluate import key, predictions
-from dapt.judge.given import Judged, counted, group_of, intervals, models, settings, show, texts
+from dapt.judging.inputs import Judged, counted, group_of, intervals, models, settings, show, texts
 from dapt.mlm.tokens import Tokens
 
 WORD = re.compile(r"\S+")

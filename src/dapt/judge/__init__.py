@@ -1,1 +1,0 @@
-"""`dapt evaluate --model DIR … --text FILE.jsonl`: any masked language models on any text, without params.yaml."""
