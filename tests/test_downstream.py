@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dapt import downstream, tasks
+from dapt import downstream
+from dapt.tasks import kinds
 from dapt.telling.errors import UserError
 from dapt.core.files import write_lines
 from dapt.judging.statistics import holm, paired, resampled
@@ -97,6 +98,6 @@ def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
 
 def test_only_classes_are_mixed_up():
     assert not downstream.errors({"one": {"base": lines(0.5, 3, rows=40)}}, [], [])["one"]["base"]["confused"]
-    with_classes = {name for name in tasks.names() if "macro_f1" in tasks.kind(name).METRICS}
+    with_classes = {name for name in kinds.names() if "macro_f1" in kinds.kind(name).METRICS}
     row = {"label": "a", "question": "q", "answer": 0, "options": ["a", "b"]}
-    assert with_classes == {name for name in tasks.names() if tasks.kind(name).classes([row])} == {"classification"}
+    assert with_classes == {name for name in kinds.names() if kinds.kind(name).classes([row])} == {"classification"}

@@ -14,7 +14,7 @@ from dapt.core.config import Finetune, Lora, Task
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, write_lines
 from dapt.finetune import Tuner, batches_of_epoch, encode, load, padded
-from dapt.tasks import kind
+from dapt.tasks.kinds import kind
 from dapt.mlm.tokens import load_tokenizer
 
 TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epochs=3, lr=3e-3)

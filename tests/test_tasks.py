@@ -6,15 +6,16 @@ import pytest
 from sklearn.metrics import ndcg_score
 from toys import choices, repository_with, topics
 
-from dapt import check, finetune, tasks
+from dapt import check, finetune
+from dapt.tasks import kinds
 from dapt.core import config
 from dapt.core.config import Task
-from dapt.tasks import classification, kind, multiple_choice, ranking
+from dapt.tasks.kinds import classification, kind, multiple_choice, ranking
 
 TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epochs=1, lr=1e-3)
 
 
-@pytest.mark.parametrize("name", tasks.names())
+@pytest.mark.parametrize("name", kinds.names())
 def test_the_main_figure_is_the_mean_of_its_values(name):
     rng = np.random.default_rng(0)
     scores, right = rng.normal(size=(200, 12)), rng.integers(0, 12, 200)
@@ -92,8 +93,8 @@ NEW_KIND = '''"""Of two texts, whether the first is the longer one."""
 
 import numpy as np
 
-from dapt.tasks.classification import *  # noqa: F403
-from dapt.tasks.classification import majority
+from dapt.tasks.kinds.classification import *  # noqa: F403
+from dapt.tasks.kinds.classification import majority
 
 
 def sequences(row, task):
@@ -123,7 +124,7 @@ def test_a_task_of_a_new_kind_is_one_file_and_one_entry_of_params(model_folder, 
     folder = tmp_path / "kinds"
     folder.mkdir()
     (folder / "longer_text.py").write_text(NEW_KIND)
-    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(folder)])
+    monkeypatch.setattr(tasks, "__path__", [*kinds.__path__, str(folder)])
     (tmp_path / "repository").mkdir()
     monkeypatch.chdir(repository_with(tmp_path / "repository", model_folder, "longer", pairs, {}))
     text = (tmp_path / "repository/params.yaml").read_text()

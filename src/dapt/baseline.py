@@ -13,7 +13,7 @@ from dapt import scoring
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, read_lines
 from dapt.core.paths import SPLIT
-from dapt.tasks import kind as kind_named
+from dapt.tasks.kinds import kind as kind_named
 
 SIDES = ("train", "valid")  # what a pre-training sees; held-out text may be a task's test side too, of the same groups
 

@@ -3,7 +3,7 @@
 import inspect
 
 from dapt.core import config
-from dapt import tasks
+from dapt.tasks import kinds
 from dapt.corpus.cleaners import cleaner, names
 from dapt.core.config import Params
 from dapt.telling.errors import UserError
@@ -16,9 +16,9 @@ def check(params: Params) -> None:
     options."""
     for name, task in params.tasks.items():
         for profile, settings in task.model_extra.items():
-            if settings.kind not in tasks.names():
+            if settings.kind not in kinds.names():
                 raise UserError(f"params.yaml: tasks.{name}.{profile}.kind: unknown kind {settings.kind!r}; known: "
-                                f"{', '.join(tasks.names())}")
+                                f"{', '.join(kinds.names())}")
     for profile, settings in params.profiles.items():
         for corpus, sources in settings.corpora.items():
             for number, source in enumerate(sources):

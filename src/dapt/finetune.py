@@ -34,7 +34,7 @@ from dapt.model.masked_lm.masked_lm import HEADS, save, set_dropout, usable_posi
 from dapt.core.paths import MODELS, SPLIT
 from dapt.training.schedule import Schedule
 from dapt.scoring import Sides
-from dapt.tasks import kind as kind_named
+from dapt.tasks.kinds import kind as kind_named
 from dapt.mlm.tokens import load_tokenizer
 
 JUDGED = 64  # rows of a batch when nothing is trained

@@ -94,7 +94,7 @@ class Task(Settings):
     corpus: str
     fields: Annotated[list[str], Field(min_length=1)]
     labels: list[str] = []  # only rows with one of these labels; empty: all
-    kind: Name  # a module of dapt.tasks
+    kind: Name  # a module of dapt.tasks.kinds
     input: Name = "text"  # the field that is classified
     rows: Count | None = None  # training rows at most
     length: Annotated[int, Field(ge=8)]  # tokens of a text, with [CLS] and [SEP]; what is longer is cut

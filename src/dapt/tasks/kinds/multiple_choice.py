@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import accuracy_score
 
 from dapt.core.config import Task
-from dapt.tasks.classification import by_frequency, loss, scores, values  # noqa: F401
+from dapt.tasks.kinds.classification import by_frequency, loss, scores, values  # noqa: F401
 
 AUTO = "AutoModelForMultipleChoice"
 METRICS = ("accuracy",)
