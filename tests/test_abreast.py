@@ -10,7 +10,7 @@ import psutil
 
 PROGRAM = """
 import os, sys, time
-from dapt.abreast import abreast
+from dapt.tasks.parallel import abreast
 from dapt.telling.errors import UserError
 
 secret = object()  # can't be pickled, and need not be

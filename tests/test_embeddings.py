@@ -6,7 +6,7 @@ import torch
 from test_model_types import CONFIGS
 from transformers import AutoModelForSequenceClassification
 
-from dapt.embeddings import put_back, train_only
+from dapt.tasks.embedding_rows import put_back, train_only
 from dapt.training.loop import optimizer
 
 SEEN, PAD = 60, {"roberta": 1, "xlm-roberta": 1, "camembert": 1}

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from toys import answers, choices, repository_with, topics
 
 from dapt.core import config
-from dapt import finetune, scoring
+from dapt import finetune
+from dapt.tasks import scoring
 from dapt.core.config import Finetune, Lora, Task
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, write_lines

@@ -9,7 +9,7 @@ those and what is like them, this stage looks once more for equal texts in what 
 from dataclasses import replace
 
 from dapt.core import config
-from dapt import scoring
+from dapt.tasks import scoring
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, read_lines
 from dapt.core.paths import SPLIT

@@ -22,18 +22,18 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from dapt.model.masked_lm.masked_lm import attention
-from dapt import scoring
+from dapt.tasks import scoring
 from dapt.core import config
-from dapt.abreast import abreast
+from dapt.tasks.parallel import abreast
 from dapt.core.config import Finetune, Lora, Task
-from dapt.embeddings import put_back, train_only
+from dapt.tasks.embedding_rows import put_back, train_only
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, whole_folder
 from dapt.training.loop import Diverged, accelerator_for, optimizer
 from dapt.model.masked_lm.masked_lm import HEADS, save, set_dropout, usable_positions
 from dapt.core.paths import MODELS, SPLIT
 from dapt.training.schedule import Schedule
-from dapt.scoring import Sides
+from dapt.tasks.scoring import Sides
 from dapt.tasks.kinds import kind as kind_named
 from dapt.mlm.tokens import load_tokenizer
 

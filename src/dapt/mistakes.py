@@ -1,6 +1,6 @@
 """What a model gets wrong, from its predictions on a task's test side (data/eval/tasks/T/X.jsonl): pure functions.
 
-Each takes rows as dapt.scoring writes them, with one entry a seed under predicted, confidence and value, and sums over seeds.
+Each takes rows as dapt.tasks.scoring writes them, with one entry a seed under predicted, confidence and value, and sums over seeds.
 """
 
 from collections import Counter
