@@ -5,10 +5,10 @@ import pytest
 
 from dapt.core import config
 from dapt.compare import check_tokenizers, choose, compare, losses_by_group, ranked, table, write_csv
-from dapt.downstream import Judged
+from dapt.reporting.task_comparison import Judged
 from dapt.telling.errors import UserError
 from dapt.core.files import read_json, write_lines
-from dapt.plots import read_csv
+from dapt.reporting.plots import read_csv
 
 METRICS = Path(__file__).parents[1] / "metrics"
 PARAMS = config.parse((METRICS.parent / "params.yaml").read_text())

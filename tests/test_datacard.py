@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dapt.core import config
-from dapt.datacard import listed, markdown
+from dapt.reporting.data_card import listed, markdown
 
 ROOT = Path(__file__).parents[1]
 PARAMS = (ROOT / "params.yaml").read_text()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dapt import downstream
+from dapt.reporting import task_comparison
 from dapt.tasks import kinds
 from dapt.telling.errors import UserError
 from dapt.core.files import write_lines
@@ -27,7 +27,7 @@ def lines(share: float, seed: int, rows: int = 600) -> list[dict]:
 @pytest.fixture()
 def judged():
     of = {name: lines(share, number + 1) for number, (name, share) in enumerate(SHARE.items())}
-    return {task: downstream.judged(of) for task in ("one", "two")}
+    return {task: task_comparison.judged(of) for task in ("one", "two")}
 
 
 @pytest.fixture()
@@ -38,7 +38,7 @@ def figures(judged):
 
 
 def test_a_gain_is_the_paired_difference_to_the_base(judged, figures):
-    table, _ = downstream.compare(judged, figures, FINETUNED, 2000, 0)
+    table, _ = task_comparison.compare(judged, figures, FINETUNED, 2000, 0)
     biomed = table["one"]["biomed"]["vs_base"]
     assert biomed["diff"] == pytest.approx(figures["one"]["biomed"]["mean"] - figures["one"]["base"]["mean"], abs=2e-4)
     assert biomed["ci95"][0] < 0.15 < biomed["ci95"][1] and biomed["p_adjusted"] < 0.01
@@ -47,7 +47,7 @@ def test_a_gain_is_the_paired_difference_to_the_base(judged, figures):
 
 
 def test_p_is_adjusted_for_all_cells_of_the_table(judged, figures):
-    table, _ = downstream.compare(judged, figures, FINETUNED, 2000, 0)
+    table, _ = task_comparison.compare(judged, figures, FINETUNED, 2000, 0)
     single = []
     for number, found in enumerate(judged.values()):
         sums = found.values.reshape(len(found.models), -1, 2).sum(2)  # groups are pairs of neighbours
@@ -59,7 +59,7 @@ def test_p_is_adjusted_for_all_cells_of_the_table(judged, figures):
 
 
 def test_each_model_is_held_against_the_best_that_costs_nothing(judged, figures):
-    table, _ = downstream.compare(judged, figures, FINETUNED, 500, 0)
+    table, _ = task_comparison.compare(judged, figures, FINETUNED, 500, 0)
     for name in FINETUNED:
         pair = table["two"][name]["vs_free"]
         assert pair["name"] == "tfidf" and (pair["diff"] > 0) == (name == "biomed")
@@ -69,10 +69,10 @@ def test_the_best_that_costs_nothing_may_be_a_variant_and_its_p_is_adjusted_too(
     of = {name: lines(share, number + 1) for number, (name, share) in enumerate(SHARE.items())}
     for row, better in zip(of["tfidf"], lines(0.9, 9)):
         row["variants"] = {"tfidf_plain": float(np.mean(better["value"]))}
-    found = downstream.judged(of)
+    found = task_comparison.judged(of)
     assert found.models == [*SHARE, "tfidf_plain"] and found.values[-1].mean() > 0.85
     figures["one"]["tfidf_plain"] = figures["one"]["tfidf"] | {"mean": float(found.values[-1].mean())}
-    table, _ = downstream.compare({"one": found}, figures, FINETUNED, 2000, 0)
+    table, _ = task_comparison.compare({"one": found}, figures, FINETUNED, 2000, 0)
     pairs = [table["one"][name]["vs_free"] for name in FINETUNED]
     assert all(pair["name"] == "tfidf_plain" and pair["diff"] < 0 and 0 < pair["p_adjusted"] < 0.01 for pair in pairs)
     assert pairs[0]["p_adjusted"] == pytest.approx(3 * 2 / 2001, abs=1e-4)  # of three, none of 2,000 resamples on the other side
@@ -82,22 +82,22 @@ def test_predictions_on_other_rows_are_refused(tmp_path):
     write_lines(tmp_path / "base.jsonl", lines(0.5, 1))
     write_lines(tmp_path / "biomed.jsonl", lines(0.5, 2)[:-1])
     with pytest.raises(UserError, match="biomed and base were not judged on the same rows"):
-        downstream.predictions(tmp_path, ["base", "biomed"])
+        task_comparison.predictions(tmp_path, ["base", "biomed"])
 
 
 def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
     of = lines(0.5, 3, rows=40)
-    both = downstream.errors({"one": {"base": of, "tfidf": of}}, ["one"], ["base"])["one"]
+    both = task_comparison.errors({"one": {"base": of, "tfidf": of}}, ["one"], ["base"])["one"]
     found = both["base"]
     assert found["calibration_error"] > 0 and both["tfidf"]["calibration_error"] is None
     wrong = sum(name == "b" for row in of for name in row["predicted"])
     assert found["confused"] == [{"right": "a", "predicted": "b", "times": wrong}]
     twice = {row["id"] for row in of if row["predicted"] == ["b", "b"]}
-    assert {row["id"] for row in found["worst"]} <= twice and len(found["worst"]) == downstream.SHOWN
+    assert {row["id"] for row in found["worst"]} <= twice and len(found["worst"]) == task_comparison.SHOWN
 
 
 def test_only_classes_are_mixed_up():
-    assert not downstream.errors({"one": {"base": lines(0.5, 3, rows=40)}}, [], [])["one"]["base"]["confused"]
+    assert not task_comparison.errors({"one": {"base": lines(0.5, 3, rows=40)}}, [], [])["one"]["base"]["confused"]
     with_classes = {name for name in kinds.names() if "macro_f1" in kinds.kind(name).METRICS}
     row = {"label": "a", "question": "q", "answer": 0, "options": ["a", "b"]}
     assert with_classes == {name for name in kinds.names() if kinds.kind(name).classes([row])} == {"classification"}

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 from dapt.core.files import numbers
-from dapt.firstruns import table
+from dapt.reporting.original_runs import table
 
 METRICS = Path(__file__).parents[1] / "metrics"
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dapt import mistakes
+from dapt.reporting import mistakes
 
 
 @pytest.fixture(scope="module")

@@ -247,7 +247,7 @@ def run_audit(args: argparse.Namespace) -> None:
 def run_plots(args: argparse.Namespace) -> None:
     folder = args.folder.resolve()
     to_repository()
-    module = loaded("plots")
+    module = loaded("reporting.plots")
     module.write_page() if args.page else module.run(folder)
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from dapt.core import config
-from dapt import downstream, mistakes
+from dapt.reporting import task_comparison, mistakes
 from dapt.core.config import Params
-from dapt.downstream import Judged
+from dapt.reporting.task_comparison import Judged
 from dapt.telling.errors import UserError
 from dapt.core.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
-from dapt.markdown import rows
+from dapt.reporting.markdown import rows
 from dapt.core.paths import CURVES, LOSSES, METRICS
 from dapt.judging.statistics import interval, ratio, resampled
 
@@ -80,7 +80,7 @@ def compare(params: Params, losses: dict[str, tuple[np.ndarray, np.ndarray]], ev
             cell["vs"] = {other: difference(drawn[place], drawn[models.index(other)],
                                             (mean[place], mean[models.index(other)])) for other in rivals}
             matrix[name][held_out] = cell
-    found, of_tasks = downstream.compare(tasks, scores, params.finetuned, settings.resamples, settings.seed)
+    found, of_tasks = task_comparison.compare(tasks, scores, params.finetuned, settings.resamples, settings.seed)
     best = rankings(params, means, samples) | {
         figure_of(task, scores): ranked(params.finetuned, values, drawn, highest=True)
         for task, (values, drawn) in of_finetuned(tasks, of_tasks, params.finetuned).items()}
@@ -216,13 +216,13 @@ def run() -> None:
     check_tokenizers(evaluated)
     scores = {task: {name: read_json(METRICS / "tasks" / task / f"{name}.json")
                      for name in (*params.finetuned, "majority", of.words)} for task, of in params.tasks.items()}
-    lines = {task: downstream.predictions(LOSSES / "tasks" / task, list(of)) for task, of in scores.items()}
+    lines = {task: task_comparison.predictions(LOSSES / "tasks" / task, list(of)) for task, of in scores.items()}
     for task, of in params.tasks.items():
         scores[task] |= scores[task][of.words]["variants"]
     comparison = compare(params, losses_by_group(params.models, LOSSES), evaluated,
-                         {task: downstream.judged(of) for task, of in lines.items()}, scores)
+                         {task: task_comparison.judged(of) for task, of in lines.items()}, scores)
     write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES, METRICS / "eval", METRICS / "tasks")})
-    classes = [task for task, of in scores.items() if downstream.has_classes(of["base"])]
-    write_json(METRICS / "mistakes.json", downstream.errors(lines, classes, params.finetuned))
+    classes = [task for task, of in scores.items() if task_comparison.has_classes(of["base"])]
+    write_json(METRICS / "mistakes.json", task_comparison.errors(lines, classes, params.finetuned))
     write_tables(params, comparison, lines, classes)
     print(told(comparison))

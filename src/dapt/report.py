@@ -7,14 +7,14 @@ The page is the twin rendered by markdown-it, with the pictures inside: one text
 from pathlib import Path
 
 from dapt.core import config
-from dapt import datacard, firstruns, taskreport
-from dapt.cards import card
+from dapt.reporting import data_card, original_runs, task_sections
+from dapt.reporting.model_cards import card
 from dapt.compare import accuracy, signed, table
 from dapt.core.config import Params
 from dapt.core.files import numbers, read_json, whole_file, whole_folder
-from dapt.markdown import page, rows
+from dapt.reporting.markdown import page, rows
 from dapt.core.paths import METRICS, REPORTS
-from dapt.plots import figures, svg
+from dapt.reporting.plots import figures, svg
 from dapt.judging.statistics import RESAMPLES
 
 HEADS = {"trained": "The base has a trained head (below), so this is what adaptation brings: more steps and the domain "
@@ -94,7 +94,7 @@ def markdown(params: Params, metrics: Path) -> str:
                       f"{split['sets'][name]['heldout']['groups']:,} groups" for name in params.heldout)
     scores = {task: numbers(metrics / "tasks" / task) for task in params.tasks}
     about = {name: task.about.get(params.profile, "") for name, task in params.tasks.items()}
-    downstream = taskreport.markdown(comparison["tasks"], read_json(metrics / "mistakes.json"), scores, about,
+    downstream = task_sections.markdown(comparison["tasks"], read_json(metrics / "mistakes.json"), scores, about,
                                      settings.split.overlap)
     domains = [[name, ", ".join(f"{corpus} ({'; '.join(source.name for source in settings.corpora[corpus])})"
                                 for corpus in corpora)] for name, corpora in params.domains.items()]
@@ -170,7 +170,7 @@ models; the matrix can. One seed each (`dapt spread` runs several).
 
 Beside the runs that this pipeline came from (BERT-base, one seed; theirs first, then these):
 
-{firstruns.table(trained)}
+{original_runs.table(trained)}
 
 ## The base
 
@@ -210,7 +210,7 @@ def run() -> None:
     text = markdown(params, METRICS)
     comparison, base = read_json(METRICS / "comparison.json"), read_json(METRICS / "base.json")
     trained = numbers(METRICS / "train")
-    data = datacard.markdown(params, METRICS)
+    data = data_card.markdown(params, METRICS)
     pictures = {name: svg(spec) for name, spec in figures().items()}
     files = {f"{name}.svg": picture for name, picture in pictures.items()}
     files |= {"report.md": text, "index.html": page(text, pictures), "data.md": data, "data.html": page(data, {})}

@@ -7,12 +7,13 @@ tracks: the commit, dvc.lock's hash, and how long the trainings took.
 import subprocess
 from pathlib import Path
 
-from dapt import firstruns, took
+from dapt.reporting import original_runs
+from dapt import took
 from dapt.compare import COMPARISON, table, task_table, told
 from dapt.core.files import numbers, read_json, sha256
 from dapt.core.paths import METRICS
 from dapt.report import differences
-from dapt.taskreport import gains
+from dapt.reporting.task_sections import gains
 
 LOCK = Path("dvc.lock")
 
@@ -55,5 +56,5 @@ def run(as_latex: bool) -> None:
     times = {name: took.words(took.seconds(name, figures["model_sha256"])) for name, figures in trained.items()}
     print(told(read_json(COMPARISON)))
     print("\nThe trainings, beside the runs that this pipeline came from (BERT-base; theirs first):\n")
-    print(firstruns.table(trained, times))
+    print(original_runs.table(trained, times))
     print(f"\n{provenance()}")

@@ -11,7 +11,7 @@ from statistics import mean, stdev
 
 from dapt.core import config
 from dapt.telling.errors import UserError
-from dapt.markdown import rows
+from dapt.reporting.markdown import rows
 from dapt.core.paths import METRICS
 
 

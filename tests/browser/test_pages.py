@@ -35,7 +35,7 @@ def test_dvc_plots_show_draws_all_pictures_offline(tmp_path):
 
 def test_the_report_opens_with_its_pictures(tmp_path, monkeypatch):
     from dapt.core import config
-    from dapt import plots
+    from dapt.reporting import plots
     from dapt.core.paths import METRICS
     from dapt.report import markdown, page
 

@@ -1,6 +1,6 @@
 """The runs that this pipeline came from (BERT-base, one seed a domain, on its six corpora), beside the trainings here."""
 
-from dapt.markdown import rows
+from dapt.reporting.markdown import rows
 
 FIRST_RUNS = {  # rows, steps, first and last loss, size, time
     "biomed": ("13,656", 2000, 7.0465, 6.7736, "419 MB", "3 h 55 min"),

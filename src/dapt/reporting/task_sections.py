@@ -1,8 +1,8 @@
 """The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
 
 from dapt.compare import task_table
-from dapt.downstream import has_classes
-from dapt.markdown import rows
+from dapt.reporting.task_comparison import has_classes
+from dapt.reporting.markdown import rows
 
 
 def gain(cell: dict) -> str:

@@ -4,7 +4,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from dapt.compare import accuracy, signed
 from dapt.core.config import Params, Source
-from dapt.markdown import rows
+from dapt.reporting.markdown import rows
 
 
 def origins(params: Params, name: str, trained: dict, base: dict) -> list[Source]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dapt import mistakes
+from dapt.reporting import mistakes
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines
 from dapt.judging.statistics import by_group, holm, paired, resampled

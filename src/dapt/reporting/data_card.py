@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dapt.core.config import Params
 from dapt.core.files import numbers, read_json
-from dapt.markdown import rows
+from dapt.reporting.markdown import rows
 
 
 def listed(counts: dict[str, int]) -> str:

@@ -1,0 +1,1 @@
+"""From metrics to tables, pictures, report pages and model cards."""
