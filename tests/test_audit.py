@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from dapt.audit import DRAWS, PROBE, audit, masked, run, word_tokens
+from dapt.tools.audit import DRAWS, PROBE, audit, masked, run, word_tokens
 from dapt.mlm.batches import IGNORED
 from dapt.telling.errors import UserError
 from dapt.model.masked_lm.masked_lm import unigram_loss

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from dapt import base
 from dapt.core import config
-from dapt.audit import PROBE, audit
+from dapt.tools.audit import PROBE, audit
 from dapt.telling.errors import UserError
 from dapt.mlm.tokens import encode_tokens, load_tokenizer, write_tokens
 

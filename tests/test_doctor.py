@@ -10,7 +10,7 @@ import pytest
 import torch
 from repositories import ROOT, ground_in
 
-from dapt import doctor
+from dapt.tools import doctor
 from dapt.training.device import Device
 
 DAPT = Path(sys.executable).parent / "dapt"

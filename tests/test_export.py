@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from repositories import run
 
-from dapt import export, report
+from dapt.tools import export
+from dapt import report
 from dapt.telling.errors import UserError
 
 

@@ -13,10 +13,10 @@ from hub import TOKEN, Hub, Repository, git_hash, running
 from ruamel.yaml import YAML
 
 from dapt.core import config
-from dapt import pin
+from dapt.tools import pin
 from dapt.core.config import Origin
 from dapt.telling.errors import UserError
-from dapt.pin import rewritten
+from dapt.tools.pin import rewritten
 
 PARAMS = (Path(__file__).parents[1] / "params.yaml").read_text().replace("profile: sample", "profile: full", 1)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

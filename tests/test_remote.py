@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from repositories import run
 
-from dapt import remote
+from dapt.tools import remote
 
 
 @pytest.fixture()
@@ -48,7 +48,7 @@ def test_a_server_that_does_not_answer_is_named(repository, url, text, problem):
 
 def test_it_waits_no_longer_than_it_says(repository, monkeypatch):
     def hang(*arguments, timeout, **options):
-        raise subprocess.TimeoutExpired("dapt.remote", timeout)
+        raise subprocess.TimeoutExpired("dapt.tools.remote", timeout)
 
     monkeypatch.setattr(subprocess, "run", hang)
     assert "has not answered in 20 s" in remote.look().problem

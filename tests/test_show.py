@@ -7,7 +7,7 @@ from repositories import ROOT, run
 from dapt.core import config
 from dapt.compare import task_table
 from dapt.core.files import json_line, read_json
-from dapt.show import provenance, tex
+from dapt.tools.show import provenance, tex
 
 PARAMS = config.parse((ROOT / "params.yaml").read_text())
 

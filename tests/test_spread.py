@@ -7,7 +7,7 @@ import statistics
 import pytest
 from repositories import ROOT, run
 
-from dapt.spread import spread
+from dapt.tools.spread import spread
 
 
 def test_mean_and_standard_deviation_over_seeds():

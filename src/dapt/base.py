@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from accelerate import Accelerator
 from tokenizers import Tokenizer
 
-from dapt import audit
+from dapt.tools import audit
 from dapt.mlm import batches
 from dapt.model.masked_lm import masked_lm
 from dapt.core import config

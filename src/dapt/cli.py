@@ -162,7 +162,7 @@ def run_fetch(args: argparse.Namespace) -> None:
     if not args.pin:
         return run_stage(args)
     to_repository()
-    loaded("pin").run(args.name and known("fetch", args.name))
+    loaded("tools.pin").run(args.name and known("fetch", args.name))
 
 
 def run_clean(args: argparse.Namespace) -> None:
@@ -201,7 +201,7 @@ def run_launch(args: argparse.Namespace) -> None:
 
 def run_doctor(args: argparse.Namespace) -> None:
     to_repository()
-    loaded("doctor").run(args.json)
+    loaded("tools.doctor").run(args.json)
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
@@ -223,7 +223,7 @@ def run_compare(args: argparse.Namespace) -> None:
     if not (args.print or args.latex):
         return run_stage(args)
     to_repository()
-    loaded("show").run(args.latex)
+    loaded("tools.show").run(args.latex)
 
 
 def run_report(args: argparse.Namespace) -> None:
@@ -231,17 +231,17 @@ def run_report(args: argparse.Namespace) -> None:
         return run_stage(args)
     folder = args.export.resolve()
     to_repository()
-    loaded("export").run(folder)
+    loaded("tools.export").run(folder)
 
 
 def run_spread(args: argparse.Namespace) -> None:
     to_repository()
-    loaded("spread").run(known("train", args.name), args.seeds, args.json)
+    loaded("tools.spread").run(known("train", args.name), args.seeds, args.json)
 
 
 def run_audit(args: argparse.Namespace) -> None:
     has_model(args.model)
-    loaded("audit").run(args.model, args.json)
+    loaded("tools.audit").run(args.model, args.json)
 
 
 def run_plots(args: argparse.Namespace) -> None:

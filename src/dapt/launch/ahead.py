@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from dapt.core import config
-from dapt import remote
+from dapt.tools import remote
 from dapt.training import resume
 from dapt.core.config import Train
 from dapt.telling.errors import UserError

@@ -13,7 +13,7 @@ from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from dapt.telling import signals
-from dapt import took
+from dapt.launch import durations
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
             child.send_signal(number)
 
     try:
-        with signals.on_signal(pass_on), took.noted(domain) if place.rank == 0 else nullcontext():
+        with signals.on_signal(pass_on), durations.noted(domain) if place.rank == 0 else nullcontext():
             launch_command(launch_command_parser().parse_args(arguments(domain, threads, place)))
     except subprocess.CalledProcessError as error:
         raise SystemExit(exit_code(error.returncode)) from None

@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from dapt.core import config
-from dapt import remote
+from dapt.tools import remote
 from dapt.training import resume
 from dapt.core.config import Train
 from dapt.telling.errors import UserError

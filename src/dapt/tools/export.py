@@ -5,7 +5,7 @@ dvc.lock's hash in its last line, the pictures as SVG, PDF and PNG, the tables a
 from pathlib import Path
 
 from dapt.reporting import plots
-from dapt import show
+from dapt.tools import show
 from dapt.telling.errors import UserError
 from dapt.core.files import whole_file
 from dapt.core.paths import METRICS, REPORTS

@@ -1,6 +1,6 @@
 """Whether DVC's default remote answers: asked in a process of its own, since a network may hang.
 
-    python -m dapt.remote       # in a repository; one line of JSON
+    python -m dapt.tools.remote       # in a repository; one line of JSON
 """
 
 import json
@@ -41,7 +41,7 @@ def ask() -> Remote:
 def look() -> Remote:
     """As `ask`, but no longer than WAIT seconds."""
     try:
-        done = subprocess.run([sys.executable, "-m", "dapt.remote"], capture_output=True, text=True, timeout=WAIT)
+        done = subprocess.run([sys.executable, "-m", "dapt.tools.remote"], capture_output=True, text=True, timeout=WAIT)
     except subprocess.TimeoutExpired:
         return Remote("no answer", f"DVC's default remote has not answered in {WAIT} s; try `dvc status -c` where "
                       "there is a network")

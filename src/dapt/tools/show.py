@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from dapt.reporting import original_runs
-from dapt import took
+from dapt.launch import durations
 from dapt.compare import COMPARISON, table, task_table, told
 from dapt.core.files import numbers, read_json, sha256
 from dapt.core.paths import METRICS
@@ -53,7 +53,7 @@ def run(as_latex: bool) -> None:
     if as_latex:
         return print(latex())
     trained = numbers(METRICS / "train")
-    times = {name: took.words(took.seconds(name, figures["model_sha256"])) for name, figures in trained.items()}
+    times = {name: durations.words(durations.seconds(name, figures["model_sha256"])) for name, figures in trained.items()}
     print(told(read_json(COMPARISON)))
     print("\nThe trainings, beside the runs that this pipeline came from (BERT-base; theirs first):\n")
     print(original_runs.table(trained, times))
