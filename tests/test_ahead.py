@@ -12,13 +12,13 @@ from dapt.mlm import batches
 from dapt.core import config
 from dapt.bench.train import step_flops
 from dapt.telling.errors import UserError
-from dapt.launch import ahead, cluster, needs
-from dapt.launch.ahead import Disk, Facts, check
-from dapt.launch.cards import CARDS, alternatives, card_of
+from dapt.launch import preflight, cluster, estimates
+from dapt.launch.preflight import Disk, Facts, check
+from dapt.launch.gpus import CARDS, alternatives, card_of
 
 SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
 FULL = config.load(ROOT / "params.yaml").profiles["full"].train
-BERT = needs.Model(109_514_298, 768, 12, 30522)
+BERT = estimates.Model(109_514_298, 768, 12, 30522)
 CUDA = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120")
 FACTS = Facts("2.13.0+cu126", CUDA, BERT, [Disk("/repository", 10**9, 10**10)])
 
@@ -90,7 +90,7 @@ def test_a_batch_too_large_for_the_card_is_taken_in_parts_by_one_process_and_ref
 
 def test_a_model_too_large_for_the_card_is_refused():
     with pytest.raises(UserError, match="even a window at a time; ask for a larger card"):
-        check(asked(), FULL, replace(FACTS, model=needs.Model(900_000_000, 2048, 24, 250_000)))
+        check(asked(), FULL, replace(FACTS, model=estimates.Model(900_000_000, 2048, 24, 250_000)))
 
 
 def test_too_little_memory_of_the_node_is_refused_and_zero_is_all_of_it():
@@ -110,37 +110,37 @@ def test_the_memory_of_a_card_is_that_of_the_documents_table():
     table = re.findall(r"^\| (\d+) × (\d+) \| [\d.]+ GB \| [\d.]+ GB \| ([\d.]+) GB", document, re.M)
     assert len(table) == 4
     for batch, window, gigabytes in table:
-        size = needs.card_bytes(BERT, training(batch=int(batch), window=int(window)), 1, half=True)
+        size = estimates.card_bytes(BERT, training(batch=int(batch), window=int(window)), 1, half=True)
         assert size / 1e9 == pytest.approx(float(gigabytes), abs=0.06)
 
 
 @pytest.mark.parametrize("model, batch, window, megabytes", [  # peaks of processes, docs/training.md, not compiled
-    (needs.Model(4_416_698, 128, 2, 30522), 32, 128, 939), (needs.Model(22_700_000, 384, 6, 30522), 32, 128, 1752),
+    (estimates.Model(4_416_698, 128, 2, 30522), 32, 128, 939), (estimates.Model(22_700_000, 384, 6, 30522), 32, 128, 1752),
     (BERT, 8, 128, 2855)])
 def test_the_memory_of_a_node_is_near_what_was_measured(model, batch, window, megabytes):
-    size = needs.host_bytes(model, training(batch=batch, window=window), gpus=0, nodes=1)
+    size = estimates.host_bytes(model, training(batch=batch, window=window), gpus=0, nodes=1)
     assert 0.8 < size / (megabytes * 1e6) < 1.25
 
 
 def test_the_work_is_that_of_the_bench():
-    text = needs.Text(100_000, 500)
-    ours = needs.flops(BERT, training(steps=7, batch=8, window=128), text)
-    assert ours == pytest.approx(7 * step_flops(BertConfig(), 8, 128, 8 * needs.picks(FULL)), rel=0.02)
+    text = estimates.Text(100_000, 500)
+    ours = estimates.flops(BERT, training(steps=7, batch=8, window=128), text)
+    assert ours == pytest.approx(7 * step_flops(BertConfig(), 8, 128, 8 * estimates.picks(FULL)), rel=0.02)
 
 
 def test_the_model_is_read_from_its_files(model_folder):
-    found = needs.model_in(model_folder)
+    found = estimates.model_in(model_folder)
     torch.manual_seed(0)
     loaded = BertForMaskedLM.from_pretrained(model_folder)
-    assert found == needs.Model(loaded.num_parameters(), 32, 2, 128)
+    assert found == estimates.Model(loaded.num_parameters(), 32, 2, 128)
 
 
 @pytest.mark.parametrize("size", [16, 32, 128])
 def test_windows_and_their_files_are_as_estimated(tokens, tmp_path, size):
-    text = needs.Text(int(tokens.offsets[-1]), len(tokens))
+    text = estimates.Text(int(tokens.offsets[-1]), len(tokens))
     windows = batches.windows_on_disk(tmp_path / "windows-train", tokens, size)
     assert text.windows(size) == pytest.approx(len(windows), rel=0.1)
-    state = needs.state_bytes(needs.Model(0, 32, 2, 128), training(window=size, keep=[]), text)
+    state = estimates.state_bytes(estimates.Model(0, 32, 2, 128), training(window=size, keep=[]), text)
     written = sum(file.stat().st_size for file in (tmp_path / "windows-train").iterdir())
     assert 0.8 * written < state + 3 * 128 < 1.7 * written  # three headers of NumPy
 
@@ -151,7 +151,7 @@ def test_facts_come_from_the_repository(tmp_path, model_folder, tokens, special,
     ground_in(tmp_path, model_folder, tokens, special, {"train.keep": [100, 200]})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAPT_STATE", str(tmp_path / "not/yet"))
-    facts = ahead.facts_of("biomed")
+    facts = preflight.facts_of("biomed")
     (disk,) = facts.disks  # one file system
     parameters = facts.model.parameters
     assert disk.needed > (3 * 12 + 2 * 4 + 3 * 4) * parameters
@@ -159,7 +159,7 @@ def test_facts_come_from_the_repository(tmp_path, model_folder, tokens, special,
     left = tmp_path / f"not/yet/biomed-{'0' * 16}"
     left.mkdir(parents=True)
     (left / "checkpoint").write_bytes(bytes(10_000))
-    assert ahead.facts_of("biomed").disks[0].needed == disk.needed - 10_000
+    assert preflight.facts_of("biomed").disks[0].needed == disk.needed - 10_000
 
 
 @pytest.mark.parametrize("gone, message", [("models/base", "models/base is not there; make it with `dvc repro base`"),
@@ -171,4 +171,4 @@ def test_what_is_not_made_yet_is_named(tmp_path, model_folder, tokens, special, 
     (tmp_path / gone).rename(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
-        ahead.look("biomed", SETTINGS)
+        preflight.look("biomed", SETTINGS)

@@ -12,8 +12,8 @@ from repositories import ROOT
 
 from dapt.core import config
 from dapt.telling.errors import UserError
-from dapt.launch import answers, cluster, jobs, local, node, slurm
-from dapt.launch.answers import End, verdict
+from dapt.launch import slurm_answers, cluster, follow, local, node, slurm
+from dapt.launch.slurm_answers import End, verdict
 
 SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
 SCRIPTS = sorted((ROOT / "slurm").glob("*.sh"))
@@ -104,13 +104,13 @@ def test_what_follows_from_the_end_of_a_job(end, what):
     ("TIMEOUT", False, "was not done after 4:00:00; raise cpu.time in slurm/cluster.yaml"),
     ("TIMEOUT", True, None), ("NODE_FAIL", False, None), ("FAILED", False, None)])
 def test_what_ends_a_job_for_good_is_said_in_the_settings_of_its_stage(state, resumes, words):
-    why = answers.for_good(End(1, state, ""), 7, resumes, SETTINGS if resumes else SETTINGS.for_stages())
+    why = slurm_answers.for_good(End(1, state, ""), 7, resumes, SETTINGS if resumes else SETTINGS.for_stages())
     assert why.startswith(words) if words else why is None
 
 
 def test_the_last_saved_step_is_read_from_what_a_job_says():
-    assert answers.saved("", 7) == 7
-    assert answers.saved("resumed at step 40\nbiomed: step 90/300\nbiomed: asked to leave at step 95 of 300\n", 40) == 95
+    assert slurm_answers.saved("", 7) == 7
+    assert slurm_answers.saved("resumed at step 40\nbiomed: step 90/300\nbiomed: asked to leave at step 95 of 300\n", 40) == 95
 
 
 @pytest.mark.parametrize("reason, words", [
@@ -118,11 +118,11 @@ def test_the_last_saved_step_is_read_from_what_a_job_says():
     ("AssocGrpGRES", "a limit of your account"), ("ReqNodeNotAvail, UnavailableNodes:n1", "down or reserved"),
     ("Odd", "Odd")])
 def test_reasons_for_waiting_are_words(reason, words):
-    assert words in answers.waiting(reason)
+    assert words in slurm_answers.waiting(reason)
 
 
 def test_what_is_no_refusal_is_left_as_it_is():
-    assert answers.refusal("srun: error: something else", SETTINGS) is None
+    assert slurm_answers.refusal("srun: error: something else", SETTINGS) is None
 
 
 def test_a_partition_without_slurm_is_refused_before_anything_is_started(tmp_path):
@@ -246,14 +246,14 @@ resumed at step 130
     (TRAINING + "dapt train: a reason\nERROR: failed\nlaunch: ended with code 255\n", False, "failed",
      {"error": "dapt train: a reason"})])
 def test_the_state_of_a_job_is_read_from_its_log(said, running, state, found):
-    read = jobs.read(said, running)
+    read = follow.read(said, running)
     assert read.state == state and found.items() <= read.found.items()
     assert read.finished == (state in ("done", "trained before"))
 
 
 def test_of_a_failed_job_the_trainings_words_are_told_before_dvcs():
-    assert jobs.read("dapt train: one\nERROR: two\nlaunch: ended with code 1\n", False).why == "dapt train: one"
-    assert jobs.read("ERROR: two\nlaunch: ended with code 1\n", False).why == "two"
+    assert follow.read("dapt train: one\nERROR: two\nlaunch: ended with code 1\n", False).why == "dapt train: one"
+    assert follow.read("ERROR: two\nlaunch: ended with code 1\n", False).why == "two"
     cancelled = LEFT + "dapt train: job 7 was cancelled at step 130\nERROR: two\nlaunch: ended with code 255\n"
-    assert jobs.read(cancelled, False).why == "dapt train: job 7 was cancelled at step 130"
-    assert jobs.read(LEFT + "ERROR: two\nlaunch: ended with code 255\n", False).why == "left at step 130"
+    assert follow.read(cancelled, False).why == "dapt train: job 7 was cancelled at step 130"
+    assert follow.read(LEFT + "ERROR: two\nlaunch: ended with code 255\n", False).why == "left at step 130"

@@ -9,7 +9,7 @@ from repositories import ROOT, ground_in
 
 from dapt.core import config
 from dapt.telling.errors import UserError
-from dapt.launch import cluster, needs, plan
+from dapt.launch import cluster, estimates, plan
 from dapt.launch.plan import Answer
 
 SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
@@ -63,10 +63,10 @@ def ground(tmp_path, model_folder, tokens, special, monkeypatch) -> Path:
 
 def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
     train = config.load().active.train
-    work = needs.flops(needs.model_in(Path("models/base")), train, needs.text_in(Path("data/tokens/biomed")))
+    work = estimates.flops(estimates.model_in(Path("models/base")), train, estimates.text_in(Path("data/tokens/biomed")))
     table, remarks = plan.estimates(["biomed"], SETTINGS)
     assert "< 0.01" in table and "biomed: hours are an estimate, at 25% of the card's peak" in remarks[0]
-    slow = plan.hours(needs.model_in(Path("models/base")), train, needs.text_in(Path("data/tokens/biomed")), 1.0, 1)
+    slow = plan.hours(estimates.model_in(Path("models/base")), train, estimates.text_in(Path("data/tokens/biomed")), 1.0, 1)
     assert slow * 3600 * 0.25e12 == pytest.approx(work)
     (ground / "logs").mkdir()
     measured = ground / "logs/smoke-biomed.json"
@@ -91,8 +91,8 @@ def test_a_limit_that_suffices_is_not_spoken_of(ground):
 def test_the_run_as_long_as_its_windows():
     """Tokens of a whole training, held against batches of it."""
     train = config.load(ROOT / "params.yaml").active.train.model_copy(update={"steps": None, "epochs": 2.0})
-    text = needs.Text(1_000_000, 9_000)
-    assert needs.tokens_seen(train, text) == pytest.approx(2_000_000, rel=0.01)
+    text = estimates.Text(1_000_000, 9_000)
+    assert estimates.tokens_seen(train, text) == pytest.approx(2_000_000, rel=0.01)
 
 
 @pytest.mark.parametrize("arguments", [["--plan"], ["--plan", "biomed"], ["--plan", "--partition", "auto"]])

@@ -195,7 +195,7 @@ def run_launch(args: argparse.Namespace) -> None:
     to_repository()
     domains = [known("train", name) for name in args.domains]
     if args.what == "stop":
-        return loaded("launch.jobs").stop(domains)
+        return loaded("launch.follow").stop(domains)
     loaded(f"launch.{args.what or 'jobs'}").run(domains, args.partition)
 
 

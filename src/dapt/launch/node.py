@@ -17,7 +17,7 @@ from dapt.core import config
 from dapt.telling.errors import UserError, guarded
 from dapt.core.files import whole_file
 from dapt.launch import local
-from dapt.launch.answers import DONE
+from dapt.launch.slurm_answers import DONE
 from dapt.core.paths import LOGS
 
 PATIENCE = 300  # seconds that a node waits for the first one

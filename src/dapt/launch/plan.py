@@ -10,10 +10,10 @@ from dapt.core import config
 from dapt.core.config import Train
 from dapt.telling.errors import UserError
 from dapt.core.files import read_json
-from dapt.launch import ahead, answers, cluster, needs, slurm
-from dapt.launch.cards import alternatives, card_of
+from dapt.launch import preflight, slurm_answers, cluster, estimates, slurm
+from dapt.launch.gpus import alternatives, card_of
 from dapt.launch.cluster import Cluster
-from dapt.launch.needs import Model, Text
+from dapt.launch.estimates import Model, Text
 from dapt.core.paths import LOGS, MODELS, TOKENS
 
 SHARE = 0.25  # of the card's peak that a training is taken to reach
@@ -37,18 +37,18 @@ def read(said: str, settings: Cluster) -> Answer:
     """
     if found := START.search(said):
         return Answer(start=found[1])
-    if any(words in said for words in (*answers.AWAY, NO_CLUSTER)):
+    if any(words in said for words in (*slurm_answers.AWAY, NO_CLUSTER)):
         raise UserError("the controller of Slurm does not answer; try again where and when `scontrol ping` says UP")
     last = (said.strip().splitlines() or ["no word of why"])[-1]
-    return Answer(refusal=answers.meaning(said, settings) or last.removeprefix("allocation failure: "))
+    return Answer(refusal=slurm_answers.meaning(said, settings) or last.removeprefix("allocation failure: "))
 
 
 def soonest(answers: dict[str, Answer]) -> str:
     """The partition that starts first; of several the one that is named first."""
-    starts = {name: answer.start for name, answer in answers.items() if answer.start}
+    starts = {name: answer.start for name, answer in slurm_answers.items() if answer.start}
     if not starts:
         raise UserError("no partition can run the job: " + "; ".join(
-            f"{name}: {answer.refusal}" for name, answer in answers.items()))
+            f"{name}: {answer.refusal}" for name, answer in slurm_answers.items()))
     return min(starts, key=starts.get)  # the format sorts by time
 
 
@@ -74,7 +74,7 @@ def seconds(time: str) -> int:
 
 def hours(model: Model, train: Train, text: Text, tflops: float, processes: int) -> float:
     """Of computation, at SHARE of the peak of each card."""
-    return needs.flops(model, train, text) / (SHARE * tflops * 1e12 * processes) / 3600
+    return estimates.flops(model, train, text) / (SHARE * tflops * 1e12 * processes) / 3600
 
 
 def align(rows: list[list[str]]) -> str:
@@ -142,22 +142,22 @@ def measured(domain: str) -> tuple[float, str] | None:
 
 def estimates(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
     """The table of what the trainings need, and remarks on it."""
-    train, model, limit = config.load().active.train, needs.model_in(MODELS / "base"), seconds(settings.time) / 3600
+    train, model, limit = config.load().active.train, estimates.model_in(MODELS / "base"), seconds(settings.time) / 3600
     processes = settings.nodes * max(settings.gpus, 1)
-    host = needs.host_bytes(model, train, settings.gpus, settings.nodes)
+    host = estimates.host_bytes(model, train, settings.gpus, settings.nodes)
     rows, remarks = [["domain", "GPU", "hours", "GPU memory", "memory", "disk"]], []
     computed = []
     for domain in domains:
-        text, speed = needs.text_in(TOKENS / domain), measured(domain)
-        disk = needs.state_bytes(model, train, text) + needs.models_bytes(model, train)
+        text, speed = estimates.text_in(TOKENS / domain), measured(domain)
+        disk = estimates.state_bytes(model, train, text) + estimates.models_bytes(model, train)
         for feature in alternatives(settings.constraint) or ["any" if settings.gpus else "none"]:
             card = card_of(feature) if settings.gpus else None
-            took = needs.tokens_seen(train, text) / speed[0] / 3600 if speed else \
+            took = estimates.tokens_seen(train, text) / speed[0] / 3600 if speed else \
                 hours(model, train, text, card.tflops, processes) if card else None
             half = train.precision != "fp32" and (card is None or card.device(()).fp16)
-            memory = needs.card_bytes(model, train, processes, half) if settings.gpus else None
+            memory = estimates.card_bytes(model, train, processes, half) if settings.gpus else None
             rows.append([domain, feature, "-" if took is None else f"{took:.2f}" if took >= 0.01 else "< 0.01",
-                         *("-" if size is None else f"{size / ahead.GB:.1f} GB" for size in (memory, host, disk))])
+                         *("-" if size is None else f"{size / preflight.GB:.1f} GB" for size in (memory, host, disk))])
             if took and took > limit:
                 remarks.append(f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: "
                                f"it is started again {int(took / limit)} times")
@@ -178,5 +178,5 @@ def run(domains: list[str], partition: str | None) -> None:
     print(starts(settings), end="\n\n", flush=True)
     table, remarks = estimates(domains, settings)
     print(table, *remarks, sep="\n", flush=True)
-    for line in dict.fromkeys(line for domain in domains for line in ahead.look(domain, settings)):
+    for line in dict.fromkeys(line for domain in domains for line in preflight.look(domain, settings)):
         print(line)

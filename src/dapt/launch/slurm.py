@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from dapt.telling import signals
 from dapt.telling.errors import UserError
-from dapt.launch import ahead
-from dapt.launch.answers import AWAY, DONE, ENDED, End, done, for_good, manner, refusal, saved, verdict, waiting
+from dapt.launch import preflight
+from dapt.launch.slurm_answers import AWAY, DONE, ENDED, End, done, for_good, manner, refusal, saved, verdict, waiting
 from dapt.launch.cluster import Cluster
 from dapt.core.paths import CLUSTER, LOGS
 
@@ -188,7 +188,7 @@ def can_ask() -> None:
 def train(domain: str, threads: int, cluster: Cluster) -> None:
     """Train on the cluster (`until_done`)."""
     can_ask()
-    for line in ahead.look(domain, cluster):
+    for line in preflight.look(domain, cluster):
         say(line)
     until_done(training(domain), threads, cluster)
 

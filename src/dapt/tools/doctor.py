@@ -15,7 +15,7 @@ from dapt.tools import remote
 from dapt.training import resume
 from dapt.core.config import Train
 from dapt.telling.errors import UserError
-from dapt.launch import ahead, cluster, needs
+from dapt.launch import preflight, cluster, estimates
 from dapt.launch.slurm import ask
 from dapt.core.paths import CLUSTER, MODELS, TOKENS
 from dapt.training.device import Device, check_built_for, decide, this_device
@@ -82,16 +82,16 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     """Free space where the repository and the checkpoints lie, and whether the largest of the trainings fits."""
     state = resume.root()
     for what, path in (("the repository", Path.cwd()), ("checkpoints", state)):
-        yield Fact(f"disk of {what}", f"{shutil.disk_usage(ahead.existing(path)).free / ahead.GB:.1f} GB free ({path})")
+        yield Fact(f"disk of {what}", f"{shutil.disk_usage(preflight.existing(path)).free / preflight.GB:.1f} GB free ({path})")
     ready = [domain for domain in domains if (TOKENS / domain / "train.offsets.npy").is_file()]
     if not ready or not (MODELS / "base/config.json").is_file():
         yield Fact("a training writes", "not known before tokens and models/base are there (dvc repro)")
         return
-    model = needs.model_in(MODELS / "base")
-    largest = max(ready, key=lambda domain: needs.text_in(TOKENS / domain).tokens)
-    written = ahead.disks(largest, train, model, needs.text_in(TOKENS / largest))
+    model = estimates.model_in(MODELS / "base")
+    largest = max(ready, key=lambda domain: estimates.text_in(TOKENS / domain).tokens)
+    written = preflight.disks(largest, train, model, estimates.text_in(TOKENS / largest))
     short = ", ".join(disk.where for disk in written if disk.needed > disk.free)
-    yield Fact("a training writes", ", ".join(f"{disk.needed / ahead.GB:.1f} GB to {disk.where}" for disk in written),
+    yield Fact("a training writes", ", ".join(f"{disk.needed / preflight.GB:.1f} GB to {disk.where}" for disk in written),
                f"make room at {short}, or name another place for checkpoints (DAPT_STATE)" if short else None)
 
 
@@ -110,7 +110,7 @@ def launching() -> Iterator[Fact]:
 def facts() -> Iterator[Fact]:
     """All of them; settings that can't be read are a fact too."""
     driver = shutil.which("nvidia-smi") is not None
-    yield build(torch.__version__, torch.version.cuda, ahead.built_for(), torch.cuda.is_available(), driver)
+    yield build(torch.__version__, torch.version.cuda, preflight.built_for(), torch.cuda.is_available(), driver)
     for name, look in (("training", training), ("launcher", launching)):
         try:
             yield from look()

@@ -1,6 +1,6 @@
 """`dapt launch X Y Z`: several trainings at once, in one workspace and one dvc.lock, and a table of where they are.
 
-What they depend on is brought up to date first. Each then is a process of its own (job.py), which goes on when this
+What they depend on is brought up to date first. Each then is a process of its own (background.py), which goes on when this
 one is left; started again from any shell, this one follows those that run and starts those that don't.
 """
 
@@ -17,11 +17,11 @@ from rich.table import Table
 
 from dapt.core import config
 from dapt.telling.errors import UserError
-from dapt.launch import cluster, job
+from dapt.launch import cluster, background
 
 PAUSE = 1  # seconds between two looks at the logs
 LINES = {  # what a line of a log says → the state that begins with it, if one does
-    rf"{re.escape(job.TURN)}": "waits for its turn",
+    rf"{re.escape(background.TURN)}": "waits for its turn",
     r"> dapt train": "starting",
     r"slurm: job (?P<job>\d+) queued at (?P<queued>\S+ \S+)": "queued",
     r"slurm: job \d+ waits: (?P<why>[^;]+)(?:; estimated start (?P<start>\S+))?": None,
@@ -35,7 +35,7 @@ LINES = {  # what a line of a log says → the state that begins with it, if one
     r"\S+: asked to leave at step (?P<step>\d+)": "left",
     r"(?P<error>dapt \w+: .*)": None,
     r"ERROR: (?P<dvc>.*)": None,
-    rf"{re.escape(job.ENDED)} (?P<code>-?\d+)": None,
+    rf"{re.escape(background.ENDED)} (?P<code>-?\d+)": None,
 }
 
 COLUMNS = {"job": "job", "queued": "queued since", "start": "estimated start", "node": "node", "step": "step", "steps": "of",
@@ -97,8 +97,8 @@ def table(states: dict[str, State]) -> Table:
 
 def _look(domains: list[str]) -> dict[str, State]:
     """The states of all; a job is asked for before its log is read, since it may end in between."""
-    return {domain: read(job.log(domain).read_text(errors="replace"), running)
-            for domain, running in [(domain, job.running(domain)) for domain in domains]}
+    return {domain: read(background.log(domain).read_text(errors="replace"), running)
+            for domain, running in [(domain, background.running(domain)) for domain in domains]}
 
 
 def follow(domains: list[str]) -> dict[str, State]:
@@ -106,7 +106,7 @@ def follow(domains: list[str]) -> dict[str, State]:
     console, last = Console(width=None if sys.stdout.isatty() else 120), {}
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            ended = not any(job.running(domain) for domain in domains)  # asked before the look, which then is the last
+            ended = not any(background.running(domain) for domain in domains)  # asked before the look, which then is the last
             states = _look(domains)
             if console.is_terminal:
                 live.update(table(states), refresh=True)
@@ -126,7 +126,7 @@ def follow(domains: list[str]) -> dict[str, State]:
 
 def _prepare() -> None:
     """Bring up to date what all trainings read; not while one of them reads it, as DVC would refuse."""
-    done = subprocess.run(job.dvc("repro", "tokenize", "base"), env=job.environment())
+    done = subprocess.run(background.dvc("repro", "tokenize", "base"), env=background.environment())
     if done.returncode:
         raise UserError("what the trainings depend on could not be made; the lines above say why")
 
@@ -137,17 +137,17 @@ def run(domains: list[str], partition: str | None) -> None:
     cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load(), partition)  # refuses what is not understood
     if partition:
         os.environ["DAPT_PARTITION"] = partition
-    if not any(job.running(domain) for domain in every):
+    if not any(background.running(domain) for domain in every):
         _prepare()
     for domain in domains:
-        job.start(domain)
+        background.start(domain)
     try:
         states = follow(domains)
     except KeyboardInterrupt:
         print(f"\nleft; they go on. dapt launch {' '.join(domains)}: look again; "
               f"dapt launch --stop {' '.join(domains)}: have them save and end")
         return
-    if unfinished := [f"{domain} ({state.why}; log: {job.log(domain)})"
+    if unfinished := [f"{domain} ({state.why}; log: {background.log(domain)})"
                       for domain, state in states.items() if not state.finished]:
         raise UserError(f"{len(unfinished)} of {len(states)} did not finish: {'; '.join(unfinished)}; "
                         "the same command takes them up again")
@@ -156,4 +156,4 @@ def run(domains: list[str], partition: str | None) -> None:
 def stop(domains: list[str]) -> None:
     """Have those that run save and end."""
     for domain in domains or config.load().domains:
-        print(f"{domain}: {'is asked to save and end' if job.stop(domain) else 'does not run'}")
+        print(f"{domain}: {'is asked to save and end' if background.stop(domain) else 'does not run'}")

@@ -61,7 +61,7 @@ def start(domain: str) -> None:
         if not _taken(file):
             return
         file.truncate(0)
-        subprocess.Popen([sys.executable, "-m", "dapt.launch.job", domain], stdin=subprocess.DEVNULL, stdout=file,
+        subprocess.Popen([sys.executable, "-m", "dapt.launch.background", domain], stdin=subprocess.DEVNULL, stdout=file,
                          stderr=subprocess.STDOUT, start_new_session=True, env=environment())
 
 

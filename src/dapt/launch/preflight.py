@@ -13,10 +13,10 @@ from dapt.tools import remote
 from dapt.training import resume
 from dapt.core.config import Train
 from dapt.telling.errors import UserError
-from dapt.launch import needs
-from dapt.launch.cards import Card, alternatives, card_of
+from dapt.launch import estimates
+from dapt.launch.gpus import Card, alternatives, card_of
 from dapt.launch.cluster import Cluster
-from dapt.launch.needs import Model, Text
+from dapt.launch.estimates import Model, Text
 from dapt.core.paths import CLUSTER, MODELS, TOKENS
 from dapt.training.device import check_built_for, decide
 
@@ -51,7 +51,7 @@ def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
             notes += check_card(feature, cluster, train, facts)
     elif cluster.gpus:
         notes.append(f"no card is asked for (constraint in {CLUSTER}): the training looks at the one it gets")
-    host = needs.host_bytes(facts.model, train, cluster.gpus, cluster.nodes)
+    host = estimates.host_bytes(facts.model, train, cluster.gpus, cluster.nodes)
     if 0 < memory_bytes(cluster.memory) < host:
         raise UserError(f"the training needs about {host / GB:.1f} GB of a node's memory, and memory in {CLUSTER} is "
                         f"{cluster.memory}; raise it")
@@ -77,7 +77,7 @@ def check_card(feature: str, cluster: Cluster, train: Train, facts: Facts) -> li
 def check_memory(card: Card, processes: int, train: Train, model: Model, half: bool) -> list[str]:
     """A card that is too small: the engine of one process halves its batch until it fits, several do not."""
     def needed(parts: int) -> int:
-        return needs.card_bytes(model, train.model_copy(update={"parts": parts}), processes, half)
+        return estimates.card_bytes(model, train.model_copy(update={"parts": parts}), processes, half)
 
     has, share = card.memory * 2**30, train.batch // processes
     if needed(train.parts) <= has:
@@ -126,8 +126,8 @@ def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
     there = sum(file.stat().st_size for folder in state.glob(f"{domain}-{'[0-9a-f]' * 16}")
                 for file in folder.rglob("*") if file.is_file())
     needed: dict[Path, int] = {}
-    for path, size in ((state, max(0, needs.state_bytes(model, train, text) - there)),
-                       (MODELS, needs.models_bytes(model, train))):
+    for path, size in ((state, max(0, estimates.state_bytes(model, train, text) - there)),
+                       (MODELS, estimates.models_bytes(model, train))):
         place = existing(path)
         same = next((other for other in needed if os.stat(other).st_dev == os.stat(place).st_dev), place)
         needed[same] = needed.get(same, 0) + size
@@ -136,7 +136,7 @@ def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
 
 def facts_of(domain: str) -> Facts:
     train = config.load().active.train
-    model, text = needs.model_in(MODELS / "base"), needs.text_in(TOKENS / domain)
+    model, text = estimates.model_in(MODELS / "base"), estimates.text_in(TOKENS / domain)
     wrong = remote.look().problem if Path(".dvc").is_dir() else None
     return Facts(torch.__version__, built_for(), model, disks(domain, train, model, text), wrong)
 
