@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt.clean import clean
+from dapt.stages.clean import clean
 from dapt.core.files import read_lines
 from dapt.corpus.records import text_id
 

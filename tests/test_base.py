@@ -10,7 +10,7 @@ from repositories import ROOT, change
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from dapt import base
+from dapt.stages import base
 from dapt.core import config
 from dapt.tools.audit import PROBE, audit
 from dapt.telling.errors import UserError

@@ -4,7 +4,7 @@ import pytest
 from repositories import ROOT
 from toys import answers, choices, repository_with, topics
 
-from dapt import baseline
+from dapt.stages import baseline
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, write_lines
 

@@ -11,7 +11,7 @@ from sentences import sentences
 from dapt.core import config
 from dapt.bench import clean as bench
 from dapt.bench import standin
-from dapt.clean import clean
+from dapt.stages.clean import clean
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, sha256, write_lines
 

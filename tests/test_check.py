@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dapt.core import config
-from dapt.check import check
+from dapt.stages.check import check
 from dapt.telling.errors import UserError
 
 TEXT = (Path(__file__).parents[1] / "params.yaml").read_text()

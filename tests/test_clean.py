@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt.clean import Report, clean, rows, run_file
+from dapt.stages.clean import Report, clean, rows, run_file
 from dapt.corpus.cleaners import news
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines

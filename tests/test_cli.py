@@ -35,7 +35,7 @@ def test_a_command_for_each_stage_of_dvc_yaml():
 
 
 def test_a_workspace_runs_its_own_code(repository):
-    (repository / "src/dapt/check.py").write_text("def run():\n    print('of the workspace')\n")
+    (repository / "src/dapt/stages/check.py").write_text("def run():\n    print('of the workspace')\n")
     (repository / "deep/er").mkdir(parents=True)
     done = dapt(repository / "deep/er", "check")
     assert (done.returncode, done.stdout) == (0, "of the workspace\n")
@@ -74,20 +74,20 @@ def test_outside_a_repository_it_says_so(tmp_path):
 
 
 def test_an_interrupted_command_says_so_in_a_line(repository):
-    (repository / "src/dapt/check.py").write_text(
+    (repository / "src/dapt/stages/check.py").write_text(
         "import os, signal\ndef run():\n    os.kill(os.getpid(), signal.SIGINT)\n    signal.pause()\n")
     done = dapt(repository, "check")
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "dapt check: interrupted\n")
 
 
 def test_a_bug_is_a_traceback_and_code_1(repository):
-    (repository / "src/dapt/check.py").write_text("def run():\n    raise KeyError('x')\n")
+    (repository / "src/dapt/stages/check.py").write_text("def run():\n    raise KeyError('x')\n")
     done = dapt(repository, "check")
     assert done.returncode == 1 and "Traceback" in done.stderr
 
 
 def test_the_collector_rests_while_a_module_is_imported_and_then_goes_on(repository):
-    (repository / "src/dapt/check.py").write_text(
+    (repository / "src/dapt/stages/check.py").write_text(
         "import gc\nthen = gc.isenabled()\ndef run():\n    print(then, gc.isenabled(), gc.get_freeze_count() > 1000)\n")
     assert dapt(repository, "check").stdout == "False True True\n"
 

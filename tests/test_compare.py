@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dapt.core import config
-from dapt.compare import check_tokenizers, choose, compare, losses_by_group, ranked, table, write_csv
+from dapt.stages.compare import check_tokenizers, choose, compare, losses_by_group, ranked, table, write_csv
 from dapt.reporting.task_comparison import Judged
 from dapt.telling.errors import UserError
 from dapt.core.files import read_json, write_lines

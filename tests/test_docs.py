@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dapt.core import config
-from dapt.compare import table
+from dapt.stages.compare import table
 
 ROOT = Path(__file__).parents[1]
 PARAMS = config.parse((ROOT / "params.yaml").read_text())

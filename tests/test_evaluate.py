@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from sentences import sentences
 
 from dapt.mlm import batches
-from dapt import evaluate
+from dapt.stages import evaluate
 from dapt.core.config import Evaluate
 from dapt.judging.linear import use_onednn
 from dapt.corpus.records import text_id

@@ -7,7 +7,7 @@ import pytest
 from repositories import run
 
 from dapt.tools import export
-from dapt import report
+from dapt.stages import report
 from dapt.telling.errors import UserError
 
 

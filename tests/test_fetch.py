@@ -7,7 +7,7 @@ import pytest
 
 from dapt.core.config import Origin, Package
 from dapt.telling.errors import UserError
-from dapt.fetch import fetch, unpack
+from dapt.stages.fetch import fetch, unpack
 from dapt.core.files import sha256
 
 LICENCE = "test"

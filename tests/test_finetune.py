@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 from toys import answers, choices, repository_with, topics
 
 from dapt.core import config
-from dapt import finetune
+from dapt.stages import finetune
 from dapt.tasks import scoring
 from dapt.core.config import Finetune, Lora, Task
 from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, write_lines
-from dapt.finetune import Tuner, batches_of_epoch, encode, load, padded
+from dapt.stages.finetune import Tuner, batches_of_epoch, encode, load, padded
 from dapt.tasks.kinds import kind
 from dapt.mlm.tokens import load_tokenizer
 

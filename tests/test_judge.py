@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModel, AutoModelForMaskedLM, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
 from dapt.telling.errors import UserError
-from dapt.evaluate import key
+from dapt.stages.evaluate import key
 from dapt.core.files import write_lines
 from dapt.judging import inputs, pseudo_perplexity, per_token, per_word
 

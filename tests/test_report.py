@@ -13,10 +13,10 @@ from huggingface_hub import ModelCard
 from dapt.core import config
 from dapt.reporting import plots, task_sections
 from dapt.reporting.model_cards import card
-from dapt.compare import signed
+from dapt.stages.compare import signed
 from dapt.core.files import numbers, write_json
 from dapt.reporting.markdown import page
-from dapt.report import markdown
+from dapt.stages.report import markdown
 
 ROOT = Path(__file__).parents[1]
 PARAMS = config.parse((ROOT / "params.yaml").read_text())

@@ -52,7 +52,7 @@ def peak_of_training(folder: Path) -> int:
     """The most that RssAnon of a training was, in kB, looked at every few milliseconds."""
     environment = os.environ | {"DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")}
     with open(folder / "log", "w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "dapt.train", "biomed"], cwd=folder, env=environment,
+        process = subprocess.Popen([sys.executable, "-m", "dapt.stages.train", "biomed"], cwd=folder, env=environment,
                                    stdout=log, stderr=log)
         peak = 0
         while process.poll() is None:

@@ -5,7 +5,7 @@ import hashlib
 from repositories import ROOT, run
 
 from dapt.core import config
-from dapt.compare import task_table
+from dapt.stages.compare import task_table
 from dapt.core.files import json_line, read_json
 from dapt.tools.show import provenance, tex
 

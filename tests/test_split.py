@@ -9,7 +9,7 @@ from dapt.core.config import Split, Task
 from dapt.core.files import read_lines
 from dapt.corpus.records import text_id
 from dapt.corpus.duplicates import Seen, pairs, runs, words
-from dapt.split import SIDES, decided, held_by, side, split_tasks, task_rows
+from dapt.stages.split import SIDES, decided, held_by, side, split_tasks, task_rows
 
 SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)
 TUNED = {"kind": "classification", "length": 32, "epochs": 1, "lr": 1e-3}  # what a split does not look at

@@ -1,6 +1,6 @@
 import pytest
 
-from dapt.summary import pooled, summary
+from dapt.stages.summary import pooled, summary
 
 EVALUATED = {"biomed": {"loss": 4.0, "masked_tokens": 300}, "finance": {"loss": 6.0, "masked_tokens": 100}}
 TRAINED = {"first_loss": 7.0, "last_loss": 4.0, "steps": 10, "tokens_seen": 99}

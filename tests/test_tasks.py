@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import ndcg_score
 from toys import choices, repository_with, topics
 
-from dapt import check, finetune
+from dapt.stages import check, finetune
 from dapt.tasks import kinds
 from dapt.core import config
 from dapt.core.config import Task
@@ -119,7 +119,7 @@ def pairs(count: int, seed: int) -> list[dict]:
 
 def test_a_task_of_a_new_kind_is_one_file_and_one_entry_of_params(model_folder, tmp_path, monkeypatch):
     """The file goes into the folder of kinds, the entry says what is fine-tuned; no other file is touched."""
-    from dapt import baseline
+    from dapt.stages import baseline
 
     folder = tmp_path / "kinds"
     folder.mkdir()

@@ -167,7 +167,7 @@ def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path)
         several = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []  # --cpu starts one alone
         command = [sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(processes),
                    "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-                   "--num_cpu_threads_per_process", "1", "--module", "dapt.train", "biomed"]
+                   "--num_cpu_threads_per_process", "1", "--module", "dapt.stages.train", "biomed"]
         process = subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    env=os.environ | {"DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")},
                                    start_new_session=True)

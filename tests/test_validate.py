@@ -7,7 +7,7 @@ import pytest
 
 from dapt.telling.errors import UserError
 from dapt.corpus.records import text_id
-from dapt.validate import SAMPLE, problem, spread, validated
+from dapt.stages.validate import SAMPLE, problem, spread, validated
 
 
 def row(text: str, **more) -> dict:

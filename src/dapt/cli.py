@@ -174,7 +174,7 @@ def run_clean(args: argparse.Namespace) -> None:
     known_cleaners = loaded("corpus.cleaners").names()
     if args.cleaner not in known_cleaners:
         raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
-    loaded("clean").run_file(args.cleaner, args.raw, args.out, args.report)
+    loaded("stages.clean").run_file(args.cleaner, args.raw, args.out, args.report)
 
 
 def run_train(args: argparse.Namespace) -> None:
@@ -188,7 +188,7 @@ def run_finetune(args: argparse.Namespace) -> None:
     to_repository()
     task, model = known("finetune", args.name), known("evaluate", args.model)
     has_model(MODELS / model)
-    loaded("finetune").run(task, model)
+    loaded("stages.finetune").run(task, model)
 
 
 def run_launch(args: argparse.Namespace) -> None:

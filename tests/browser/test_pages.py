@@ -37,7 +37,7 @@ def test_the_report_opens_with_its_pictures(tmp_path, monkeypatch):
     from dapt.core import config
     from dapt.reporting import plots
     from dapt.core.paths import METRICS
-    from dapt.report import markdown, page
+    from dapt.stages.report import markdown, page
 
     monkeypatch.chdir(ROOT)
     pictures = {name: plots.svg(spec) for name, spec in plots.figures().items()}

@@ -18,7 +18,7 @@ import ftfy
 
 from dapt.bench import standin
 from dapt.bench.turns import MEGA, apart, peak_mb
-from dapt.clean import MINIMUM, clean
+from dapt.stages.clean import MINIMUM, clean
 from dapt.corpus.cleaners import cleaner
 from dapt.corpus.cleaners.biomed_en_de import english_side
 from dapt.telling.errors import UserError

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from dapt.core.config import Evaluate
 from dapt.telling.errors import UserError
-from dapt.evaluate import loaded
+from dapt.stages.evaluate import loaded
 from dapt.core.files import read_lines
 from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.judging.statistics import RESAMPLES, interval, ratio, resampled

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dapt.evaluate import by_group, figures
+from dapt.stages.evaluate import by_group, figures
 from dapt.judging.inputs import counted, intervals, models_of_one_tokenizer, settings, show, texts
 from dapt.mlm.tokens import encode_tokens
 

@@ -15,7 +15,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from dapt.core.config import Evaluate
-from dapt.evaluate import key, predictions
+from dapt.stages.evaluate import key, predictions
 from dapt.judging.inputs import Judged, counted, group_of, intervals, models, settings, show, texts
 from dapt.mlm.tokens import Tokens
 

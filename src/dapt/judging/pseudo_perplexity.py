@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dapt.core.config import Evaluate
-from dapt.evaluate import predictions
+from dapt.stages.evaluate import predictions
 from dapt.judging.inputs import Judged, counted, group_of, intervals, models_of_one_tokenizer, settings, show, texts
 from dapt.telling.progress import Progress
 from dapt.mlm.tokens import Tokens

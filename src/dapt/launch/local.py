@@ -1,4 +1,4 @@
-"""`accelerate launch --module dapt.train X` on this machine, alone or as one of several (node.py).
+"""`accelerate launch --module dapt.stages.train X` on this machine, alone or as one of several (node.py).
 
 A signal that asks to leave is passed on to the training, which answers it by its exit code.
 """
@@ -33,7 +33,7 @@ def arguments(domain: str, threads: int, place: Place) -> list[str]:
     several = ["--multi_gpu", "--machine_rank", str(place.rank), "--main_process_ip", place.address,
                "--main_process_port", str(place.port)] if total > 1 else []  # also what starts several without a GPU
     return ["--num_processes", str(total), "--num_machines", str(place.machines), *several, "--mixed_precision", "no",
-            "--dynamo_backend", "no", "--num_cpu_threads_per_process", str(threads), "--module", "dapt.train", domain]
+            "--dynamo_backend", "no", "--num_cpu_threads_per_process", str(threads), "--module", "dapt.stages.train", domain]
 
 
 def exit_code(returned: int) -> int:

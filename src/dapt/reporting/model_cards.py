@@ -2,7 +2,7 @@
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from dapt.compare import accuracy, signed
+from dapt.stages.compare import accuracy, signed
 from dapt.core.config import Params, Source
 from dapt.reporting.markdown import rows
 

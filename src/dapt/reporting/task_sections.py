@@ -1,6 +1,6 @@
 """The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
 
-from dapt.compare import task_table
+from dapt.stages.compare import task_table
 from dapt.reporting.task_comparison import has_classes
 from dapt.reporting.markdown import rows
 

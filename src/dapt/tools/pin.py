@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from dapt.core import config
 from dapt.core.config import Origin, Params
 from dapt.telling.errors import UserError
-from dapt.fetch import on_disk, origins
+from dapt.stages.fetch import on_disk, origins
 from dapt.core.files import sha256, whole_file
 from dapt.core.paths import PARAMS
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from dapt.reporting import original_runs
 from dapt.launch import durations
-from dapt.compare import COMPARISON, table, task_table, told
+from dapt.stages.compare import COMPARISON, table, task_table, told
 from dapt.core.files import numbers, read_json, sha256
 from dapt.core.paths import METRICS
-from dapt.report import differences
+from dapt.stages.report import differences
 from dapt.reporting.task_sections import gains
 
 LOCK = Path("dvc.lock")

@@ -9,7 +9,7 @@ from pathlib import Path
 from dapt.core import config
 from dapt.reporting import data_card, original_runs, task_sections
 from dapt.reporting.model_cards import card
-from dapt.compare import accuracy, signed, table
+from dapt.stages.compare import accuracy, signed, table
 from dapt.core.config import Params
 from dapt.core.files import numbers, read_json, whole_file, whole_folder
 from dapt.reporting.markdown import page, rows

@@ -1,7 +1,7 @@
 """The module that `dapt train X` starts under `accelerate launch`: models/base + data/tokens/X → models/X.
 
-    accelerate launch -m dapt.train biomed                     # one process
-    accelerate launch --num_processes 4 -m dapt.train biomed   # four GPUs, the same global batches
+    accelerate launch -m dapt.stages.train biomed                     # one process
+    accelerate launch --num_processes 4 -m dapt.stages.train biomed   # four GPUs, the same global batches
 
 A killed run goes on from its newest checkpoint when it is started again (resume.py). Asked to leave by SIGTERM or
 SIGUSR1, it writes one first and ends with code 75 (signals.py).
