@@ -27,7 +27,7 @@ bench: .venv/ready-bench
 	@dapt bench clean
 	@dapt bench train
 
-# The seed's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
+# The original project's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
 smoke: .venv/ready
 	dvc exp run --temp -S profile=$(PROFILE) $(foreach s,steps=10 warmup=2 valid_every=5 keep=[],-S 'profiles.$(PROFILE).train.$s') \
 	  train@$(DOMAIN)

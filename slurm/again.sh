@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # again COMMAND…: the command of a batch job, queued again until it is done; the batch scripts source this.
 # Asked to leave (preempted, time nearly over), the job passes SIGUSR1 on to all processes of the command, which saves.
+# The command's events go to DAPT_EVENTS, beside the job's log: they tell which steps were saved.
 WITHOUT_PROGRESS=3 # restarts that saved no further step
 
 again() {
   local asked="" code command steps
-  # A training says "resumed at step" and "asked to leave at step"; a restart's lines go to the end of the same log.
-  steps=$(grep -Eo 'at step [0-9]+' "/proc/$$/fd/1" | sort -u | wc -l)
+  export DAPT_EVENTS="${DAPT_EVENTS:-$SLURM_SUBMIT_DIR/logs/$SLURM_JOB_NAME-$SLURM_JOB_ID.jsonl}"
+  steps=$(grep -Es '"event": "(resumed|left)"' "$DAPT_EVENTS" | grep -Eo '"step": [0-9]+' | sort -u | wc -l)
   if ((${SLURM_RESTART_COUNT:-0} > steps + WITHOUT_PROGRESS)); then
     echo "slurm: $SLURM_RESTART_COUNT restarts have saved $steps steps; see above, and the time limit"
     exit 1

@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
 from repositories import ROOT, copy_of_tree, run
 from sentences import sentences
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
 
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory) -> Path:
@@ -19,10 +21,17 @@ def tokenizer_folder(tmp_path_factory) -> Path:
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer.train_from_iterator(sentences(200), trainers.WordPieceTrainer(vocab_size=120, special_tokens=specials))
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
     folder = tmp_path_factory.mktemp("tokenizer")
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
-                            sep_token="[SEP]", mask_token="[MASK]").save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    ).save_pretrained(folder)
     return folder
 
 
@@ -35,8 +44,15 @@ def model_folder(tmp_path_factory, tokenizer_folder) -> Path:
 
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("model")
-    config = BertConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-                        max_position_embeddings=160, initializer_range=0.5)
+    config = BertConfig(
+        vocab_size=128,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=160,
+        initializer_range=0.5,
+    )
     BertForMaskedLM(config).save_pretrained(folder)
     weights = load_file(folder / "model.safetensors")
     weights |= {"bert.pooler.dense.weight": torch.randn(32, 32), "bert.pooler.dense.bias": torch.randn(32)}
@@ -48,7 +64,7 @@ def model_folder(tmp_path_factory, tokenizer_folder) -> Path:
 
 @pytest.fixture(scope="session")
 def special(model_folder):
-    from dapt.mlm.tokens import load_tokenizer
+    from dapt.model.tokenizer import load_tokenizer
 
     return load_tokenizer(model_folder)[1]
 
@@ -56,7 +72,8 @@ def special(model_folder):
 @pytest.fixture(scope="session")
 def tokens(model_folder):
     """120 short and long documents."""
-    from dapt.mlm.tokens import encode_tokens, load_tokenizer
+    from dapt.mlm.tokens import encode_tokens
+    from dapt.model.tokenizer import load_tokenizer
 
     tokenizer, special = load_tokenizer(model_folder)
     return encode_tokens(tokenizer, special, sentences(100) + sentences(20, seed=1, longest=200))

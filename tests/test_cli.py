@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from dapt.cli import BENCHES, STAGES, parser
-
-ROOT = Path(__file__).parents[1]
+from repositories import ROOT
 
 
 def dapt(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -41,27 +40,38 @@ def test_a_workspace_runs_its_own_code(repository):
     assert (done.returncode, done.stdout) == (0, "of the workspace\n")
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["fetch", "biomed_mml"], "dapt fetch: params.yaml knows no corpus 'biomed_mml'; it has: biomed_mlm,"),
-    (["train", "law"], "dapt train: params.yaml knows no domain 'law'; it has: biomed,"),
-    (["evaluate", "law"], "dapt evaluate: params.yaml knows no model 'law'; it has: base,"),
-    (["clean"], "dapt clean: needs the name of a corpus"),
-    (["clean", "--cleaner", "hpo"], "dapt clean: --cleaner goes with"),
-    (["evaluate", "--model", "x"], "dapt evaluate: --model goes with"),
-    (["clean", "biomed_mlm"], "dapt clean: No such file or directory: data/raw/biomed_mlm/hpo/hp.obo"),
-    (["bench", "clean"], "dapt bench: data/processed/biomed_mlm.jsonl is not there, and the stand-in is made from it;"),
-    (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere holds no model"),
-    (["evaluate", "base"], "dapt evaluate: models/base holds no model: it has no config.json; `dvc repro` and"),
-    (["train", "biomed"], "dapt train: models/base holds no model"),
-    (["finetune", "biomed_topic", "base"], "dapt finetune: models/base holds no model"),
-    (["audit", "--model", "nowhere"], "dapt audit: nowhere holds no model"),
-    (["evaluate", "base", "--words"], "dapt evaluate: --model goes with"),
-    (["evaluate", "--text", "x.jsonl"], "dapt evaluate: --model goes with"),
-    (["evaluate", "--model", "x", "--text", "x.jsonl", "--draws", "2", "--words"], "dapt evaluate: --draws is for the loss a token"),
-    (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner goes with"),
-    (["clean", "--cleaner", "hop", "--raw", "x", "--out", "y", "--report", "z"],
-     "dapt clean: there is no cleaner 'hop'; there are: bioasq,"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["fetch", "biomed_mml"], "dapt fetch: params.yaml knows no corpus 'biomed_mml'; it has: biomed_mlm,"),
+        (["train", "law"], "dapt train: params.yaml knows no domain 'law'; it has: biomed,"),
+        (["evaluate", "law"], "dapt evaluate: params.yaml knows no model 'law'; it has: base,"),
+        (["clean"], "dapt clean: needs the name of a corpus"),
+        (["clean", "--cleaner", "hpo"], "dapt clean: --cleaner goes with"),
+        (["evaluate", "--model", "x"], "dapt evaluate: --model goes with"),
+        (["clean", "biomed_mlm"], "dapt clean: No such file or directory: data/raw/biomed_mlm/hpo/hp.obo"),
+        (
+            ["bench", "clean"],
+            "dapt bench: data/processed/biomed_mlm.jsonl is not there, and the stand-in is made from it;",
+        ),
+        (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere holds no model"),
+        (["evaluate", "base"], "dapt evaluate: models/base holds no model: it has no config.json; `dvc repro` and"),
+        (["train", "biomed"], "dapt train: models/base holds no model"),
+        (["finetune", "biomed_topic", "base"], "dapt finetune: models/base holds no model"),
+        (["audit", "--model", "nowhere"], "dapt audit: nowhere holds no model"),
+        (["evaluate", "base", "--words"], "dapt evaluate: --model goes with"),
+        (["evaluate", "--text", "x.jsonl"], "dapt evaluate: --model goes with"),
+        (
+            ["evaluate", "--model", "x", "--text", "x.jsonl", "--draws", "2", "--words"],
+            "dapt evaluate: --draws is for the loss a token",
+        ),
+        (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner goes with"),
+        (
+            ["clean", "--cleaner", "hop", "--raw", "x", "--out", "y", "--report", "z"],
+            "dapt clean: there is no cleaner 'hop'; there are: bioasq,",
+        ),
+    ],
+)
 def test_a_users_mistake_is_one_line_and_code_2(repository, arguments, message):
     done = dapt(repository, *arguments)
     assert done.returncode == 2 and done.stderr.startswith(message), done.stderr
@@ -75,7 +85,8 @@ def test_outside_a_repository_it_says_so(tmp_path):
 
 def test_an_interrupted_command_says_so_in_a_line(repository):
     (repository / "src/dapt/stages/check.py").write_text(
-        "import os, signal\ndef run():\n    os.kill(os.getpid(), signal.SIGINT)\n    signal.pause()\n")
+        "import os, signal\ndef run():\n    os.kill(os.getpid(), signal.SIGINT)\n    signal.pause()\n"
+    )
     done = dapt(repository, "check")
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "dapt check: interrupted\n")
 
@@ -88,7 +99,8 @@ def test_a_bug_is_a_traceback_and_code_1(repository):
 
 def test_the_collector_rests_while_a_module_is_imported_and_then_goes_on(repository):
     (repository / "src/dapt/stages/check.py").write_text(
-        "import gc\nthen = gc.isenabled()\ndef run():\n    print(then, gc.isenabled(), gc.get_freeze_count() > 1000)\n")
+        "import gc\nthen = gc.isenabled()\ndef run():\n    print(then, gc.isenabled(), gc.get_freeze_count() > 1000)\n"
+    )
     assert dapt(repository, "check").stdout == "False True True\n"
 
 
@@ -96,7 +108,9 @@ def test_help_names_every_command():
     assert all(f"    {name} " in parser().format_help() for name in STAGES)
 
 
-@pytest.mark.parametrize("name, words", [("spread", "how far its losses scatter"), ("train", "adapt the base to a domain")])
+@pytest.mark.parametrize(
+    "name, words", [("spread", "how far its losses scatter"), ("train", "adapt the base to a domain")]
+)
 def test_a_command_s_help_says_what_it_does(capsys, name, words):
     with pytest.raises(SystemExit):
         parser().parse_args([name, "--help"])

@@ -1,14 +1,13 @@
 """The tables of README and docs hold the committed figures."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from dapt.core import config
-from dapt.stages.compare import table
+from dapt.reporting.tables import table
+from repositories import ROOT
 
-ROOT = Path(__file__).parents[1]
 PARAMS = config.parse((ROOT / "params.yaml").read_text())
 COMPARISON = json.loads((ROOT / "metrics/comparison.json").read_text())
 TASKS = COMPARISON["tasks"]
@@ -25,8 +24,10 @@ def matrix() -> list[str]:
 def tasks_in_short() -> list[str]:
     """A row a model, a column a task; below them the best that costs nothing."""
     rows = [[name, *(figure(models[name]) for models in TASKS.values())] for name in PARAMS.finetuned]
-    best = [max((cell["mean"], name) for name, cell in models.items() if name not in PARAMS.finetuned)
-            for models in TASKS.values()]
+    best = [
+        max((cell["mean"], name) for name, cell in models.items() if name not in PARAMS.finetuned)
+        for models in TASKS.values()
+    ]
     rows.append(["counting words", *(f"{mean:.3f} ({name})" for mean, name in best)])
     return [f"| {' | '.join(row)} |" for row in rows]
 
@@ -38,24 +39,36 @@ def tasks_in_full() -> list[str]:
         of = {name: {cell["metric"]: cell} | cell["others"] for name, cell in models.items()}
         free = [name for name in models if name not in (*PARAMS.finetuned, "majority")]
         for metric in of["base"]:
-            rows.append([task, metric, *(figure(of[name][metric]) for name in PARAMS.finetuned),
-                         f"{of['majority'][metric]['mean']:.3f}",
-                         ", ".join(f"{name} {of[name][metric]['mean']:.3f}" for name in free)])
+            rows.append(
+                [
+                    task,
+                    metric,
+                    *(figure(of[name][metric]) for name in PARAMS.finetuned),
+                    f"{of['majority'][metric]['mean']:.3f}",
+                    ", ".join(f"{name} {of[name][metric]['mean']:.3f}" for name in free),
+                ]
+            )
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def gains() -> list[str]:
-    return [f"| {task} | {name} | {cell['diff']:+.3f} [{cell['ci95'][0]:+.3f}, {cell['ci95'][1]:+.3f}] | {cell['p_adjusted']:.3f} |"
-            for task, models in TASKS.items() for name in PARAMS.finetuned if (cell := models[name].get("vs_base"))]
+    return [
+        f"| {task} | {name} | {cell['diff']:+.3f} [{cell['ci95'][0]:+.3f}, {cell['ci95'][1]:+.3f}] | {cell['p_adjusted']:.3f} |"
+        for task, models in TASKS.items()
+        for name in PARAMS.finetuned
+        if (cell := models[name].get("vs_base"))
+    ]
 
 
-@pytest.mark.parametrize("name, lines", [("README.md", matrix), ("README.md", tasks_in_short), ("docs/tasks.md", tasks_in_full),
-                                         ("docs/tasks.md", gains)])
+@pytest.mark.parametrize(
+    "name, lines",
+    [("README.md", matrix), ("README.md", tasks_in_short), ("docs/tasks.md", tasks_in_full), ("docs/tasks.md", gains)],
+)
 def test_a_table_holds_the_figures_of_the_committed_run(name, lines):
     found, expected = (ROOT / name).read_text().splitlines(), lines()
     assert len(expected) > 3
     place = found.index(expected[0])
-    assert found[place:place + len(expected)] == expected and not found[place + len(expected)].startswith("|")
+    assert found[place : place + len(expected)] == expected and not found[place + len(expected)].startswith("|")
 
 
 def test_the_choice_that_the_readme_quotes_is_the_committed_one():

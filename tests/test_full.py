@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+from ruamel.yaml import YAML
+
 from hub import Repository, running
 from repositories import ROOT, copy_of_tree, run
-from ruamel.yaml import YAML
 
 TEXT = (ROOT / "params.yaml").read_text().replace("profile: sample", "profile: full", 1)
 PARAMS = YAML(typ="safe", pure=True).load(TEXT)
@@ -27,34 +28,71 @@ def parquet(**columns: list) -> bytes:
 
 
 def questions(side: str, right: list[int]) -> bytes:
-    return parquet(id=["1", "2"], question=[f"Which vessel is meant in the {side} set, {n}?" for n in "ab"],
-                   opa=["A"] * 2, opb=["B"] * 2, opc=["C"] * 2, opd=["D"] * 2, cop=right, choice_type=["single"] * 2,
-                   exp=[f"It is explained at some length in the books of the {side} set, {n}." for n in "ab"],
-                   subject_name=["Anatomy", "Surgery"], topic_name=[None, "Vessels"])
+    return parquet(
+        id=["1", "2"],
+        question=[f"Which vessel is meant in the {side} set, {n}?" for n in "ab"],
+        opa=["A"] * 2,
+        opb=["B"] * 2,
+        opc=["C"] * 2,
+        opd=["D"] * 2,
+        cop=right,
+        choice_type=["single"] * 2,
+        exp=[f"It is explained at some length in the books of the {side} set, {n}." for n in "ab"],
+        subject_name=["Anatomy", "Surgery"],
+        topic_name=[None, "Vessels"],
+    )
 
 
-ANSWERS = [{"instruction": f"What is said of shares and bonds in case {number}?", "input": "",
-            "output": "Hold on to them."} for number in range(3)]
+ANSWERS = [
+    {"instruction": f"What is said of shares and bonds in case {number}?", "input": "", "output": "Hold on to them."}
+    for number in range(3)
+]
 FILES = {  # of each repository that the profile reads
-    "Hmehdi515/biomedical_en-de": [parquet(text=[{"en": f"{LONG} {n}.", "de": "Die Patienten."} for n in range(2)] +
-                                           [{"en": "Too short.", "de": "Zu kurz."}])],
-    "lukecarlate/english_finance_news": [parquet(newscontents=[f"The bank raised its rate to {n} percent in London."
-                                                               for n in range(4)], label=[0, 1, 2, 0])],
-    "takala/financial_phrasebank": [parquet(sentence=["Profit of the company rose by a tenth in the third quarter.",
-                                                      "Sales of the company fell by a tenth in the third quarter."],
-                                            label=[2, 0])],
+    "Hmehdi515/biomedical_en-de": [
+        parquet(
+            text=[{"en": f"{LONG} {n}.", "de": "Die Patienten."} for n in range(2)]
+            + [{"en": "Too short.", "de": "Zu kurz."}]
+        )
+    ],
+    "lukecarlate/english_finance_news": [
+        parquet(
+            newscontents=[f"The bank raised its rate to {n} percent in London." for n in range(4)], label=[0, 1, 2, 0]
+        )
+    ],
+    "takala/financial_phrasebank": [
+        parquet(
+            sentence=[
+                "Profit of the company rose by a tenth in the third quarter.",
+                "Sales of the company fell by a tenth in the third quarter.",
+            ],
+            label=[2, 0],
+        )
+    ],
     "llamafactory/fiqa": [json.dumps(ANSWERS[:2]).encode(), json.dumps(ANSWERS[2:]).encode()],
-    "openlifescienceai/medmcqa": [questions("training", [0, 3]), questions("validation", [1, 2]),
-                                   questions("test", [-1, -1])],
-    "Salesforce/wikitext": [parquet(text=["", " = Gold dollar = \n", f" {LONG} one . \n", f" {LONG} two . \n"]),
-                            parquet(text=["", f" {LONG} three . \n"])],
+    "openlifescienceai/medmcqa": [
+        questions("training", [0, 3]),
+        questions("validation", [1, 2]),
+        questions("test", [-1, -1]),
+    ],
+    "Salesforce/wikitext": [
+        parquet(text=["", " = Gold dollar = \n", f" {LONG} one . \n", f" {LONG} two . \n"]),
+        parquet(text=["", f" {LONG} three . \n"]),
+    ],
     "google-bert/bert-base-uncased": [b"weights", b"{}", b"{}", b"{}"],
     "bhadresh-savani/bert-base-go-emotion": [b"{}", b"weights", b"{}", b"{}"],
 }
-ABSTRACTS = {"data": [{"title": "BioASQ6b",
-                       "paragraphs": [{"context": f"{LONG} {n}.", "qas": []} for n in (10, 11, 10)]}]}
-KEPT = {"biomed_mlm": 2, "biomed_mlm_2": 2, "finance_mlm1": 6, "finance_mlm2": 4, "fiqa_labeled": 3,
-        "medmcqa_labeled": 6, "general": 3}
+ABSTRACTS = {
+    "data": [{"title": "BioASQ6b", "paragraphs": [{"context": f"{LONG} {n}.", "qas": []} for n in (10, 11, 10)]}]
+}
+KEPT = {
+    "biomed_mlm": 2,
+    "biomed_mlm_2": 2,
+    "finance_mlm1": 6,
+    "finance_mlm2": 4,
+    "fiqa_labeled": 3,
+    "medmcqa_labeled": 6,
+    "general": 3,
+}
 DROPPED = {"biomed_mlm": {"duplicate": 1}, "biomed_mlm_2": {"too short": 1}, "general": {"empty": 2, "heading": 1}}
 
 
@@ -126,8 +164,10 @@ def test_the_files_of_the_models_are_those_of_the_hub(finished):
 def test_what_the_user_did_not_bring_is_asked_for_or_switched_off(finished):
     (finished / "data/local" / BIOASQ).unlink()
     output = run(finished, "dvc", "repro", "-s", "-f", "fetch@biomed_mlm", code=None)
-    assert (f"dapt fetch: data/local/{BIOASQ} is missing: get it from bioasq.org (Task B training data, after "
-            "registration) and put it there, or set enabled: false for this corpus in params.yaml (corpora)") in output
+    assert (
+        f"dapt fetch: data/local/{BIOASQ} is missing: get it from bioasq.org (Task B training data, after "
+        "registration) and put it there, or set enabled: false for this corpus in params.yaml (corpora)"
+    ) in output
     assert "Traceback" not in output
     (finished / "params.yaml").write_text(TEXT.replace("biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false", 1))
     run(finished, "dvc", "repro", "-s", "check", "fetch@biomed_mlm", "clean@biomed_mlm")

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from repositories import ROOT, copy_of_tree, run
 from ruamel.yaml import YAML
+
+from repositories import ROOT, copy_of_tree, run
 
 SRC = ROOT / "src"
 CARRIERS = {"dapt.cli", "dapt.launch"}  # decide no byte, so no stage depends on them
@@ -90,8 +91,17 @@ def test_the_committed_lock_belongs_to_the_committed_code_and_params():
 
 
 def test_everything_that_the_readme_names_is_there(finished):
-    for name in ("metrics/summary.json", "metrics/comparison.json", "metrics/crossdomain.csv", "reports/index.html",
-                 "reports/report.md", "reports/data.html", "reports/cards/biomed.md", "models/biomed/model.safetensors", "models/base/tokenizer.json"):
+    for name in (
+        "metrics/summary.json",
+        "metrics/comparison.json",
+        "metrics/crossdomain.csv",
+        "reports/index.html",
+        "reports/report.md",
+        "reports/data.html",
+        "reports/cards/biomed.md",
+        "models/biomed/model.safetensors",
+        "models/base/tokenizer.json",
+    ):
         assert (finished / name).is_file(), name
     assert not run(finished, "git", "status", "--porcelain")
     assert "Data and pipelines are up to date." in run(finished, "dvc", "repro")
@@ -99,7 +109,9 @@ def test_everything_that_the_readme_names_is_there(finished):
 
 def test_no_tracked_file_tells_of_the_machine(finished):
     """No path of this machine, in anything that DVC or git tracks."""
-    found = run(finished, "grep", "-rIl", str(finished.parent), "metrics", "reports", "models", "data", "dvc.lock", code=None)
+    found = run(
+        finished, "grep", "-rIl", str(finished.parent), "metrics", "reports", "models", "data", "dvc.lock", code=None
+    )
     assert not found.strip()
 
 
@@ -129,7 +141,7 @@ def test_no_held_out_or_test_text_is_in_a_training_set(finished):
 
     def grams(text):
         words = normal(text)
-        return {" ".join(words[i:i + 13]) for i in range(len(words) - 12)}
+        return {" ".join(words[i : i + 13]) for i in range(len(words) - 12)}
 
     guarded = [row for name in ("biomed", "finance", "general") for row in texts(split / name / "heldout.jsonl")]
     held_groups = {row["group"] for row in guarded}
@@ -154,11 +166,27 @@ def test_adapted_models_are_better_on_their_own_text_in_the_committed_figures():
 
 
 def test_the_metrics_table_is_clean(finished):
-    lines = run(finished, "dvc", "metrics", "show", "--md", *sorted(
-        str(path.relative_to(finished)) for path in (finished / "metrics/eval").glob("*.json"))).strip().splitlines()
+    lines = (
+        run(
+            finished,
+            "dvc",
+            "metrics",
+            "show",
+            "--md",
+            *sorted(str(path.relative_to(finished)) for path in (finished / "metrics/eval").glob("*.json")),
+        )
+        .strip()
+        .splitlines()
+    )
     header = [cell.strip() for cell in lines[0].split("|")[1:-1]]
-    assert header == ["Path", *(f"{held_out}.{name}" for held_out in ("biomed", "finance", "general")
-                                for name in ("accuracy", "accuracy_top5", "loss", "masked_tokens", "perplexity"))]
+    assert header == [
+        "Path",
+        *(
+            f"{held_out}.{name}"
+            for held_out in ("biomed", "finance", "general")
+            for name in ("accuracy", "accuracy_top5", "loss", "masked_tokens", "perplexity")
+        ),
+    ]
     assert len(lines) == 2 + 5
 
 
@@ -263,33 +291,45 @@ def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(finished,
     run(clone, "dvc", "checkout")
     (clone / "data/local/law").mkdir(parents=True)
     articles = texts(clone / "data/split/general/train.jsonl")  # stands for text that a user brings
-    sections = [f"Section {number}. {' '.join(reversed(row['text'].split()[:60]))}\n"
-                for number, row in enumerate(articles)]
+    sections = [
+        f"Section {number}. {' '.join(reversed(row['text'].split()[:60]))}\n" for number, row in enumerate(articles)
+    ]
     (clone / "data/local/law/first.txt").write_text("".join(sections[:-900]))
     (clone / "data/local/law/second.txt").write_text("".join(sections[-900:]))
     params = clone / "params.yaml"
     text = params.read_text()
-    for old, new in [("  general: {enabled", "  law_text: {enabled: true, labelled: false}\n  general: {enabled"),
-                     ("  general: [general]", "  general: [general]\n  law: [law_text]"),
-                     ("heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
-                     ("biomed_finance, general]\ntasks", "biomed_finance, general, law]\ntasks"),
-                     ("    model: {base: tiny}", "      law_text:\n        - {name: law, cleaner: text, files: [law], "
-                      "local: {folder: data/local}, licence: mine}\n    model: {base: tiny}")]:
+    for old, new in [
+        ("  general: {enabled", "  law_text: {enabled: true, labelled: false}\n  general: {enabled"),
+        ("  general: [general]", "  general: [general]\n  law: [law_text]"),
+        ("heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
+        ("biomed_finance, general]\ntasks", "biomed_finance, general, law]\ntasks"),
+        (
+            "    model: {base: tiny}",
+            "      law_text:\n        - {name: law, cleaner: text, files: [law], "
+            "local: {folder: data/local}, licence: mine}\n    model: {base: tiny}",
+        ),
+    ]:
         assert old in text, old
         text = text.replace(old, new, 1)
     params.write_text(text)
     ran = stages_run(run(clone, "dvc", "repro", "evaluate@law"))
     assert {"fetch@law_text", "clean@law_text", "split", "tokenize@law", "train@law", "evaluate@law"} <= ran
-    assert not {name for name in ran if name.startswith(("fetch@biomed", "clean@biomed", "train@")) and name != "train@law"}
+    assert not {
+        name for name in ran if name.startswith(("fetch@biomed", "clean@biomed", "train@")) and name != "train@law"
+    }
     assert json.loads((clone / "metrics/eval/law.json").read_text())["law"]["loss"] > 0
 
 
 def test_a_task_of_ones_own_is_one_entry_of_params(tmp_path):
     copy = copy_of_tree(tmp_path / "copy")
     text = (copy / "params.yaml").read_text()
-    entry = ("  sectors: {words: tfidf_plain, sample: {corpus: finance_mlm2, fields: [label], kind: classification, length: 32, "
-             "epochs: 1, lr: 1.0e-3}}\n")
-    (copy / "params.yaml").write_text(text.replace("  finance_classification:\n", entry + "  finance_classification:\n", 1))
+    entry = (
+        "  sectors: {words: tfidf_plain, sample: {corpus: finance_mlm2, fields: [label], kind: classification, length: 32, "
+        "epochs: 1, lr: 1.0e-3}}\n"
+    )
+    (copy / "params.yaml").write_text(
+        text.replace("  finance_classification:\n", entry + "  finance_classification:\n", 1)
+    )
     said = run(copy, "dvc", "repro", "--dry", "--force", "--single-item", "finetune@sectors-base", "baseline@sectors")
     assert "> dapt finetune sectors base" in said and "> dapt baseline sectors" in said
     assert "data/eval/tasks/sectors/tfidf_plain.jsonl" in run(copy, "dvc", "stage", "list")
@@ -309,12 +349,15 @@ def test_the_pipeline_runs_without_a_corpus_and_says_so(finished, tmp_path):
     assert "Not enabled, and empty here: biomed_mlm." in (clone / "reports/data.md").read_text()
 
 
-@pytest.mark.parametrize("override, message", [
-    ("domain=law", "domain: unknown name 'law'"),
-    ("profile=ful", "profile: unknown name 'ful'"),
-    ("profiles.sample.train.steps=many", "profiles.sample.train.steps: .*'many'"),
-    ("+profiles.sample.train.stpes=3", "profiles.sample.train.stpes: unknown setting; did you mean steps"),
-])
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("domain=law", "domain: unknown name 'law'"),
+        ("profile=ful", "profile: unknown name 'ful'"),
+        ("profiles.sample.train.steps=many", "profiles.sample.train.steps: .*'many'"),
+        ("+profiles.sample.train.stpes=3", "profiles.sample.train.stpes: unknown setting; did you mean steps"),
+    ],
+)
 def test_wrong_params_are_refused_before_any_stage_runs(finished, tmp_path, override, message):
     clone = tmp_path / "clone"
     run(finished.parent, "git", "clone", "-q", str(finished), str(clone))

@@ -1,4 +1,4 @@
-"""The command `dapt`: one subcommand a stage of dvc.yaml, and those that people call on files of their own.
+"""The command `dapt`: one subcommand per stage of dvc.yaml, and those that people call on files of their own.
 
 It works on the repository of the current folder (the nearest dvc.yaml upwards) and runs the code of that repository,
 also in a temporary experiment or a clone that shares this environment.
@@ -9,14 +9,17 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from dapt.core.paths import MODELS, events_file, repository
 from dapt.telling.errors import UserError, guarded
-from dapt.core.paths import MODELS, repository
+from dapt.telling.events import Events
 
-STAGES = {  # name → what it is given, what it does
+STAGES = {  # name → the kind of name that it is given, what it does
     "check": (None, "refuse a wrong params.yaml"),
     "fetch": ("corpus", "raw files of a corpus, or of the model"),
     "clean": ("corpus", "clean a corpus; with --cleaner any raw file"),
@@ -26,7 +29,7 @@ STAGES = {  # name → what it is given, what it does
     "base": (None, "audit the base and repair its masked-LM head"),
     "train": ("domain", "adapt the base to a domain"),
     "evaluate": ("model", "held-out loss of a model; with --model any model and text"),
-    "finetune": ("task", "fine-tune a model on a task, once a seed"),
+    "finetune": ("task", "fine-tune a model on a task, once per seed"),
     "baseline": ("task", "what a task gives without a neural network"),
     "compare": (None, "all models on all sets, and which is best"),
     "report": (None, "the page, its Markdown twin and the pictures"),
@@ -34,7 +37,7 @@ STAGES = {  # name → what it is given, what it does
 }
 BENCHES = {  # name → turns of each way, what it times
     "clean": (3, "seconds to clean the stand-in of all corpora, ours and the usual way with datasets"),
-    "train": (1, "tokens a second of a training step, ours and transformers' Trainer's"),
+    "train": (1, "tokens per second of a training step, ours and transformers' Trainer's"),
     "nodes": (3, "seconds of a training step on one node or several, and what that says of GPUs"),
 }
 
@@ -58,8 +61,9 @@ def parser() -> argparse.ArgumentParser:
         sub[name].set_defaults(run=run_stage)
         if what:
             sub[name].add_argument("name", metavar=what, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
-    sub["fetch"].add_argument("--pin", action="store_true",
-                              help="write commit and sha256 of what is fetched, or of all, into params.yaml")
+    sub["fetch"].add_argument(
+        "--pin", action="store_true", help="write commit and sha256 of what is fetched, or of all, into params.yaml"
+    )
     sub["fetch"].set_defaults(run=run_fetch)
     sub["clean"].set_defaults(run=run_clean)
     clean = sub["clean"].add_argument_group("any raw file, without params.yaml")
@@ -74,14 +78,25 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", type=Path, nargs="+", help="of several, differences to the first are given")
     evaluate.add_argument("--text", type=Path, help="JSON lines with a field text")
     evaluate.add_argument("--most", type=int, metavar="N", help="the first N texts only")
-    evaluate.add_argument("--draws", type=int, metavar="N", help="of masks, default 1; for the loss a token")
+    evaluate.add_argument("--draws", type=int, metavar="N", help="of masks, default 1; for the loss per token")
     way = evaluate.add_mutually_exclusive_group()
-    way.add_argument("--words", dest="way", action="store_const", const="words", default="tokens",
-                     help="the loss a word, for models of different tokenizers")
-    way.add_argument("--pseudo", dest="way", action="store_const", const="pseudo",
-                     help="pseudo-perplexity, one token masked at a time: one to two forward passes a token, some ten times "
-                          "the usual cost")
-    evaluate.add_argument("--json", action="store_true", help="one JSON object a model and line")
+    way.add_argument(
+        "--words",
+        dest="way",
+        action="store_const",
+        const="per_word",
+        default="per_token",
+        help="the loss per word, for models of different tokenizers",
+    )
+    way.add_argument(
+        "--pseudo",
+        dest="way",
+        action="store_const",
+        const="pseudo_perplexity",
+        help="pseudo-perplexity, one token masked at a time: one to two forward passes per token, some ten times "
+        "the usual cost",
+    )
+    evaluate.add_argument("--json", action="store_true", help="one JSON object per line, one line per model")
     audit = add("audit", "what a checkpoint is as a masked language model, and if its head is trained")
     audit.set_defaults(run=run_audit)
     audit.add_argument("--model", type=Path, required=True)
@@ -90,8 +105,12 @@ def parser() -> argparse.ArgumentParser:
     sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
     sub["compare"].add_argument("--latex", action="store_true", help="print them for a paper")
     sub["report"].set_defaults(run=run_report)
-    sub["report"].add_argument("--export", type=Path, metavar="DIR",
-                               help="copy the last report there, with the commit, all pictures, and tables for a paper")
+    sub["report"].add_argument(
+        "--export",
+        type=Path,
+        metavar="DIR",
+        help="copy the last report there, with the commit, all pictures, and tables for a paper",
+    )
     spread = add("spread", "train and judge a domain under several seeds: how far its losses scatter")
     spread.set_defaults(run=run_spread)
     spread.add_argument("name", metavar="domain")
@@ -116,9 +135,10 @@ def parser() -> argparse.ArgumentParser:
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
     benches = {name: add(name, text, names) for name, (_, text) in BENCHES.items()}
     for name, (rounds, _) in BENCHES.items():
-        benches[name].add_argument("--rounds", type=int, default=rounds,
-                                   help="turns of each, default %(default)s; the median counts")
-        benches[name].add_argument("--json", action="store_true", dest="as_json", help="one JSON object a line")
+        benches[name].add_argument(
+            "--rounds", type=int, default=rounds, help="turns of each, default %(default)s; the median counts"
+        )
+        benches[name].add_argument("--json", action="store_true", dest="as_json", help="one JSON object per line")
     benches["clean"].add_argument("--scale", type=float, default=1.0, help="share of the real rows, default 1")
     benches["train"].add_argument("--only", metavar="MODEL", help="tiny, minilm or base; else all three")
     benches["train"].add_argument("--steps", type=int, help="steps of each run, else a number for each model")
@@ -145,24 +165,42 @@ def to_repository() -> None:
 
 
 def run_stage(args: argparse.Namespace) -> None:
-    """dapt.COMMAND.run, with the name that it is given, here or on another node."""
+    """dapt.stages.COMMAND.run, with the name that it is given, here or on another node."""
     to_repository()
-    given = []
-    if what := STAGES[args.command][0]:
+    kind, given = STAGES[args.command][0], []
+    if kind:
         if args.name is None:
-            raise UserError(f"needs the name of a {what}")
-        given = [known(args.command, args.name)]
-    if what == "model":
+            raise UserError(f"needs the name of a {kind}")
+        given = [known(kind, args.name, and_model=args.command == "fetch")]
+    if kind == "model":
         has_model(MODELS / args.name)
-    if not loaded("launch").through_slurm(args.command, *given):
-        loaded(args.command).run(*given)
+    if not loaded("launch.dispatch").through_slurm(args.command, *given):
+        with told(args.command, *given):
+            stage(args.command).run(*given)
+
+
+def stage(command: str) -> ModuleType:
+    return loaded(f"stages.{command}")
+
+
+@contextmanager
+def told(command: str, name: str = "") -> Iterator[None]:
+    """What a stage does is told in events where a launcher started it, which names their file."""
+    if "DAPT_EVENTS" not in os.environ:
+        yield
+        return
+    events = Events(events_file(command, name), command, name)
+    with events.failures():
+        events.tell("started")
+        yield
+        events.tell("done")
 
 
 def run_fetch(args: argparse.Namespace) -> None:
     if not args.pin:
         return run_stage(args)
     to_repository()
-    loaded("tools.pin").run(args.name and known("fetch", args.name))
+    return loaded("tools.pin").run(args.name and known("corpus", args.name, and_model=True))
 
 
 def run_clean(args: argparse.Namespace) -> None:
@@ -174,29 +212,29 @@ def run_clean(args: argparse.Namespace) -> None:
     known_cleaners = loaded("corpus.cleaners").names()
     if args.cleaner not in known_cleaners:
         raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
-    loaded("stages.clean").run_file(args.cleaner, args.raw, args.out, args.report)
+    return stage("clean").run_file(args.cleaner, args.raw, args.out, args.report)
 
 
 def run_train(args: argparse.Namespace) -> None:
     to_repository()
-    domain = known("train", args.name)
+    domain = known("domain", args.name)
     has_model(MODELS / "base")
-    loaded("launch").train(domain)
+    loaded("launch.dispatch").train(domain)
 
 
 def run_finetune(args: argparse.Namespace) -> None:
     to_repository()
-    task, model = known("finetune", args.name), known("evaluate", args.model)
+    task, model = known("task", args.name), known("model", args.model)
     has_model(MODELS / model)
-    loaded("stages.finetune").run(task, model)
+    stage("finetune").run(task, model)
 
 
 def run_launch(args: argparse.Namespace) -> None:
     to_repository()
-    domains = [known("train", name) for name in args.domains]
+    domains = [known("domain", name) for name in args.domains]
     if args.what == "stop":
         return loaded("launch.follow").stop(domains)
-    loaded(f"launch.{args.what or 'jobs'}").run(domains, args.partition)
+    return loaded(f"launch.{args.what or 'follow'}").run(domains, args.partition)
 
 
 def run_doctor(args: argparse.Namespace) -> None:
@@ -205,25 +243,27 @@ def run_doctor(args: argparse.Namespace) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    options = (args.model, args.text, args.most is not None, args.draws is not None, args.way != "tokens", args.json)
+    options = (args.model, args.text, args.most is not None, args.draws is not None, args.way != "per_token", args.json)
     if not any(options):
         return run_stage(args)
     if args.name or not (args.model and args.text):
-        raise UserError("--model goes with --text, and without a model's name; --most, --draws, --words, --pseudo and --json "
-                        "go with both")
-    if args.draws is not None and args.way != "tokens":
-        raise UserError("--draws is for the loss a token: --words masks each text once, and --pseudo every token")
+        raise UserError(
+            "--model goes with --text, and without a model's name; --most, --draws, --words, --pseudo and --json "
+            "go with both"
+        )
+    if args.draws is not None and args.way != "per_token":
+        raise UserError("--draws is for the loss per token: --words masks each text once, and --pseudo every token")
     for folder in args.model:
         has_model(folder)
     draws = {} if args.draws is None else {"draws": args.draws}
-    loaded(f"judge.{args.way}").run(args.model, args.text, args.most, args.json, **draws)
+    return loaded(f"judging.{args.way}").run(args.model, args.text, args.most, args.json, **draws)
 
 
 def run_compare(args: argparse.Namespace) -> None:
     if not (args.print or args.latex):
         return run_stage(args)
     to_repository()
-    loaded("tools.show").run(args.latex)
+    return loaded("tools.comparison").run(args.latex)
 
 
 def run_report(args: argparse.Namespace) -> None:
@@ -231,12 +271,12 @@ def run_report(args: argparse.Namespace) -> None:
         return run_stage(args)
     folder = args.export.resolve()
     to_repository()
-    loaded("tools.export").run(folder)
+    return loaded("tools.export").run(folder)
 
 
 def run_spread(args: argparse.Namespace) -> None:
     to_repository()
-    loaded("tools.spread").run(known("train", args.name), args.seeds, args.json)
+    loaded("tools.spread").run(known("domain", args.name), args.seeds, args.json)
 
 
 def run_audit(args: argparse.Namespace) -> None:
@@ -247,7 +287,7 @@ def run_audit(args: argparse.Namespace) -> None:
 def run_plots(args: argparse.Namespace) -> None:
     folder = args.folder.resolve()
     to_repository()
-    module = loaded("reporting.plots")
+    module = loaded("tools.plots")
     module.write_page() if args.page else module.run(folder)
 
 
@@ -260,18 +300,24 @@ def run_bench(args: argparse.Namespace) -> None:
 def has_model(folder: Path) -> None:
     """Refuse a folder that was mistyped, or that was never made."""
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds no model: it has no config.json; `dvc repro` and `dvc pull` put some into models/")
+        raise UserError(
+            f"{folder} holds no model: it has no config.json; `dvc repro` and `dvc pull` put some into models/"
+        )
 
 
-def known(command: str, name: str) -> str:
-    """The name, if params.yaml has it among what the command is given."""
+def known(kind: str, name: str, and_model: bool = False) -> str:
+    """The name, if params.yaml has it among the corpora, domains, models or tasks; `and_model`: a corpus, or "model"."""
     from dapt.core import config
 
     params = config.load()
-    names = {"corpus": [*params.corpora, "model"] if command == "fetch" else list(params.corpora),
-             "domain": list(params.domains), "model": params.models, "task": list(params.tasks)}[STAGES[command][0]]
+    names = {
+        "corpus": [*params.corpora, *["model"] * and_model],
+        "domain": list(params.domains),
+        "model": params.models,
+        "task": list(params.tasks),
+    }[kind]
     if name not in names:
-        raise UserError(f"params.yaml knows no {STAGES[command][0]} {name!r}; it has: {', '.join(names)}")
+        raise UserError(f"params.yaml knows no {kind} {name!r}; it has: {', '.join(names)}")
     return name
 
 
@@ -281,8 +327,9 @@ def run_workspace_code() -> None:
     own = Path(__file__).resolve().parents[1]
     if root is None or not (root / "src/dapt/cli.py").is_file() or (root / "src").resolve() == own:
         return
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(root / "src"),
-                                                                            os.environ.get("PYTHONPATH")]))}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(root / "src"), os.environ.get("PYTHONPATH")]))
+    }
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, "-m", "dapt", *sys.argv[1:]], environment)
 

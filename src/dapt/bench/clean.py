@@ -18,20 +18,37 @@ import ftfy
 
 from dapt.bench import standin
 from dapt.bench.turns import MEGA, apart, peak_mb
-from dapt.stages.clean import MINIMUM, clean
-from dapt.corpus.cleaners import cleaner
-from dapt.corpus.cleaners.biomed_en_de import english_side
-from dapt.telling.errors import UserError
 from dapt.core.files import read_lines
 from dapt.core.paths import PROCESSED
+from dapt.corpus.cleaners import cleaner
+from dapt.corpus.cleaners.biomed_en_de import english_side
+from dapt.corpus.cleaning import MINIMUM, clean
 from dapt.corpus.text_repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE
+from dapt.telling.errors import UserError
 
-RULES = ((SPACES, " "), (INVISIBLE, ""), (TAG, " "), (MARKER, " "), (EMAIL, " "), (URL, " "), (HANDLE, "@user"),
-         (WHITE, " "))
-PARTS = {"bioasq": ["context"], "biomed_en_de": ["text"], "finance_news": ["newscontents"],
-         "financial_phrasebank": ["sentence"], "fiqa": ["instruction", "input"], "medmcqa": ["question", "exp"]}
-OTHERS = {"financial_phrasebank": ["label"], "fiqa": ["output"],
-          "medmcqa": ["opa", "opb", "opc", "opd", "cop", "subject_name", "topic_name"]}  # written beside the text
+RULES = (
+    (SPACES, " "),
+    (INVISIBLE, ""),
+    (TAG, " "),
+    (MARKER, " "),
+    (EMAIL, " "),
+    (URL, " "),
+    (HANDLE, "@user"),
+    (WHITE, " "),
+)
+PARTS = {
+    "bioasq": ["context"],
+    "biomed_en_de": ["text"],
+    "finance_news": ["newscontents"],
+    "financial_phrasebank": ["sentence"],
+    "fiqa": ["instruction", "input"],
+    "medmcqa": ["question", "exp"],
+}
+OTHERS = {
+    "financial_phrasebank": ["label"],
+    "fiqa": ["output"],
+    "medmcqa": ["opa", "opb", "opc", "opd", "cop", "subject_name", "topic_name"],
+}  # written beside the text
 
 
 def ours(corpus: str, files: dict[str, list[Path]], out: Path) -> None:
@@ -51,8 +68,13 @@ def _usually_read(name: str, paths: list[Path], cache: Path):
     from datasets import load_dataset
 
     form = paths[0].suffix[1:]
-    rows = load_dataset(form, data_files=[str(path) for path in paths], split="train", cache_dir=str(cache),
-                        **({"field": "data"} if name == "bioasq" else {}))
+    rows = load_dataset(
+        form,
+        data_files=[str(path) for path in paths],
+        split="train",
+        cache_dir=str(cache),
+        **({"field": "data"} if name == "bioasq" else {}),
+    )
     if name == "bioasq":
         rows = rows.map(_contexts, batched=True, remove_columns=rows.column_names)
     if name == "biomed_en_de":
@@ -119,20 +141,31 @@ def measure(scale: float, rounds: int) -> list[dict]:
 
 
 def _line(name: str, corpora: list[str], runs: list[tuple[dict, dict]]) -> dict:
-    mine, peer = (statistics.median(sum(run["seconds"][corpus] for corpus in corpora) for run in side)
-                  for side in zip(*runs))
+    mine, peer = (
+        statistics.median(sum(run["seconds"][corpus] for corpus in corpora) for run in side) for side in zip(*runs)
+    )
     rows, mb = (sum(runs[0][0]["sizes"][corpus][size] for corpus in corpora) for size in ("rows", "mb"))
-    return {"name": f"clean/{name}", "ours": round(mine, 3), "peer": round(peer, 3), "ratio": round(peer / mine, 2),
-            "unit": "s", "rows": rows, "mb": round(mb, 2)}
+    return {
+        "name": f"clean/{name}",
+        "ours": round(mine, 3),
+        "peer": round(peer, 3),
+        "ratio": round(peer / mine, 2),
+        "unit": "s",
+        "rows": rows,
+        "mb": round(mb, 2),
+    }
 
 
 def run(scale: float, rounds: int, as_json: bool) -> None:
     if find_spec("datasets") is None:
         raise UserError("`datasets`, the usual way, is not installed; run pip install -r requirements-bench.txt")
-    if scale < .001 or rounds < 1:
+    if scale < 0.001 or rounds < 1:
         raise UserError("--scale is at least 0.001, --rounds at least 1; give other numbers")
     for line in measure(scale, rounds):
-        print(json.dumps(line) if as_json else
-              f"{line['name']}: {line['ours']:.2f} s, with datasets {line['peer']:.2f} s, {line['ratio']:.1f} times as "
-              f"long; {line['rows']} rows, {line['mb']:.1f} MB of text" +
-              (f"; peak memory {line['peak_mb']} and {line['peer_peak_mb']} MB" if "peak_mb" in line else ""))
+        print(
+            json.dumps(line)
+            if as_json
+            else f"{line['name']}: {line['ours']:.2f} s, with datasets {line['peer']:.2f} s, {line['ratio']:.1f} times as "
+            f"long; {line['rows']} rows, {line['mb']:.1f} MB of text"
+            + (f"; peak memory {line['peak_mb']} and {line['peer_peak_mb']} MB" if "peak_mb" in line else "")
+        )

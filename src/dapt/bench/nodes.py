@@ -24,10 +24,10 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import BertConfig, BertForMaskedLM
 
 from dapt.bench.train import WINDOW, step_flops
-from dapt.telling.errors import UserError
-from dapt.training.loop import optimizer
-from dapt.model.masked_lm.masked_lm import MaskedLM
 from dapt.core.paths import LOGS
+from dapt.model.masked_lm import MaskedLM
+from dapt.telling.errors import UserError
+from dapt.training.optimizer import optimizer
 
 WINDOWS, PICKS = 8, 19  # a step's windows, of all processes together; predicted tokens of each
 PEAK, SHARE = 53.8e12, 0.4  # FLOP/s of an RTX 2080 Ti in fp16, summed in fp32 (NVIDIA's white paper on Turing)
@@ -75,24 +75,30 @@ def measure(rounds: int, nodes: int) -> dict:
         optim.zero_grad()
 
     gradients = torch.zeros(sum(value.numel() for value in model.parameters()))
-    return {"nodes": nodes, "windows": WINDOWS, "step_s": round(median_seconds(rounds, step), 2),
-            "all_reduce_s": round(median_seconds(rounds, lambda: dist.all_reduce(gradients)), 2) if nodes > 1 else 0.0,
-            "gradient_mb": round(4 * gradients.numel() / 1e6)}
+    return {
+        "nodes": nodes,
+        "windows": WINDOWS,
+        "step_s": round(median_seconds(rounds, step), 2),
+        "all_reduce_s": round(median_seconds(rounds, lambda: dist.all_reduce(gradients)), 2) if nodes > 1 else 0.0,
+        "gradient_mb": round(4 * gradients.numel() / 1e6),
+    }
 
 
 def predicted(size: float, windows: int, nodes: int = 2) -> dict:
     """The same on GPUs, one a node."""
     alone = step_flops(BertConfig(), windows, WINDOW, windows * PICKS) / (PEAK * SHARE)
     return {"windows": windows, "gpu_step_ms": round(1000 * alone)} | {
-        name: round(speed_up(nodes, alone, all_reduce_seconds(nodes, size, bits)), 2) for name, bits in NETWORKS.items()}
+        name: round(speed_up(nodes, alone, all_reduce_seconds(nodes, size, bits)), 2) for name, bits in NETWORKS.items()
+    }
 
 
 def run(rounds: int, as_json: bool) -> None:
     # Those of the step: in an allocation (salloc, sbatch) without srun this is one process, whatever SLURM_NTASKS says.
     nodes, rank = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)), int(os.environ.get("SLURM_PROCID", 0))
     if rounds < 1 or WINDOWS % nodes:
-        raise UserError(f"--rounds is at least 1, and the processes (here {nodes}) a divisor of {WINDOWS}; give other "
-                        "numbers")
+        raise UserError(
+            f"--rounds is at least 1, and the processes (here {nodes}) a divisor of {WINDOWS}; give other numbers"
+        )
     if nodes > 1:
         LOGS.mkdir(exist_ok=True)
         meeting = LOGS.resolve() / f".bench-nodes-{os.environ['SLURM_JOB_ID']}-{os.environ['SLURM_STEP_ID']}"

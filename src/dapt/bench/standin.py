@@ -15,8 +15,8 @@ from random import Random
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, write_json
+from dapt.telling.errors import UserError
 
 SOURCES = {  # corpus → cleaner → its raw files; params.yaml's profile full has the same
     "biomed_mlm": {"bioasq": ["BioASQ-train-factoid-6b-full-annotated.json"]},
@@ -28,22 +28,62 @@ SOURCES = {  # corpus → cleaner → its raw files; params.yaml's profile full 
 }
 EMBEDDED = {"biomed": ("biomed_mlm", "biomed_mlm_2"), "finance": ("finance_mlm1", "finance_mlm2", "general")}
 WORD = 6.2  # characters of a word and its space
-GERMAN = ("Die Patienten wurden nach der Operation vier Wochen lang von den Ärzten untersucht und die Ergebnisse der "
-          "Behandlung mit einer Gruppe von gesunden Personen verglichen, bei denen keine Störung bekannt war.").split()
-SUBJECTS = ("Anaesthesia", "Anatomy", "Biochemistry", "Dental", "ENT", "Forensic Medicine", "Gynaecology & Obstetrics",
-            "Medicine", "Microbiology", "Ophthalmology", "Orthopaedics", "Pathology", "Pediatrics", "Pharmacology",
-            "Physiology", "Psychiatry", "Radiology", "Skin", "Social & Preventive Medicine", "Surgery", "Unknown")
+GERMAN = (
+    "Die Patienten wurden nach der Operation vier Wochen lang von den Ärzten untersucht und die Ergebnisse der "
+    "Behandlung mit einer Gruppe von gesunden Personen verglichen, bei denen keine Störung bekannt war."
+).split()
+SUBJECTS = (
+    "Anaesthesia",
+    "Anatomy",
+    "Biochemistry",
+    "Dental",
+    "ENT",
+    "Forensic Medicine",
+    "Gynaecology & Obstetrics",
+    "Medicine",
+    "Microbiology",
+    "Ophthalmology",
+    "Orthopaedics",
+    "Pathology",
+    "Pediatrics",
+    "Pharmacology",
+    "Physiology",
+    "Psychiatry",
+    "Radiology",
+    "Skin",
+    "Social & Preventive Medicine",
+    "Surgery",
+    "Unknown",
+)
 OPINION = "Offer your thoughts or opinion on the user's financial question."
 # Share of the texts that have one, and its forms. Of the news a quarter are PhraseBank's sentences, which have none.
-ABSTRACT = ((.006, ("<i>in vivo</i>", "10<sup>3</sup>")), (.005, ("http://www.example.org/trial?id=7",)),
-            (.029, ("5\u00a0mg", "12\u2009mm")), (.015, ("\n",)), (.1, ("37 °C", "α", "±", "patients’", "5–10")))
-EXPLANATION = ((.28, ("\n", "\n\n")), (.11, ("\u00a0", "5\u00a0mg")), (.11, ("–", "’", "ﬁbers", "°C", "“sign”", "α")),
-               (.03, ("<2", "p<0.05")), (.003, ("<b>not</b>", "<li>")), (.003, ("&amp;", "&lt;")),
-               (.008, ("http://www.example.org/page",)))
-NEWS = ((.375, ("http://example.com/aB3xZ", "https://t.co/x7Yq1")), (.227, ("company’s", "don’t", "£100")),
-        (.291, ("–", "– and", "the banks’", "said.”", "it,”", "– the", "2016–17")))
-ANSWER = ((.05, ("https://www.example.com/a/b",)), (.1, ("\n", "\n\n")), (.02, ("R&amp;D", "&gt;")),
-          (.1, ("it’s", "–")))
+ABSTRACT = (
+    (0.006, ("<i>in vivo</i>", "10<sup>3</sup>")),
+    (0.005, ("http://www.example.org/trial?id=7",)),
+    (0.029, ("5\u00a0mg", "12\u2009mm")),
+    (0.015, ("\n",)),
+    (0.1, ("37 °C", "α", "±", "patients’", "5–10")),
+)
+EXPLANATION = (
+    (0.28, ("\n", "\n\n")),
+    (0.11, ("\u00a0", "5\u00a0mg")),
+    (0.11, ("–", "’", "ﬁbers", "°C", "“sign”", "α")),
+    (0.03, ("<2", "p<0.05")),
+    (0.003, ("<b>not</b>", "<li>")),
+    (0.003, ("&amp;", "&lt;")),
+    (0.008, ("http://www.example.org/page",)),
+)
+NEWS = (
+    (0.375, ("http://example.com/aB3xZ", "https://t.co/x7Yq1")),
+    (0.227, ("company’s", "don’t", "£100")),
+    (0.291, ("–", "– and", "the banks’", "said.”", "it,”", "– the", "2016–17")),
+)
+ANSWER = (
+    (0.05, ("https://www.example.com/a/b",)),
+    (0.1, ("\n", "\n\n")),
+    (0.02, ("R&amp;D", "&gt;")),
+    (0.1, ("it’s", "–")),
+)
 
 
 def embedded(processed: Path) -> dict[str, list[str]]:
@@ -57,15 +97,21 @@ def embedded(processed: Path) -> dict[str, list[str]]:
 
 def write(folder: Path, texts: dict[str, list[str]], scale: float = 1.0) -> None:
     """Write each source of SOURCES to folder/CLEANER/FILE; `scale` is the share of the real number of rows."""
-    pools = {domain: [word for text in found for word in text.split() if word.isascii() and "@" not in word]
-             for domain, found in texts.items()}
+    pools = {
+        domain: [word for text in found for word in text.split() if word.isascii() and "@" not in word]
+        for domain, found in texts.items()
+    }
     biomed, finance = pools["biomed"], pools["finance"]
     phrases = _phrasebank(finance, scale)
     *public, hidden = _sides(_medmcqa(biomed, scale), 182_822 / 193_155, 187_005 / 193_155)
-    made = {"bioasq": [_bioasq(biomed, scale)], "biomed_en_de": [_en_de(biomed, scale)],
-            "finance_news": [_news(finance, scale, [row["sentence"] for row in phrases])],
-            "financial_phrasebank": [phrases], "fiqa": _sides(_fiqa(finance, scale), 5_470 / 6_500),
-            "medmcqa": [*public, [row | {"cop": -1} for row in hidden]]}
+    made = {
+        "bioasq": [_bioasq(biomed, scale)],
+        "biomed_en_de": [_en_de(biomed, scale)],
+        "finance_news": [_news(finance, scale, [row["sentence"] for row in phrases])],
+        "financial_phrasebank": [phrases],
+        "fiqa": _sides(_fiqa(finance, scale), 5_470 / 6_500),
+        "medmcqa": [*public, [row | {"cop": -1} for row in hidden]],
+    }
     for sources in SOURCES.values():
         for cleaner, names in sources.items():
             (folder / cleaner).mkdir(parents=True, exist_ok=True)
@@ -81,7 +127,7 @@ def _text(pool: list[str], length: float, chance: Random, quirks: tuple = ()) ->
     no more than chance brings, and each quirk in its share."""
     count = max(1, round(length / WORD))
     start = chance.randrange(max(1, len(pool) - count))
-    words = pool[start:start + count]
+    words = pool[start : start + count]
     words[::4] = chance.choices(pool, k=len(words[::4]))
     for share, forms in quirks:
         if chance.random() < share:
@@ -111,9 +157,19 @@ def _bioasq(pool: list[str], scale: float) -> dict:
     chance = Random("bioasq")
     texts = [_text(pool, _length(1530, 300, chance), chance, ABSTRACT) for _ in range(round(2_511 * scale))]
     texts = _repeated(texts, round(3_200 * scale), chance)
-    paragraphs = [{"context": text, "qas": [{"id": str(number), "question": _text(pool, 80, chance),
-                                             "answers": [{"text": text[:20], "answer_start": 0}]}]}
-                  for number, text in enumerate(texts)]
+    paragraphs = [
+        {
+            "context": text,
+            "qas": [
+                {
+                    "id": str(number),
+                    "question": _text(pool, 80, chance),
+                    "answers": [{"text": text[:20], "answer_start": 0}],
+                }
+            ],
+        }
+        for number, text in enumerate(texts)
+    ]
     return {"version": "BioASQ6b", "data": [{"title": "BioASQ6b", "paragraphs": paragraphs}]}
 
 
@@ -130,8 +186,10 @@ def _en_de(pool: list[str], scale: float) -> list[dict]:
 
 def _phrasebank(pool: list[str], scale: float) -> list[dict]:
     chance = Random("phrasebank")
-    rows = [{"sentence": _text(pool, _length(130, 45, chance), chance), "label": label}
-            for label in chance.choices((0, 1, 2), (604, 2_879, 1_363), k=round(4_812 * scale))]
+    rows = [
+        {"sentence": _text(pool, _length(130, 45, chance), chance), "label": label}
+        for label in chance.choices((0, 1, 2), (604, 2_879, 1_363), k=round(4_812 * scale))
+    ]
     rows += [{"sentence": _text(pool, 12, chance)[:30], "label": 1} for _ in range(round(26 * scale))]
     return _repeated(rows, round(4_846 * scale), chance)
 
@@ -139,10 +197,15 @@ def _phrasebank(pool: list[str], scale: float) -> list[dict]:
 def _news(pool: list[str], scale: float, phrases: list[str]) -> list[dict]:
     chance = Random("news")
     known = islice(dict.fromkeys(phrase for phrase in phrases if len(phrase) > 30), round(4_701 * scale))
-    texts = [*known, *(_text(pool, _length(175, 50, chance), chance, NEWS) for _ in range(round(15_211 * scale))),
-             *(_text(pool, 20, chance)[:30] for _ in range(round(500 * scale)))]
-    return [{"newssource": "example", "newscontents": _read_as_cp949(text), "label": chance.randrange(3)}
-            for text in _repeated(texts, round(27_100 * scale), chance)]
+    texts = [
+        *known,
+        *(_text(pool, _length(175, 50, chance), chance, NEWS) for _ in range(round(15_211 * scale))),
+        *(_text(pool, 20, chance)[:30] for _ in range(round(500 * scale))),
+    ]
+    return [
+        {"newssource": "example", "newscontents": _read_as_cp949(text), "label": chance.randrange(3)}
+        for text in _repeated(texts, round(27_100 * scale), chance)
+    ]
 
 
 def _read_as_cp949(text: str) -> str:
@@ -160,8 +223,14 @@ codecs.register_error("as Windows reads", _lost_pair)
 
 def _fiqa(pool: list[str], scale: float) -> list[dict]:
     chance = Random("fiqa")
-    rows = [{"instruction": OPINION, "input": _text(pool, _length(88, 30, chance), chance)[:-1] + "?",
-             "output": _text(pool, _length(1_150, 120, chance), chance, ANSWER)} for _ in range(round(6_486 * scale))]
+    rows = [
+        {
+            "instruction": OPINION,
+            "input": _text(pool, _length(88, 30, chance), chance)[:-1] + "?",
+            "output": _text(pool, _length(1_150, 120, chance), chance, ANSWER),
+        }
+        for _ in range(round(6_486 * scale))
+    ]
     return _repeated(rows, round(6_500 * scale), chance)
 
 
@@ -169,13 +238,19 @@ def _medmcqa(pool: list[str], scale: float) -> list[dict]:
     chance, rows = Random("medmcqa"), []
     for number in range(round(189_500 * scale)):
         short = number % 18 == 0
-        silent = short or chance.random() < .44
-        rows.append({
-            "id": f"{chance.getrandbits(128):032x}", "choice_type": chance.choice(("single", "single", "multi")),
-            "question": _text(pool, 25, chance)[:45] if short else _text(pool, _length(95, 62, chance), chance),
-            **{option: _text(pool, _length(20, 6, chance), chance) for option in ("opa", "opb", "opc", "opd")},
-            "cop": chance.randrange(4), "subject_name": chance.choice(SUBJECTS),
-            "topic_name": None if chance.random() < .9 else _text(pool, 15, chance),
-            "exp": None if silent else chance.choice(("", "Ans-a. ")) + _text(pool, _length(765, 40, chance), chance,
-                                                                               EXPLANATION)})
+        silent = short or chance.random() < 0.44
+        rows.append(
+            {
+                "id": f"{chance.getrandbits(128):032x}",
+                "choice_type": chance.choice(("single", "single", "multi")),
+                "question": _text(pool, 25, chance)[:45] if short else _text(pool, _length(95, 62, chance), chance),
+                **{option: _text(pool, _length(20, 6, chance), chance) for option in ("opa", "opb", "opc", "opd")},
+                "cop": chance.randrange(4),
+                "subject_name": chance.choice(SUBJECTS),
+                "topic_name": None if chance.random() < 0.9 else _text(pool, 15, chance),
+                "exp": None
+                if silent
+                else chance.choice(("", "Ans-a. ")) + _text(pool, _length(765, 40, chance), chance, EXPLANATION),
+            }
+        )
     return _repeated(rows, round(193_155 * scale), chance)

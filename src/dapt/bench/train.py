@@ -22,17 +22,21 @@ import torch
 from accelerate import Accelerator
 from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
-from dapt.mlm import batches
-from dapt.core import config
 from dapt.bench.turns import apart, peak_mb
-from dapt.telling.errors import UserError
+from dapt.core import config
 from dapt.core.files import read_lines
-from dapt.training.loop import accelerator_for, fit, mean_loss
-from dapt.model.masked_lm.masked_lm import MaskedLM, load, set_dropout
 from dapt.core.paths import MODELS, PROCESSED
-from dapt.training.device import decide, this_device
+from dapt.mlm.batches import Batch, TrainingBatches, valid_batches
+from dapt.mlm.tokens import Tokens, encode, read_tokens, write_tokens
+from dapt.mlm.windows import text_in_memory
+from dapt.model.architectures import set_dropout
+from dapt.model.checkpoint import load
+from dapt.model.masked_lm import MaskedLM
+from dapt.model.tokenizer import Special, load_tokenizer
+from dapt.telling.errors import UserError
+from dapt.training.device import accelerator_for, decide, this_device
+from dapt.training.loop import Run, fit, mean_loss
 from dapt.training.schedule import Schedule
-from dapt.mlm.tokens import Special, Tokens, encode, load_tokenizer, read_tokens, write_tokens
 
 WINDOW = 128
 TINY = 128  # width of the tiny base
@@ -85,7 +89,7 @@ def full_windows(documents: Iterable[list[int]]) -> Iterator[list[int]]:
     size = WINDOW - 2
     for ids in documents:
         for start in range(0, len(ids) - size + 1, size):
-            yield ids[start:start + size]
+            yield ids[start : start + size]
 
 
 def of_a_window(documents: Iterable[list[int]]) -> Iterator[list[int]]:
@@ -111,33 +115,46 @@ def prepare(folder: Path) -> None:
             write_tokens(folder / text, name, cut(encode(tokenizer, chosen)), special)
 
 
+class Clock(Run):
+    """Notes the time at the end of each step."""
+
+    name = "ours"
+
+    def __init__(self, compiled: bool):
+        self.compiled, self.ends = compiled, []
+
+    def pause(self, step: int) -> bool:
+        self.ends.append(time.perf_counter())
+        return False
+
+
 def ours(task: Task, precision: str, compiled: bool) -> dict:
     settings = config.load().active.train
     accelerator = accelerator_for(precision, settings.threads)
     _, special = load_tokenizer(MODELS / "base")
     text = read_tokens(task.tokens, "train", special)
-    windows = batches.windows(text, WINDOW)
+    batches = TrainingBatches(text_in_memory(text, WINDOW, special), task.kind.batch, settings.mask, settings.seed)
     masked_lm = MaskedLM(task.model())
-    slots, ends = [], []
+    slots, clock = [], Clock(compiled)
 
-    def batch_of(step: int) -> batches.Batch:
-        batch = batches.training_batch(text, windows, special, task.kind.batch, settings.mask, settings.seed, step)
+    def batch_of(step: int) -> Batch:
+        batch = batches(step)
         slots.append((int((batch.segments > 0).sum()), batch.ids.size))
         return batch
 
-    def pause(step: int) -> bool:
-        ends.append(time.perf_counter())
-        return False
-
-    course = fit(accelerator, masked_lm, batch_of, task.schedule, "ours", pause, lambda *_: False,
-                 compiled=compiled)
+    course = fit(accelerator, masked_lm, batch_of, task.schedule, clock)
+    ends = clock.ends
     peak, gemm = peak_mb(), gemm_peak(accelerator.mixed_precision)
-    seconds = statistics.median(np.diff(ends)[SKIPPED - 1:])
+    seconds = statistics.median(np.diff(ends)[SKIPPED - 1 :])
     picks = task.kind.batch * (int((WINDOW - 2) * settings.mask) + 1)
     work = step_flops(masked_lm.model.config, task.kind.batch, WINDOW, picks)
     return _figures(slots, ends) | {
-        "steps": len(course.train), "loss": _heldout(accelerator, masked_lm.model, task, special), "peak_mb": peak,
-        "gemm_gflops": gemm, "gemm_share": work / 1e9 / seconds / gemm}
+        "steps": len(course.train),
+        "loss": _heldout(accelerator, masked_lm.model, task, special),
+        "peak_mb": peak,
+        "gemm_gflops": gemm,
+        "gemm_share": work / 1e9 / seconds / gemm,
+    }
 
 
 def peer(task: Task, precision: str, dropout: float | None) -> dict:
@@ -150,8 +167,9 @@ def peer(task: Task, precision: str, dropout: float | None) -> dict:
     model = task.model()
     if dropout is not None:
         set_dropout(model, dropout)
-    collate = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(MODELS / "base"),
-                                              mlm_probability=settings.mask)
+    collate = DataCollatorForLanguageModeling(
+        AutoTokenizer.from_pretrained(MODELS / "base"), mlm_probability=settings.mask
+    )
     slots, ends = [], []
 
     def collated(rows: list[dict]) -> dict:
@@ -159,46 +177,71 @@ def peer(task: Task, precision: str, dropout: float | None) -> dict:
         slots.append((int(batch["attention_mask"].sum()), batch["attention_mask"].numel()))
         return batch
 
-    class Clock(TrainerCallback):
+    class PeerClock(TrainerCallback):
         def on_step_end(self, *_, **__):
             ends.append(time.perf_counter())
 
     with TemporaryDirectory() as out:
         arguments = TrainingArguments(
-            out, use_cpu=True, bf16=precision == "bf16", per_device_train_batch_size=task.kind.batch,
-            max_steps=schedule.steps, learning_rate=schedule.lr, lr_scheduler_type="linear",
-            warmup_steps=schedule.warmup, weight_decay=schedule.weight_decay, max_grad_norm=schedule.clip,
-            seed=settings.seed, logging_strategy="no", save_strategy="no", report_to="none", disable_tqdm=True,
-            remove_unused_columns=False)
-        trainer = Trainer(model, arguments, collated, _rows(read_tokens(task.tokens, "train", special), special),
-                          callbacks=[Clock()])
+            out,
+            use_cpu=True,
+            bf16=precision == "bf16",
+            per_device_train_batch_size=task.kind.batch,
+            max_steps=schedule.steps,
+            learning_rate=schedule.lr,
+            lr_scheduler_type="linear",
+            warmup_steps=schedule.warmup,
+            weight_decay=schedule.weight_decay,
+            max_grad_norm=schedule.clip,
+            seed=settings.seed,
+            logging_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+        )
+        trainer = Trainer(
+            model,
+            arguments,
+            collated,
+            _rows(read_tokens(task.tokens, "train", special), special),
+            callbacks=[PeerClock()],
+        )
         trainer.train()
     peak = peak_mb()
-    return _figures(slots, ends) | {"steps": trainer.state.global_step, "peak_mb": peak,
-                                    "loss": _heldout(trainer.accelerator, model, task, special)}
+    return _figures(slots, ends) | {
+        "steps": trainer.state.global_step,
+        "peak_mb": peak,
+        "loss": _heldout(trainer.accelerator, model, task, special),
+    }
 
 
 def _rows(tokens: Tokens, special: Special) -> list[dict]:
     """A text a row, as the usual script tokenizes them."""
     texts = [tokens.ids[start:stop].tolist() for start, stop in zip(tokens.offsets, tokens.offsets[1:])]
-    return [{"input_ids": [special.cls, *ids, special.sep], "attention_mask": [1] * (len(ids) + 2),
-             "special_tokens_mask": [1, *[0] * len(ids), 1]} for ids in texts]
+    return [
+        {
+            "input_ids": [special.cls, *ids, special.sep],
+            "attention_mask": [1] * (len(ids) + 2),
+            "special_tokens_mask": [1, *[0] * len(ids), 1],
+        }
+        for ids in texts
+    ]
 
 
 def _heldout(accelerator: Accelerator, model: PreTrainedModel, task: Task, special: Special) -> float:
     """Loss on the held-out windows under fixed masks: the same code for both sides."""
     text = read_tokens(task.tokens, "heldout", special)
-    held = batches.valid_batches(text, batches.windows(text, WINDOW), special, 8, HELD_WINDOWS,
-                                 config.load().active.train.mask)
+    held = valid_batches(text_in_memory(text, WINDOW, special), 8, HELD_WINDOWS, config.load().active.train.mask)
     return mean_loss(accelerator, MaskedLM(model), held)
 
 
 def _figures(slots: list[tuple[int, int]], ends: list[float]) -> dict:
     """Median over the timed steps of tokens a second, and the share of padding; `slots` are (tokens, slots) of each
     step's batch, `ends` the time at the end of each step."""
-    slots = np.array(slots[:len(ends)])  # the Trainer's loader reads a batch ahead
+    slots = np.array(slots[: len(ends)])  # the Trainer's loader reads a batch ahead
     rates = slots[1:, 0] / np.diff(ends)
-    return {"rate": float(np.median(rates[SKIPPED - 1:])), "padding": 1 - slots[:, 0].sum() / slots[:, 1].sum()}
+    return {"rate": float(np.median(rates[SKIPPED - 1 :])), "padding": 1 - slots[:, 0].sum() / slots[:, 1].sum()}
 
 
 def gemm_peak(precision: str) -> float:
@@ -231,8 +274,11 @@ def measure(kinds: dict[str, Kind], rounds: int) -> Iterator[dict]:
         for name, kind in kinds.items():
             for text in CORPORA:
                 task = Task(kind, folder / text)
-                jobs = {"ours": (ours, task, best, kind.compiled), "fp32": (peer, task, "fp32", None),
-                        "best": (peer, task, best, None)}
+                jobs = {
+                    "ours": (ours, task, best, kind.compiled),
+                    "fp32": (peer, task, "fp32", None),
+                    "best": (peer, task, best, None),
+                }
                 rows = [("fp32", "ours", "fp32"), ("best", "ours", "best")]
                 if kind.compiled:
                     jobs["eager"] = (ours, task, best, False)
@@ -242,9 +288,10 @@ def measure(kinds: dict[str, Kind], rounds: int) -> Iterator[dict]:
                     rows.append(("best/no-dropout", "ours", "no-dropout"))
                 turns = [{job: apart(*call) for job, call in jobs.items()} for _ in range(rounds)]
                 for row, mine, theirs in rows:
-                    yield _line(f"train/{name}/{text}/{row}", *(_medians([turn[job] for turn in turns])
-                                                                for job in (mine, theirs))) | {
-                        "precision": best, "compiled": jobs[mine][-1]}
+                    yield _line(
+                        f"train/{name}/{text}/{row}",
+                        *(_medians([turn[job] for turn in turns]) for job in (mine, theirs)),
+                    ) | {"precision": best, "compiled": jobs[mine][-1]}
 
 
 def _medians(results: list[dict]) -> dict:
@@ -252,13 +299,23 @@ def _medians(results: list[dict]) -> dict:
 
 
 def _line(name: str, mine: dict, theirs: dict) -> dict:
-    return {"name": name, "ours": round(mine["rate"], 1), "peer": round(theirs["rate"], 1),
-            "ratio": round(mine["rate"] / theirs["rate"], 2), "unit": "tokens/s", "loss": round(mine["loss"], 4),
-            "peer_loss": round(theirs["loss"], 4), "peak_mb": round(mine["peak_mb"]),
-            "peer_peak_mb": round(theirs["peak_mb"]), "padding": round(mine["padding"], 4),
-            "peer_padding": round(theirs["padding"], 4), "steps": int(mine["steps"]),
-            "peer_steps": int(theirs["steps"]), "gemm_gflops": round(mine["gemm_gflops"]),
-            "gemm_share": round(mine["gemm_share"], 3)}
+    return {
+        "name": name,
+        "ours": round(mine["rate"], 1),
+        "peer": round(theirs["rate"], 1),
+        "ratio": round(mine["rate"] / theirs["rate"], 2),
+        "unit": "tokens/s",
+        "loss": round(mine["loss"], 4),
+        "peer_loss": round(theirs["loss"], 4),
+        "peak_mb": round(mine["peak_mb"]),
+        "peer_peak_mb": round(theirs["peak_mb"]),
+        "padding": round(mine["padding"], 4),
+        "peer_padding": round(theirs["padding"], 4),
+        "steps": int(mine["steps"]),
+        "peer_steps": int(theirs["steps"]),
+        "gemm_gflops": round(mine["gemm_gflops"]),
+        "gemm_share": round(mine["gemm_share"], 3),
+    }
 
 
 def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None:
@@ -272,13 +329,19 @@ def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None
         if not path.exists():
             raise UserError(f"{path} is not there, and the bench trains on it; run `dvc repro` first")
     if "tiny" in kinds and json.loads(needed[0].read_text())["hidden_size"] != TINY:
-        raise UserError("models/base is not the tiny base; set its profile's model.base to tiny and run `dvc repro`, "
-                        "or give --only minilm or --only base")
+        raise UserError(
+            "models/base is not the tiny base; set its profile's model.base to tiny and run `dvc repro`, "
+            "or give --only minilm or --only base"
+        )
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # all is measured on the processor
     for line in measure(kinds, rounds):
-        print(json.dumps(line) if as_json else
-              f"{line['name']}: {line['ours']:,.0f} tokens/s ({line['precision']}{', compiled' * line['compiled']}; "
-              f"{line['gemm_share']:.0%} of the GEMM peak, {line['gemm_gflops']} GFLOP/s), the Trainer "
-              f"{line['peer']:,.0f}, {line['ratio']:.1f} times as fast; held-out loss {line['loss']:.3f} and "
-              f"{line['peer_loss']:.3f}, peak memory {line['peak_mb']} and {line['peer_peak_mb']} MB, padding "
-              f"{line['padding']:.1%} and {line['peer_padding']:.1%}", flush=True)
+        print(
+            json.dumps(line)
+            if as_json
+            else f"{line['name']}: {line['ours']:,.0f} tokens/s ({line['precision']}{', compiled' * line['compiled']}; "
+            f"{line['gemm_share']:.0%} of the GEMM peak, {line['gemm_gflops']} GFLOP/s), the Trainer "
+            f"{line['peer']:,.0f}, {line['ratio']:.1f} times as fast; held-out loss {line['loss']:.3f} and "
+            f"{line['peer_loss']:.3f}, peak memory {line['peak_mb']} and {line['peer_peak_mb']} MB, padding "
+            f"{line['padding']:.1%} and {line['peer_padding']:.1%}",
+            flush=True,
+        )

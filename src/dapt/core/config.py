@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from dapt.telling.errors import UserError
 from dapt.core.paths import PARAMS
+from dapt.telling.errors import UserError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -149,7 +149,9 @@ class Train(Settings):
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     mask: Share  # share of tokens predicted
     whole_words: bool = False  # predicts words whole, not tokens
-    replay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the windows that are the control's text, against forgetting
+    replay: Annotated[float, Field(ge=0, lt=1)] = (
+        0.0  # share of the windows that are the control's text, against forgetting
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0)]
     threads: Count
@@ -188,7 +190,7 @@ class Finetune(Settings):
 
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]
     batch: Count  # rows a step
-    threads: Count  # of a seed; with one, all seeds are trained abreast on a processor
+    threads: Count  # of a seed; with one, all seeds are trained side by side on a processor
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the steps
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]
@@ -267,7 +269,9 @@ class Params(Settings):
         for name in self.heldout:
             _known("heldout", name, self.domains)
         if self.models != ["base", *self.domains]:
-            raise ValueError(f"models must be base and the domains, in their order: [{', '.join(['base', *self.domains])}]")
+            raise ValueError(
+                f"models must be base and the domains, in their order: [{', '.join(['base', *self.domains])}]"
+            )
         for name in self.finetuned:
             _known("finetuned", name, self.models)
         if "base" not in self.finetuned or len(set(self.finetuned)) < max(2, len(self.finetuned)):
@@ -283,8 +287,10 @@ class Params(Settings):
             _known(f"{at}.compare.task", profile.compare.task, self.tasks)
         for corpus in self.corpora:
             if corpus not in self.active.corpora:
-                raise ValueError(f"profiles.{self.profile}.corpora says nothing of {corpus}, which corpora names; add its "
-                                 "sources there")
+                raise ValueError(
+                    f"profiles.{self.profile}.corpora says nothing of {corpus}, which corpora names; add its "
+                    "sources there"
+                )
         for name, task in self.tasks.items():
             for profile, settings in task.model_extra.items():
                 _known(f"tasks.{name}.{profile}.corpus", settings.corpus, self.corpora)
@@ -302,8 +308,9 @@ class Params(Settings):
 
     def unpinned(self) -> list[str]:
         """Hub repositories that the active profile reads and whose content may change under the same name."""
-        origins = [source for name, corpus in self.corpora.items() if corpus.enabled
-                   for source in self.active.corpora[name]]
+        origins = [
+            source for name, corpus in self.corpora.items() if corpus.enabled for source in self.active.corpora[name]
+        ]
         origins += [self.bases[name] for _, name in self.active.model if name]
         return sorted({origin.hub.repo for origin in origins if origin.hub and not origin.hub.pinned})
 

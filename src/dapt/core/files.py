@@ -27,8 +27,10 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO]:
     except OSError as error:
         if error.filename not in (None, str(temporary)):
             raise
-        raise UserError(f"cannot write {path}: {error.strerror}; free space or rights there and run again "
-                        "(what was there before is unchanged)") from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; free space or rights there and run again "
+            "(what was there before is unchanged)"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -101,9 +103,9 @@ def read_lines(path: Path) -> Iterator[dict]:
             raise UserError(f"{path} line {number or 1}: {error}; each line must be one JSON object") from error
 
 
-def made_from(*inputs: Path) -> list[str]:
-    """What a metrics file says of its inputs, as sha256sum prints it: a list, which `dvc metrics` leaves out."""
-    return [f"{sha256(path)}  {path.as_posix()}" for path in inputs]
+def made_from(*inputs: Path) -> list[dict[str, str]]:
+    """What a metrics file says of its inputs: path and sha256 of each, in a list, which `dvc metrics` leaves out."""
+    return [{"path": path.as_posix(), "sha256": sha256(path)} for path in inputs]
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Where everything lies, relative to the repository's root: the one place that says so."""
 
+import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
@@ -16,6 +17,11 @@ METRICS = Path("metrics")
 REPORTS = Path("reports")
 LOGS = Path("logs")
 CLUSTER = Path("slurm/cluster.yaml")
+
+
+def events_file(stage: str, name: str) -> Path:
+    """Where the events of a stage are written: the file that DAPT_EVENTS names, else one in logs/."""
+    return Path(os.environ.get("DAPT_EVENTS") or LOGS / f"{'-'.join(filter(None, (stage, name)))}.jsonl")
 
 
 def repository(start: Path) -> Path | None:

@@ -9,7 +9,7 @@ from itertools import permutations
 
 from rensa import RMinHash, RMinHashLSH
 
-from dapt.corpus.records import text_id
+from dapt.core.rows import text_id
 
 WORD = re.compile(r"\w+")
 HELD_OUT, TEST_ROW = "held-out text", "a test row"  # what is guarded
@@ -27,7 +27,7 @@ def pairs(words: list[str]) -> list[str]:
 
 def runs(words: list[str], length: int) -> Iterator[int]:
     """A hash of each run of `length` words; equal within one process."""
-    return (hash(tuple(words[start:start + length])) for start in range(len(words) - length + 1))
+    return (hash(tuple(words[start : start + length])) for start in range(len(words) - length + 1))
 
 
 def _hash(text: str) -> bytes:
@@ -68,8 +68,11 @@ class Seen:
         """The number of an earlier text that is equal, or nearly so."""
         if name in self.texts:
             return self.texts[name]
-        near = (number for number in sorted(self.index.query(sketch))
-                if sketch.jaccard(self.sketches[number]) >= self.similar)
+        near = (
+            number
+            for number in sorted(self.index.query(sketch))
+            if sketch.jaccard(self.sketches[number]) >= self.similar
+        )
         return next(near, None)
 
     def guard(self, text: str, what: str = TEST_ROW) -> None:

@@ -41,7 +41,7 @@ def _decoded(run: re.Match) -> str:
         return run[0]
     pairs = [b"?" if char == "?" else b"\x80" if char == "\x80" else char.encode("cp949") for char in run[0]]
     for at, pair in enumerate(pairs[1:]):
-        if pairs[at] == b"?" and 0x80 <= pair[0] < 0xc0:
+        if pairs[at] == b"?" and 0x80 <= pair[0] < 0xC0:
             pairs[at] = LOST_LEAD
     text = OPEN_END.sub(b"?", b"".join(pairs)).decode().replace("\u202c", "€")  # E2 82 AC: the same lost lead
     if not SOUND.fullmatch(text):
@@ -53,14 +53,14 @@ def _without_lost_pairs(text: str, damaged: bool) -> str:
     """`??` replaced by the mark that it was; open quotes are remembered, so that it can close them."""
     done, at, opened = [], 0, []
     for match in QUESTIONS.finditer(text):
-        before = text[at:match.start()]
+        before = text[at : match.start()]
         for quote in QUOTE.findall(before):
             if quote in CLOSING:
                 opened.append(CLOSING[quote])
             elif opened and opened[-1] == quote:
                 opened.pop()
-        behind = text[max(0, match.start() - 2):match.end() - 2]
-        done += [before, _mark(match[0], behind, text[match.end():match.end() + 1], opened, damaged)]
+        behind = text[max(0, match.start() - 2) : match.end() - 2]
+        done += [before, _mark(match[0], behind, text[match.end() : match.end() + 1], opened, damaged)]
         at = match.end()
     return "".join(done) + text[at:]
 

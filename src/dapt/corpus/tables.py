@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from dapt.telling.errors import UserError
-from dapt.corpus.records import decoded
 
 csv.field_size_limit(1 << 30)
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -45,8 +44,9 @@ def named(path: Path, *words: str) -> str | None:
     return next((word for word in words if word in parts), None)
 
 
-def rows(path: Path, text: tuple[str, ...], others: tuple[str, ...] = (),
-         optional: tuple[str, ...] = ()) -> Iterator[dict]:
+def rows(
+    path: Path, text: tuple[str, ...], others: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+) -> Iterator[dict]:
     """The rows of a table. It must have the columns `text`, for text, and `others`, for anything; those in `optional`
     are read where there are any. What a single value is, the cleaner looks at.
     """
@@ -57,12 +57,20 @@ def rows(path: Path, text: tuple[str, ...], others: tuple[str, ...] = (),
             yield from _json_rows(path, {*text, *others})
         case ".csv" | ".tsv" as form:
             with text_file(path) as file:
-                for row in _csv_rows(file, path.name, (*text, *others), restval=None, strict=True,
-                                     delimiter="\t" if form == ".tsv" else ","):
+                for row in _csv_rows(
+                    file,
+                    path.name,
+                    (*text, *others),
+                    restval=None,
+                    strict=True,
+                    delimiter="\t" if form == ".tsv" else ",",
+                ):
                     yield {} if None in row else row
         case form:
-            raise UserError(f"{path.name}: the ending {form or '(none)'} is none of {', '.join(FORMATS)} (for the "
-                            "cleaner text also .txt), plain or with .gz or .zst; rename or convert the file")
+            raise UserError(
+                f"{path.name}: the ending {form or '(none)'} is none of {', '.join(FORMATS)} (for the "
+                "cleaner text also .txt), plain or with .gz or .zst; rename or convert the file"
+            )
 
 
 def document(path: Path) -> object:
@@ -77,6 +85,14 @@ def content(path: Path) -> bytes:
         return file.read()
 
 
+def decoded(data: bytes, name: str) -> str:
+    """UTF-8 with or without a byte-order mark; anything else is refused with the place."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not UTF-8 (byte {error.start}); fetch it again or convert it with iconv") from error
+
+
 @contextmanager
 def text_file(path: Path) -> Iterator[TextIO]:
     """A file in UTF-8, with or without a byte-order mark, unpacked; its ends of line are left as they are."""
@@ -84,8 +100,9 @@ def text_file(path: Path) -> Iterator[TextIO]:
         try:
             yield file
         except UnicodeDecodeError as error:
-            raise UserError(f"{path.name} is not UTF-8 ({error.reason}); fetch it again or convert it with "
-                            "iconv") from error
+            raise UserError(
+                f"{path.name} is not UTF-8 ({error.reason}); fetch it again or convert it with iconv"
+            ) from error
 
 
 @contextmanager
@@ -107,8 +124,10 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _absent(name: str, missing: Iterable[str], there: Iterable) -> UserError:
-    return UserError(f"{name} has no column {', '.join(sorted(missing))}; "
-                     f"it has: {', '.join(str(column) for column in there) or 'none'}")
+    return UserError(
+        f"{name} has no column {', '.join(sorted(missing))}; "
+        f"it has: {', '.join(str(column) for column in there) or 'none'}"
+    )
 
 
 def _json_rows(path: Path, needed: set[str]) -> Iterator[dict]:
@@ -152,8 +171,8 @@ def _elements(file: TextIO, name: str) -> Iterator[object]:
     text, at, count = "", 0, 0
     while True:
         start = WHITE.match(text, at).end()
-        if not count and text[start:start + 1] == "]":
-            text = text[start + 1:]
+        if not count and text[start : start + 1] == "]":
+            text = text[start + 1 :]
             break
         try:
             value, end = decode(text, start)
@@ -165,8 +184,10 @@ def _elements(file: TextIO, name: str) -> Iterator[object]:
         except (ValueError, RecursionError) as error:
             more = file.read(max(CHUNK, len(text) - start))  # at least as much again: a long element costs twice
             if not more:
-                raise UserError(f"{name} is no whole JSON list ({error}, in or behind element {count + 1}); "
-                                "fetch it again or mend it there") from error
+                raise UserError(
+                    f"{name} is no whole JSON list ({error}, in or behind element {count + 1}); "
+                    "fetch it again or mend it there"
+                ) from error
             text, at = text[at:] + more, 0
             continue
         count += 1

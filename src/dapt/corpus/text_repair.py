@@ -10,15 +10,24 @@ import re
 
 import ftfy
 
-FTFY = ftfy.TextFixerConfig(uncurl_quotes=False, fix_character_width=False, fix_latin_ligatures=True,
-                            unescape_html=True, normalization="NFC", explain=False)
+FTFY = ftfy.TextFixerConfig(
+    uncurl_quotes=False,
+    fix_character_width=False,
+    fix_latin_ligatures=True,
+    unescape_html=True,
+    normalization="NFC",
+    explain=False,
+)
 ACTED_ON = re.compile(r"[^\t\n\r -%'-;=?A-~]")  # characters that some step acts on, all but those of an address
 SOUND = "\u00a0\u2002-\u200b\u202f‘’“”–—…•°αβμ"  # common; no mojibake to ftfy, however they are combined
 MAYBE_BROKEN = re.compile(rf"^[\0-\t\x0b-\x1a\x1c-%'-\x7f{SOUND}]*+[^\n].*", re.M)  # a line with others, &, ESC
 SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-TAG = re.compile(r"</?(?:a|abbr|b|big|blockquote|br|center|code|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|q|s|small|span|"
-                 r"strong|sub|sup|table|tbody|td|th|thead|tr|u|ul)(?:\s+[a-z-]+\s*=[^<>]*)?\s*/?>", re.I)
+TAG = re.compile(
+    r"</?(?:a|abbr|b|big|blockquote|br|center|code|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|q|s|small|span|"
+    r"strong|sub|sup|table|tbody|td|th|thead|tr|u|ul)(?:\s+[a-z-]+\s*=[^<>]*)?\s*/?>",
+    re.I,
+)
 MARKER = re.compile(r"<<+|>>+")
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]+\.[\w.-]*\w")  # looked for once in a run of its characters
 URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"]+", re.I)

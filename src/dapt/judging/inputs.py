@@ -11,16 +11,15 @@ import torch
 from tokenizers import Tokenizer
 
 from dapt.core.config import Evaluate
-from dapt.telling.errors import UserError
-from dapt.stages.evaluate import loaded
 from dapt.core.files import read_lines
-from dapt.model.masked_lm.masked_lm import MaskedLM
-from dapt.judging.statistics import RESAMPLES, interval, ratio, resampled
-from dapt.mlm.tokens import Special
+from dapt.judging.masked_loss import loaded
+from dapt.model.masked_lm import MaskedLM
+from dapt.model.tokenizer import Special
+from dapt.telling.errors import UserError
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedModel:
     """A model that is judged, with its own tokenizer."""
 
     name: str
@@ -36,16 +35,18 @@ def settings(draws: int = 1) -> Evaluate:
     return Evaluate(mask=0.15, draws=draws, window=128, batch=32, threads=torch.get_num_threads(), seed=1)
 
 
-def models(folders: list[Path]) -> list[Judged]:
-    return [Judged(str(folder), *loaded(folder, settings())) for folder in folders]
+def models(folders: list[Path]) -> list[JudgedModel]:
+    return [JudgedModel(str(folder), *loaded(folder, settings())) for folder in folders]
 
 
-def models_of_one_tokenizer(folders: list[Path]) -> list[Judged]:
+def models_of_one_tokenizer(folders: list[Path]) -> list[JudgedModel]:
     """A loss a token says nothing about a model that cuts text into other tokens: those are refused."""
     first, *others = found = models(folders)
     if other := next((other for other in others if other.tokenizer.to_str() != first.tokenizer.to_str()), None):
-        raise UserError(f"{first.name} and {other.name} have different tokenizers, so their losses a token cannot be "
-                        "compared; compare their words: --words")
+        raise UserError(
+            f"{first.name} and {other.name} have different tokenizers, so their losses a token cannot be "
+            "compared; compare their words: --words"
+        )
     return found
 
 
@@ -53,8 +54,10 @@ def texts(path: Path, most: int | None) -> list[dict]:
     """Text and group of the first `most` rows of a file, or of all; one without a group is a group of its own."""
     if most is not None and most < 1:
         raise UserError(f"--most is {most}; it must be 1 or more")
-    rows = [{"text": row.get("text"), "group": str(row.get("group", f"line {number}"))}
-            for number, row in enumerate(islice(read_lines(path), most), 1)]
+    rows = [
+        {"text": row.get("text"), "group": str(row.get("group", f"line {number}"))}
+        for number, row in enumerate(islice(read_lines(path), most), 1)
+    ]
     if not all(isinstance(row["text"], str) for row in rows) or not any(row["text"].strip() for row in rows):
         raise UserError(f"{path} must hold JSON lines, each with a text in the field text, and not all of them empty")
     return rows
@@ -70,18 +73,6 @@ def counted(counts: np.ndarray, text: Path) -> np.ndarray:
     if not counts.sum():
         raise UserError(f"{text} has nothing to predict: too little text, or none that the tokenizer knows; give more")
     return counts
-
-
-def intervals(sums: np.ndarray, counts: np.ndarray) -> list[dict]:
-    """For each model the interval of its loss, and behind the first its paired difference to the first; from sums over
-    groups [models, groups] and what each group counts, float64 [groups]."""
-    sums, counts = sums[:, counts > 0], counts[counts > 0]  # a resample of groups without any has no mean
-    drawn = resampled(sums, counts, RESAMPLES, settings().seed)
-    means = [ratio(row, counts) for row in sums]
-    found = [{"loss_ci95": interval(some)} for some in drawn]
-    for one, mean, some in zip(found[1:], means[1:], drawn[1:]):
-        one["vs_first"] = {"diff": round(mean - means[0], 4), "ci95": interval(some - drawn[0])}
-    return found
 
 
 def show(results: Iterable[dict], as_json: bool) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dapt.stages.evaluate import by_group, figures
-from dapt.judging.inputs import counted, intervals, models_of_one_tokenizer, settings, show, texts
+from dapt.judging.inputs import counted, models_of_one_tokenizer, settings, show, texts
+from dapt.judging.masked_loss import by_group, figures
+from dapt.judging.statistics import paired_intervals
 from dapt.mlm.tokens import encode_tokens
 
 
@@ -17,5 +18,7 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool, draws:
     masked = counted(np.array([group.masked for group in groups[0].values()], float), text)
     several = len(judged) > 1
     names = [{"model": one.name} if several else {} for one in judged]
-    paired = intervals(sums, masked) if several else [{}]  # the interval of one model is among its figures
+    paired = (
+        paired_intervals(sums, masked, how.seed) if several else [{}]
+    )  # the interval of one model is among its figures
     show((name | figures(found, how.seed) | compared for name, found, compared in zip(names, groups, paired)), as_json)

@@ -15,8 +15,9 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from dapt.core.config import Evaluate
-from dapt.stages.evaluate import key, predictions
-from dapt.judging.inputs import Judged, counted, group_of, intervals, models, settings, show, texts
+from dapt.judging.inputs import JudgedModel, counted, group_of, models, settings, show, texts
+from dapt.judging.masked_loss import key, predictions
+from dapt.judging.statistics import paired_intervals
 from dapt.mlm.tokens import Tokens
 
 WORD = re.compile(r"\S+")
@@ -36,7 +37,7 @@ def beginning(text: str, encodings: list[Encoding], most: int) -> str:
     """The longest beginning of whole words that is at most `most` tokens in every encoding of the text."""
     full = min((encoding.offsets[most][0] for encoding in encodings if len(encoding) > most), default=len(text))
     ends = spans(text)[:, 1]
-    return text[:ends[ends <= full].max(initial=0)]
+    return text[: ends[ends <= full].max(initial=0)]
 
 
 def word_of(encoding: Encoding, words: np.ndarray) -> np.ndarray:
@@ -63,14 +64,16 @@ def asked(row: dict, words: int, how: Evaluate) -> np.ndarray:
     return rng.random(words) < how.mask
 
 
-def losses(one: Judged, encodings: list[Encoding], of: list[np.ndarray], masked: list[np.ndarray], how: Evaluate):
+def losses(one: JudgedModel, encodings: list[Encoding], of: list[np.ndarray], masked: list[np.ndarray], how: Evaluate):
     """The loss of each word of all documents, float64 [words], 0 where it is not asked for; from the word of each token
     and which words are masked, document by document."""
     first = np.cumsum([0, *map(len, masked)])
     word = np.concatenate([np.where(some >= 0, some + start, -1) for some, start in zip(of, first)])
     predicted = (word >= 0) & np.concatenate(masked)[word]
-    tokens = Tokens(np.array([token for encoding in encodings for token in encoding.ids], np.int64),
-                    np.cumsum([0, *map(len, encodings)]))
+    tokens = Tokens(
+        np.array([token for encoding in encodings for token in encoding.ids], np.int64),
+        np.cumsum([0, *map(len, encodings)]),
+    )
     shown = np.where(predicted, one.special.mask, tokens.ids)
     places, found, _ = predictions(one.masked_lm, tokens, shown, predicted, one.special, how)
     return np.bincount(word[places], found, first[-1])
@@ -79,25 +82,46 @@ def losses(one: Judged, encodings: list[Encoding], of: list[np.ndarray], masked:
 def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> None:
     judged, rows, how = models(folders), texts(text, most), settings()
     documents = [row["text"] for row in rows]
-    documents = [beginning(document, encodings, how.window - 2) for document, *encodings in
-                 zip(documents, *(encoded(one.tokenizer, documents) for one in judged))]
+    documents = [
+        beginning(document, encodings, how.window - 2)
+        for document, *encodings in zip(documents, *(encoded(one.tokenizer, documents) for one in judged))
+    ]
     words = [spans(document) for document in documents]
     masked = [asked(row, len(some), how) for row, some in zip(rows, words)]
     drawn = sum(some.sum() for some in masked)
     encodings = [encoded(one.tokenizer, documents) for one in judged]
     of = [[word_of(encoding, where) for encoding, where in zip(of_model, words)] for of_model in encodings]
     for one, of_model, places in zip(judged, encodings, of):
-        masked = [some & known(one.tokenizer, encoding, place, len(some))
-                  for some, encoding, place in zip(masked, of_model, places)]
+        masked = [
+            some & known(one.tokenizer, encoding, place, len(some))
+            for some, encoding, place in zip(masked, of_model, places)
+        ]
     group = group_of(rows)
     count = counted(np.bincount(group, [some.sum() for some in masked]), text)
     of_word = np.repeat(group, [len(some) for some in words])
-    sums = np.array([np.bincount(of_word, losses(one, of_model, places, masked, how), len(count))
-                     for one, of_model, places in zip(judged, encodings, of)])
+    sums = np.array(
+        [
+            np.bincount(of_word, losses(one, of_model, places, masked, how), len(count))
+            for one, of_model, places in zip(judged, encodings, of)
+        ]
+    )
     fit, everything = sum(map(len, words)), sum(len(spans(row["text"])) for row in rows)
-    print(f"{drawn} words masked of the {fit} that fit a window, of {everything} in all; "
-          f"{drawn - int(count.sum())} of them unknown to a tokenizer, not asked for", file=sys.stderr)
+    print(
+        f"{drawn} words masked of the {fit} that fit a window, of {everything} in all; "
+        f"{drawn - int(count.sum())} of them unknown to a tokenizer, not asked for",
+        file=sys.stderr,
+    )
     means = sums.sum(1) / count.sum()
-    show(({"model": one.name, "word_loss": round(float(mean), 4), "word_perplexity": round(float(np.exp(mean)), 2),
-           "words": int(count.sum())} | paired
-          for one, mean, paired in zip(judged, means, intervals(sums, count))), as_json)
+    show(
+        (
+            {
+                "model": one.name,
+                "word_loss": round(float(mean), 4),
+                "word_perplexity": round(float(np.exp(mean)), 2),
+                "words": int(count.sum()),
+            }
+            | paired
+            for one, mean, paired in zip(judged, means, paired_intervals(sums, count, how.seed))
+        ),
+        as_json,
+    )

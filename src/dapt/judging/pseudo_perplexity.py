@@ -14,10 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from dapt.core.config import Evaluate
-from dapt.stages.evaluate import predictions
-from dapt.judging.inputs import Judged, counted, group_of, intervals, models_of_one_tokenizer, settings, show, texts
-from dapt.telling.progress import Progress
+from dapt.judging.inputs import (
+    JudgedModel,
+    counted,
+    group_of,
+    models_of_one_tokenizer,
+    settings,
+    show,
+    texts,
+)
+from dapt.judging.masked_loss import predictions
+from dapt.judging.statistics import paired_intervals
 from dapt.mlm.tokens import Tokens
+from dapt.telling.progress import Progress
 
 AT_ONCE = 1 << 18  # tokens of masked copies
 
@@ -40,14 +49,16 @@ class Piece:
         return len(self.ids) + len(self.goes_on)
 
 
-def pieces(one: Judged, rows: list[dict], longest: int) -> list[Piece]:
+def pieces(one: JudgedModel, rows: list[dict], longest: int) -> list[Piece]:
     """Texts longer than `longest` tokens in several."""
     found = []
     encodings = one.tokenizer.encode_batch([row["text"] for row in rows], add_special_tokens=False)
     for number, encoding in enumerate(encodings):
         ids, words = np.array(encoding.ids, np.int64), np.array(encoding.word_ids, np.int64)
-        found += [Piece(number, ids[start:start + longest], words[start:start + longest])
-                  for start in range(0, len(ids), longest)]
+        found += [
+            Piece(number, ids[start : start + longest], words[start : start + longest])
+            for start in range(0, len(ids), longest)
+        ]
     return found
 
 
@@ -72,7 +83,7 @@ def together(found: list[Piece]) -> Iterator[list[Piece]]:
         yield some
 
 
-def losses(one: Judged, some: list[Piece], how: Evaluate) -> Iterator[tuple[Piece, np.ndarray, np.ndarray]]:
+def losses(one: JudgedModel, some: list[Piece], how: Evaluate) -> Iterator[tuple[Piece, np.ndarray, np.ndarray]]:
     """Each piece with the losses of its tokens by the two ways of hiding, float64 [tokens]."""
     hidden, asked = (list(both) for both in zip(*map(masks, some)))
     copies = np.concatenate([np.tile(piece.ids, piece.copies) for piece in some])
@@ -83,13 +94,13 @@ def losses(one: Judged, some: list[Piece], how: Evaluate) -> Iterator[tuple[Piec
     places, found, _ = predictions(one.masked_lm, tokens, shown, asked, one.special, how)
     found = found[np.argsort(places)]  # one a copy, in the order of the copies
     for piece, of_piece in zip(some, np.split(found, np.cumsum([piece.copies for piece in some])[:-1])):
-        alone = of_piece[:len(piece.ids)]
+        alone = of_piece[: len(piece.ids)]
         with_rest = alone.copy()
-        with_rest[piece.goes_on] = of_piece[len(piece.ids):]
+        with_rest[piece.goes_on] = of_piece[len(piece.ids) :]
         yield piece, alone, with_rest
 
 
-def sums(one: Judged, found: list[Piece], group: np.ndarray, how: Evaluate) -> np.ndarray:
+def sums(one: JudgedModel, found: list[Piece], group: np.ndarray, how: Evaluate) -> np.ndarray:
     """The losses summed over groups by the two ways of hiding, float64 [2, groups]."""
     total, parts = np.zeros((2, group.max() + 1)), list(together(found))
     progress = Progress(one.name, len(parts), unit="passes")
@@ -104,15 +115,28 @@ def sums(one: Judged, found: list[Piece], group: np.ndarray, how: Evaluate) -> n
 def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> None:
     judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings()
     group, found = group_of(rows), pieces(judged[0], rows, how.window - 2)
-    count = counted(np.bincount([group[piece.row] for piece in found], [len(piece.ids) for piece in found],
-                                group.max() + 1), text)
+    count = counted(
+        np.bincount([group[piece.row] for piece in found], [len(piece.ids) for piece in found], group.max() + 1), text
+    )
     passes = sum(piece.copies for piece in found)
-    print(f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes of a text "
-          f"for each of {len(judged)} models", file=sys.stderr)
+    print(
+        f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes of a text "
+        f"for each of {len(judged)} models",
+        file=sys.stderr,
+    )
     by_way = np.stack([sums(one, found, group, how) for one in judged], axis=1)
-    plain, within = (list(zip(of_way.sum(1) / count.sum(), intervals(of_way, count))) for of_way in by_way)
-    show(({"model": one.name, "tokens": int(count.sum())} | figures(*plain[number])
-          | {"within_word": figures(*within[number])} for number, one in enumerate(judged)), as_json)
+    plain, within = (
+        list(zip(of_way.sum(1) / count.sum(), paired_intervals(of_way, count, how.seed))) for of_way in by_way
+    )
+    show(
+        (
+            {"model": one.name, "tokens": int(count.sum())}
+            | figures(*plain[number])
+            | {"within_word": figures(*within[number])}
+            for number, one in enumerate(judged)
+        ),
+        as_json,
+    )
 
 
 def figures(mean: float, paired: dict) -> dict:

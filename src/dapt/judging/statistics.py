@@ -56,3 +56,15 @@ def holm(p: list[float]) -> list[float]:
         so_far = max(so_far, min(1.0, (len(p) - place) * p[number]))
         adjusted[number] = so_far
     return adjusted
+
+
+def paired_intervals(sums: np.ndarray, counts: np.ndarray, seed: int) -> list[dict]:
+    """For each model the interval of its loss, and after the first its paired difference to the first; from sums over
+    groups [models, groups] and what each group counts, float64 [groups]."""
+    sums, counts = sums[:, counts > 0], counts[counts > 0]  # a resample of groups without any has no mean
+    drawn = resampled(sums, counts, RESAMPLES, seed)
+    means = [ratio(row, counts) for row in sums]
+    found = [{"loss_ci95": interval(some)} for some in drawn]
+    for one, mean, some in zip(found[1:], means[1:], drawn[1:]):
+        one["vs_first"] = {"diff": round(mean - means[0], 4), "ci95": interval(some - drawn[0])}
+    return found

@@ -1,12 +1,11 @@
 """One training of `dapt launch`: `dvc repro -s train@X` as a process of its own, which outlives the shell.
 
-All that it says is in logs/launch-X.log; it holds a lock on that file as long as anything of it runs, so that whether it
-runs can be asked from any shell of this machine.
+All that it says is in logs/launch-X.log, what it does in its events; it holds a lock on that log as long as anything of
+it runs, so that whether it runs can be asked from any shell of this machine.
 """
 
 import fcntl
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,12 +15,11 @@ from typing import IO
 
 import psutil
 
+from dapt.core.paths import LOGS, events_file
 from dapt.launch import cluster
-from dapt.core.paths import LOGS
-
-BEGUN = "launch: process"
-ENDED = "launch: ended with code"
-TURN = "launch: waits for its turn"
+from dapt.telling import events
+from dapt.telling.events import Events
+from dapt.telling.signals import CODE
 
 
 def _taken(file: IO, lock: int = fcntl.LOCK_EX) -> bool:
@@ -35,6 +33,13 @@ def _taken(file: IO, lock: int = fcntl.LOCK_EX) -> bool:
 
 def log(domain: str) -> Path:
     return LOGS / f"launch-{domain}.log"
+
+
+def told(domain: str) -> list[dict]:
+    """The events of the training since it was last launched."""
+    found = [record for record in events.read(events_file("train", domain)) if record.get("name") == domain]
+    launches = [place for place, record in enumerate(found) if record["event"] == "launched"]
+    return found[launches[-1] :] if launches else []
 
 
 def dvc(*words: str) -> list[str]:
@@ -61,15 +66,22 @@ def start(domain: str) -> None:
         if not _taken(file):
             return
         file.truncate(0)
-        subprocess.Popen([sys.executable, "-m", "dapt.launch.background", domain], stdin=subprocess.DEVNULL, stdout=file,
-                         stderr=subprocess.STDOUT, start_new_session=True, env=environment())
+        Events(events_file("train", domain), "train", domain).tell("launched")
+        subprocess.Popen(
+            [sys.executable, "-m", "dapt.launch.background", domain],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment(),
+        )
 
 
 def stop(domain: str) -> bool:
     """Ask it to save and to end; False where none runs."""
-    found = running(domain) and re.search(rf"{BEGUN} (\d+)", log(domain).read_text())
+    found = [record["pid"] for record in told(domain) if record["event"] == "begun"] if running(domain) else []
     if found:
-        os.kill(int(found[1]), signal.SIGTERM)
+        os.kill(found[-1], signal.SIGTERM)
     return bool(found)
 
 
@@ -84,27 +96,32 @@ def _training(process: subprocess.Popen, domain: str) -> psutil.Process | None:
     return None
 
 
-def run(domain: str) -> int:
+def run(domain: str, events_of: Events) -> int:
     """Run the stage in this process's place, and pass SIGTERM on to the training: DVC would leave it behind."""
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
-    print(BEGUN, os.getpid(), flush=True)
+    events_of.tell("begun", pid=os.getpid())
     with open(LOGS / ".launch-turn", "w") as turn:
         if cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load()) == "local":
-            print(TURN, flush=True)
+            events_of.tell("turn")
             while not asked and not _taken(turn):
                 time.sleep(1)
         if asked:
-            return 75
+            return CODE
         process = subprocess.Popen(dvc("repro", "-s", f"train@{domain}"))
-        told = False
+        passed_on = False
         while process.poll() is None:
-            if asked and not told and (training := _training(process, domain)):
+            if asked and not passed_on and (training := _training(process, domain)):
                 training.terminate()
-                told = True
+                passed_on = True
             time.sleep(0.2)
     return process.returncode
 
 
+def main(domain: str) -> None:
+    events_of = Events(events_file("train", domain), "train", domain)
+    events_of.tell("ended", code=run(domain, events_of))
+
+
 if __name__ == "__main__":
-    print(ENDED, run(sys.argv[1]), flush=True)
+    main(sys.argv[1])

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from dapt.core import config
 from dapt.core.config import Count, Name, Settings
-from dapt.telling.errors import UserError
 from dapt.core.paths import CLUSTER
+from dapt.telling.errors import UserError
 
 Number = Annotated[int, Field(ge=0)]
 
@@ -42,8 +42,16 @@ class Cluster(Settings):
 
     def for_stages(self) -> "Cluster":
         """The same cluster for stages that need no GPU."""
-        return self.model_copy(update={"partitions": [self.cpu.partition], "nodes": 1, "gpus": 0, "constraint": None,
-                                       "memory": self.cpu.memory, "time": self.cpu.time})
+        return self.model_copy(
+            update={
+                "partitions": [self.cpu.partition],
+                "nodes": 1,
+                "gpus": 0,
+                "constraint": None,
+                "memory": self.cpu.memory,
+                "time": self.cpu.time,
+            }
+        )
 
 
 def load(path: Path = CLUSTER) -> Cluster | None:

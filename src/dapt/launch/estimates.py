@@ -8,8 +8,8 @@ import numpy as np
 from safetensors import safe_open
 
 from dapt.core.config import Train
-from dapt.telling.errors import UserError
 from dapt.core.files import read_json
+from dapt.telling.errors import UserError
 from dapt.training.resume import KEPT
 from dapt.training.schedule import length
 
@@ -47,10 +47,13 @@ def model_in(folder: Path) -> Model:
     shape, parameters = read_json(folder / "config.json"), 0
     for path in folder.glob("model*.safetensors"):
         with safe_open(path, "np") as weights:
-            parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys()
-                              if "pooler." not in name)
-    width, layers = (shape.get(name) or shape[other]  # the other is DistilBERT's
-                     for name, other in (("hidden_size", "dim"), ("num_hidden_layers", "n_layers")))
+            parameters += sum(
+                math.prod(weights.get_slice(name).get_shape()) for name in weights.keys() if "pooler." not in name
+            )
+    width, layers = (
+        shape.get(name) or shape[other]  # the other is DistilBERT's
+        for name, other in (("hidden_size", "dim"), ("num_hidden_layers", "n_layers"))
+    )
     return Model(parameters, width, layers, shape["vocab_size"])
 
 
@@ -58,15 +61,22 @@ def text_in(folder: Path) -> Text:
     """Of a domain's train set."""
     path = folder / "train.offsets.npy"
     if not path.is_file():
-        raise UserError(f"{folder} is not there; make it with `dvc repro tokenize@{folder.name}`, or bring it with "
-                        "`dvc pull`")
+        raise UserError(
+            f"{folder} is not there; make it with `dvc repro tokenize@{folder.name}`, or bring it with `dvc pull`"
+        )
     offsets = np.load(path, mmap_mode="r")
     return Text(int(offsets[-1]), len(offsets) - 1)
 
 
 def steps(train: Train, text: Text) -> int:
-    return length(train.steps, train.epochs, train.tokens, text.windows(train.window), train.batch * (1 - train.replay),
-                  text.tokens)
+    return length(
+        train.steps,
+        train.epochs,
+        train.tokens,
+        text.windows(train.window),
+        train.batch * (1 - train.replay),
+        text.tokens,
+    )
 
 
 def picks(train: Train) -> int:
@@ -100,8 +110,12 @@ def host_bytes(model: Model, train: Train, gpus: int, nodes: int) -> int:
 def state_bytes(model: Model, train: Train, text: Text) -> int:
     """In the folder of resume.py: checkpoints of weights and moments, of which one more lies there while it is written,
     kept weights, and the windows' places: 16 bytes a piece, 8 a window."""
-    return (KEPT + 1) * 12 * model.parameters + len(train.keep) * 4 * model.parameters \
-        + 16 * text.pieces(train.window) + 8 * text.windows(train.window)
+    return (
+        (KEPT + 1) * 12 * model.parameters
+        + len(train.keep) * 4 * model.parameters
+        + 16 * text.pieces(train.window)
+        + 8 * text.windows(train.window)
+    )
 
 
 def models_bytes(model: Model, train: Train) -> int:

@@ -1,11 +1,10 @@
 """`dapt launch X Y Z`: several trainings at once, in one workspace and one dvc.lock, and a table of where they are.
 
-What they depend on is brought up to date first. Each then is a process of its own (background.py), which goes on when this
-one is left; started again from any shell, this one follows those that run and starts those that don't.
+What they depend on is brought up to date first. Each then is a process of its own (background.py), which continues when
+this one is left; started again from any shell, this one follows those that run and starts those that don't.
 """
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -16,38 +15,44 @@ from rich.live import Live
 from rich.table import Table
 
 from dapt.core import config
+from dapt.launch import background, cluster
 from dapt.telling.errors import UserError
-from dapt.launch import cluster, background
 
-PAUSE = 1  # seconds between two looks at the logs
-LINES = {  # what a line of a log says → the state that begins with it, if one does
-    rf"{re.escape(background.TURN)}": "waits for its turn",
-    r"> dapt train": "starting",
-    r"slurm: job (?P<job>\d+) queued at (?P<queued>\S+ \S+)": "queued",
-    r"slurm: job \d+ waits: (?P<why>[^;]+)(?:; estimated start (?P<start>\S+))?": None,
-    r"slurm: the controller does not answer": "no controller",
-    r"\S+: job (?P<job>\d+) on (?P<node>\S+)": "starting",
-    r"\S+: step (?P<step>\d+)(?:/(?P<steps>\d+), (?P<speed>\S+) tokens/s, loss (?P<loss>[\d.]+))?": "training",
-    r"\S+: .* (?P<steps>\d+) steps of \d+, ": None,
-    r"resumed at step (?P<step>\d+)": "training",
-    r"slurm: restart (?P<restarts>\d+)": "restarting",
-    r"Stage '\S+' didn't change|Stage '\S+' is cached": "trained before",
-    r"\S+: asked to leave at step (?P<step>\d+)": "left",
-    r"(?P<error>dapt \w+: .*)": None,
-    r"ERROR: (?P<dvc>.*)": None,
-    rf"{re.escape(background.ENDED)} (?P<code>-?\d+)": None,
+PAUSE = 1  # seconds between two looks at the events
+BEGINS = {  # event → the state that begins with it
+    "launched": "starting",
+    "turn": "waits for its turn",
+    "queued": "queued",
+    "away": "no controller",
+    "allocated": "starting",
+    "started": "training",
+    "resumed": "training",
+    "step": "training",
+    "valid": "training",
+    "checkpoint": "training",
+    "left": "left",
+    "restarted": "restarting",
+    "done": "done",
 }
-
-COLUMNS = {"job": "job", "queued": "queued since", "start": "estimated start", "node": "node", "step": "step", "steps": "of",
-           "loss": "loss", "speed": "tokens/s", "restarts": "restarts"}  # what is found → the heading that it has
+COLUMNS = {
+    "job": "job",
+    "queued": "queued since",
+    "start": "estimated start",
+    "node": "node",
+    "step": "step",
+    "steps": "of",
+    "loss": "loss",
+    "tokens_per_second": "tokens/s",
+    "restarts": "restarts",
+}  # fact → heading
 
 
 @dataclass
 class State:
-    """Where a training is, as its log says."""
+    """Where a training is, as its events tell."""
 
     state: str = "starting"
-    found: dict[str, str] = field(default_factory=dict)  # by the names of the groups in LINES
+    facts: dict[str, object] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -55,24 +60,36 @@ class State:
 
     @property
     def why(self) -> str:
-        """Why it did not finish: the training's words before DVC's."""
-        if self.state == "left" and "error" not in self.found:
-            return f"left at step {self.found['step']}"
-        return self.found.get("error") or self.found.get("dvc") or self.state
+        """Why it did not finish."""
+        if self.state == "left" and "message" not in self.facts:
+            return f"left at step {self.facts['step']}"
+        return str(self.facts.get("message", self.state))
+
+    def shown(self, fact: str) -> str:
+        value = self.facts.get(fact, "")
+        return (
+            f"{value:.3f}"
+            if isinstance(value, float)
+            else f"{value:,}"
+            if fact == "tokens_per_second" and value
+            else str(value)
+        )
 
 
-def read(said: str, running: bool) -> State:
-    """The state that a log tells of. One that ended without a word was killed."""
+def read(told: list[dict], running: bool) -> State:
+    """The state that the events since the launch tell of. One that ended without a word was killed."""
     state = State()
-    for line in said.splitlines():
-        for pattern, begins in LINES.items():
-            if found := re.match(pattern, line):
-                state.state = begins or state.state
-                state.found |= {name: value for name, value in found.groupdict().items() if value is not None}
-                break
-    code = state.found.get("code")
-    if code == "0":
-        state.state = state.state if state.state == "trained before" else "done"
+    for record in told:
+        event = record["event"]
+        state.state = BEGINS.get(event, state.state)
+        state.facts |= {name: value for name, value in record.items() if name in (*COLUMNS, "why", "message", "code")}
+        if event == "valid":
+            state.facts.pop("loss")  # that of the training is shown
+        if event == "queued":
+            state.facts["queued"] = time.strftime("%m-%d %H:%M:%S", time.localtime(record["time"]))
+    code = state.facts.get("code")
+    if code == 0:
+        state.state = "done" if any(record["event"] == "done" for record in told) else "trained before"
     elif code is not None:
         state.state = "left" if state.state == "left" else "failed"
     elif not running:
@@ -81,11 +98,16 @@ def read(said: str, running: bool) -> State:
 
 
 def table(states: dict[str, State]) -> Table:
-    """A row a training; columns that say nothing yet are left out."""
-    rows = [{"domain": domain, "state": state.state + (f", {state.found['why']}" if state.state == "queued" and
-                                                       "why" in state.found else "")}
-            | {column: state.found[name] for name, column in COLUMNS.items() if name in state.found}
-            for domain, state in states.items()]
+    """One row per training; columns that say nothing yet are left out."""
+    rows = [
+        {
+            "domain": domain,
+            "state": state.state
+            + (f", {state.facts['why']}" if state.state == "queued" and "why" in state.facts else ""),
+        }
+        | {heading: state.shown(fact) for fact, heading in COLUMNS.items() if fact in state.facts}
+        for domain, state in states.items()
+    ]
     columns = [name for name in ("domain", "state", *COLUMNS.values()) if any(name in row for row in rows)]
     shown = Table(box=None, pad_edge=False)
     for name in columns:
@@ -96,23 +118,29 @@ def table(states: dict[str, State]) -> Table:
 
 
 def _look(domains: list[str]) -> dict[str, State]:
-    """The states of all; a job is asked for before its log is read, since it may end in between."""
-    return {domain: read(background.log(domain).read_text(errors="replace"), running)
-            for domain, running in [(domain, background.running(domain)) for domain in domains]}
+    """The states of all; a process is asked for before its events are read, since it may end in between."""
+    return {
+        domain: read(background.told(domain), running)
+        for domain, running in [(domain, background.running(domain)) for domain in domains]
+    }
 
 
 def follow(domains: list[str]) -> dict[str, State]:
     """Show where they are until all have ended: a table on a terminal, else a line when something changes."""
-    console, last = Console(width=None if sys.stdout.isatty() else 120), {}
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    last: dict[str, str] = {}
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            ended = not any(background.running(domain) for domain in domains)  # asked before the look, which then is the last
+            ended = not any(
+                background.running(domain) for domain in domains
+            )  # asked first: the look after it is the last
             states = _look(domains)
             if console.is_terminal:
                 live.update(table(states), refresh=True)
             for domain, state in states.items():
                 line = f"{domain}: {state.state}" + "".join(
-                    f", {name} {state.found[name]}" for name in ("job", "node") if name in state.found)
+                    f", {name} {state.facts[name]}" for name in ("job", "node") if name in state.facts
+                )
                 if not console.is_terminal and line != last.get(domain):
                     print(line, flush=True)
                 last[domain] = line
@@ -144,13 +172,20 @@ def run(domains: list[str], partition: str | None) -> None:
     try:
         states = follow(domains)
     except KeyboardInterrupt:
-        print(f"\nleft; they go on. dapt launch {' '.join(domains)}: look again; "
-              f"dapt launch --stop {' '.join(domains)}: have them save and end")
+        print(
+            f"\nleft; they continue. dapt launch {' '.join(domains)}: look again; "
+            f"dapt launch --stop {' '.join(domains)}: have them save and end"
+        )
         return
-    if unfinished := [f"{domain} ({state.why}; log: {background.log(domain)})"
-                      for domain, state in states.items() if not state.finished]:
-        raise UserError(f"{len(unfinished)} of {len(states)} did not finish: {'; '.join(unfinished)}; "
-                        "the same command takes them up again")
+    if unfinished := [
+        f"{domain} ({state.why}; log: {background.log(domain)})"
+        for domain, state in states.items()
+        if not state.finished
+    ]:
+        raise UserError(
+            f"{len(unfinished)} of {len(states)} did not finish: {'; '.join(unfinished)}; "
+            "the same command takes them up again"
+        )
 
 
 def stop(domains: list[str]) -> None:

@@ -15,8 +15,14 @@ class Card:
 
     def device(self, built_for: tuple[str, ...]) -> Device:
         """What the training would find on the node, where torch has code for `built_for`."""
-        return Device("cuda", self.name, bf16=self.capability >= (8, 0), fp16=self.capability >= (5, 3),
-                      capability=self.capability, built_for=built_for)
+        return Device(
+            "cuda",
+            self.name,
+            bf16=self.capability >= (8, 0),
+            fp16=self.capability >= (5, 3),
+            capability=self.capability,
+            built_for=built_for,
+        )
 
 
 # Capabilities: NVIDIA's page "CUDA GPU Compute Capability". Memory and peaks: NVIDIA's data sheets and, for GeForce and
@@ -55,7 +61,7 @@ def alternatives(constraint: str | None) -> list[str]:
     if not constraint:
         return []
     if found := re.search(r"[\[(]([^\])]*)[\])]", constraint):
-        before, after = constraint[:found.start()], constraint[found.end():]
+        before, after = constraint[: found.start()], constraint[found.end() :]
         return [one for part in found[1].split("|") for one in alternatives(before + part + after)]
     return constraint.split("|")
 

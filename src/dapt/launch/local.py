@@ -5,7 +5,6 @@ A signal that asks to leave is passed on to the training, which answers it by it
 
 import os
 import subprocess
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import psutil
@@ -13,7 +12,6 @@ from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from dapt.telling import signals
-from dapt.launch import durations
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,35 @@ class Place:
 def arguments(domain: str, threads: int, place: Place) -> list[str]:
     """What `accelerate launch` is given. The training decides on its precision itself."""
     total = place.machines * place.processes
-    several = ["--multi_gpu", "--machine_rank", str(place.rank), "--main_process_ip", place.address,
-               "--main_process_port", str(place.port)] if total > 1 else []  # also what starts several without a GPU
-    return ["--num_processes", str(total), "--num_machines", str(place.machines), *several, "--mixed_precision", "no",
-            "--dynamo_backend", "no", "--num_cpu_threads_per_process", str(threads), "--module", "dapt.stages.train", domain]
+    several = (
+        [
+            "--multi_gpu",
+            "--machine_rank",
+            str(place.rank),
+            "--main_process_ip",
+            place.address,
+            "--main_process_port",
+            str(place.port),
+        ]
+        if total > 1
+        else []
+    )  # also what starts several without a GPU
+    return [
+        "--num_processes",
+        str(total),
+        "--num_machines",
+        str(place.machines),
+        *several,
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--num_cpu_threads_per_process",
+        str(threads),
+        "--module",
+        "dapt.stages.train",
+        domain,
+    ]
 
 
 def exit_code(returned: int) -> int:
@@ -51,7 +74,7 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
             child.send_signal(number)
 
     try:
-        with signals.on_signal(pass_on), durations.noted(domain) if place.rank == 0 else nullcontext():
+        with signals.on_signal(pass_on):
             launch_command(launch_command_parser().parse_args(arguments(domain, threads, place)))
     except subprocess.CalledProcessError as error:
         raise SystemExit(exit_code(error.returncode)) from None

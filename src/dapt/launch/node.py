@@ -1,6 +1,6 @@
 """What srun starts once on each node: accelerate with the processes and machines of Slurm's variables.
 
-    srun … python -m dapt.launch.node biomed
+srun … python -m dapt.launch.node biomed
 """
 
 import os
@@ -14,11 +14,10 @@ from pathlib import Path
 import torch
 
 from dapt.core import config
-from dapt.telling.errors import UserError, guarded
 from dapt.core.files import whole_file
-from dapt.launch import local
-from dapt.launch.slurm_answers import DONE
 from dapt.core.paths import LOGS
+from dapt.launch import local
+from dapt.telling.errors import UserError, guarded
 
 PATIENCE = 300  # seconds that a node waits for the first one
 
@@ -41,8 +40,10 @@ def met(path: Path, rank: int) -> Iterator[tuple[str, int]]:
     deadline = time.monotonic() + PATIENCE
     while not path.exists():
         if time.monotonic() > deadline:
-            raise UserError(f"the first node did not write {path} in {PATIENCE} s; the repository must lie on "
-                            "a file system that all nodes share")
+            raise UserError(
+                f"the first node did not write {path} in {PATIENCE} s; the repository must lie on "
+                "a file system that all nodes share"
+            )
         time.sleep(0.2)
     address, port = path.read_text().split()
     try:
@@ -62,8 +63,6 @@ def run(domain: str) -> None:
     else:
         with met(meeting_point(variables), rank) as (address, port):
             local.start(domain, threads, local.Place(machines, rank, processes, address, port))
-    if rank == 0:
-        print(f"{domain}: job {variables['SLURM_JOB_ID']} {DONE}", end="", flush=True)
 
 
 if __name__ == "__main__":

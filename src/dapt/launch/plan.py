@@ -1,24 +1,21 @@
 """`dapt launch --plan`: when each allowed partition and GPU would start, and what the trainings need."""
 
 import os
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 
 from dapt.core import config
 from dapt.core.config import Train
-from dapt.telling.errors import UserError
 from dapt.core.files import read_json
-from dapt.launch import preflight, slurm_answers, cluster, estimates, slurm
-from dapt.launch.gpus import alternatives, card_of
+from dapt.core.paths import LOGS, MODELS, TOKENS
+from dapt.launch import cluster, estimates, preflight, slurm, slurm_answers
 from dapt.launch.cluster import Cluster
 from dapt.launch.estimates import Model, Text
-from dapt.core.paths import LOGS, MODELS, TOKENS
+from dapt.launch.gpus import alternatives, card_of
+from dapt.telling.errors import UserError
 
 SHARE = 0.25  # of the card's peak that a training is taken to reach
-NO_CLUSTER = "Could not establish a configuration source"  # srun is installed, and knows of no cluster
-START = re.compile(r"Job \d+ to start at (\S+) using")
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,9 @@ def read(said: str, settings: Cluster) -> Answer:
     >>> read("srun: Job 7 to start at 2026-01-31T09:30:00 using 2 processors on nodes n1 in partition gpu", None).start
     '2026-01-31T09:30:00'
     """
-    if found := START.search(said):
-        return Answer(start=found[1])
-    if any(words in said for words in (*slurm_answers.AWAY, NO_CLUSTER)):
+    if start := slurm_answers.start_of_test(said):
+        return Answer(start=start)
+    if slurm_answers.away(said) or slurm_answers.NO_CLUSTER in said:
         raise UserError("the controller of Slurm does not answer; try again where and when `scontrol ping` says UP")
     last = (said.strip().splitlines() or ["no word of why"])[-1]
     return Answer(refusal=slurm_answers.meaning(said, settings) or last.removeprefix("allocation failure: "))
@@ -45,17 +42,13 @@ def read(said: str, settings: Cluster) -> Answer:
 
 def soonest(answers: dict[str, Answer]) -> str:
     """The partition that starts first; of several the one that is named first."""
-    starts = {name: answer.start for name, answer in slurm_answers.items() if answer.start}
+    starts = {name: answer.start for name, answer in answers.items() if answer.start}
     if not starts:
-        raise UserError("no partition can run the job: " + "; ".join(
-            f"{name}: {answer.refusal}" for name, answer in slurm_answers.items()))
+        raise UserError(
+            "no partition can run the job: "
+            + "; ".join(f"{name}: {answer.refusal}" for name, answer in answers.items())
+        )
     return min(starts, key=starts.get)  # the format sorts by time
-
-
-def shown(said: str, what: str) -> dict[str, str]:
-    """Partition → its value of `what`, of those that have one, from `scontrol -o show partition`."""
-    found = (re.search(rf"PartitionName=(\S+).*\b{what}=(\S+)", line) for line in said.splitlines())
-    return {match[1]: match[2] for match in found if match}
 
 
 def seconds(time: str) -> int:
@@ -101,10 +94,16 @@ def ask(settings: Cluster, partition: str, state: str, **changed) -> Answer:
     if state != "UP":  # --test-only does not look at that
         return Answer(refusal=f"the partition is {state}")
     asked = settings.model_copy(update={"partitions": [partition], **changed})
-    srun, *options = slurm.command(asked, config.load().active.train.threads, "plan")
+    srun, *options = slurm.srun(asked, config.load().active.train.threads, slurm.training("plan"))
     variables = os.environ | settings.environment | {"SLURM_TIME_FORMAT": "standard"}
-    done = subprocess.run([srun, "--test-only", *options], env=variables, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        [srun, "--test-only", *options],
+        env=variables,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return read(done.stdout, asked)
 
 
@@ -114,7 +113,7 @@ def choose(partition: str | None, settings: Cluster) -> Cluster:
         return settings
     if partition == "auto":
         settings_of_slurm()
-        states = shown(partitions(), "State")
+        states = slurm_answers.of_partitions(partitions(), "State")
         partition = soonest({name: ask(settings, name, states.get(name, "UP")) for name in settings.partitions})
         slurm.say(f"partition {partition} starts soonest")
     return settings.model_copy(update={"partitions": [partition]})
@@ -123,13 +122,22 @@ def choose(partition: str | None, settings: Cluster) -> Cluster:
 def starts(settings: Cluster) -> str:
     """The table of partitions and GPUs."""
     said = partitions()
-    weights, states = shown(said, "TRESBillingWeights"), shown(said, "State")
+    weights, states = (
+        slurm_answers.of_partitions(said, "TRESBillingWeights"),
+        slurm_answers.of_partitions(said, "State"),
+    )
     rows = [["partition", "GPU", "billing weights", "start"]]
     for partition in settings.partitions:
         for card in alternatives(settings.constraint) or [None]:
             answer = ask(settings, partition, states.get(partition, "UP"), constraint=card)
-            rows.append([partition, card or ("any" if settings.gpus else "none"), weights.get(partition, "-"),
-                         answer.start or f"refused: {answer.refusal}"])
+            rows.append(
+                [
+                    partition,
+                    card or ("any" if settings.gpus else "none"),
+                    weights.get(partition, "-"),
+                    answer.start or f"refused: {answer.refusal}",
+                ]
+            )
     return align(rows)
 
 
@@ -140,7 +148,7 @@ def measured(domain: str) -> tuple[float, str] | None:
     return (found["tokens_per_second"], found["device"]) if found["launcher"] == "slurm" else None
 
 
-def estimates(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
+def requirements(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
     """The table of what the trainings need, and remarks on it."""
     train, model, limit = config.load().active.train, estimates.model_in(MODELS / "base"), seconds(settings.time) / 3600
     processes = settings.nodes * max(settings.gpus, 1)
@@ -152,23 +160,39 @@ def estimates(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
         disk = estimates.state_bytes(model, train, text) + estimates.models_bytes(model, train)
         for feature in alternatives(settings.constraint) or ["any" if settings.gpus else "none"]:
             card = card_of(feature) if settings.gpus else None
-            took = estimates.tokens_seen(train, text) / speed[0] / 3600 if speed else \
-                hours(model, train, text, card.tflops, processes) if card else None
+            took = (
+                estimates.tokens_seen(train, text) / speed[0] / 3600
+                if speed
+                else hours(model, train, text, card.tflops, processes)
+                if card
+                else None
+            )
             half = train.precision != "fp32" and (card is None or card.device(()).fp16)
             memory = estimates.card_bytes(model, train, processes, half) if settings.gpus else None
-            rows.append([domain, feature, "-" if took is None else f"{took:.2f}" if took >= 0.01 else "< 0.01",
-                         *("-" if size is None else f"{size / preflight.GB:.1f} GB" for size in (memory, host, disk))])
+            rows.append(
+                [
+                    domain,
+                    feature,
+                    "-" if took is None else f"{took:.2f}" if took >= 0.01 else "< 0.01",
+                    *("-" if size is None else f"{size / preflight.GB:.1f} GB" for size in (memory, host, disk)),
+                ]
+            )
             if took and took > limit:
-                remarks.append(f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: "
-                               f"it is started again {int(took / limit)} times")
+                remarks.append(
+                    f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: "
+                    f"it is started again {int(took / limit)} times"
+                )
         if speed:
-            remarks.append(f"{domain}: hours from {speed[0]:,} tokens a second, measured by dapt launch --smoke on "
-                           f"{speed[1]}")
+            remarks.append(
+                f"{domain}: hours from {speed[0]:,} tokens a second, measured by dapt launch --smoke on {speed[1]}"
+            )
         else:
             computed.append(domain)
     if computed:
-        remarks.append(f"{', '.join(computed)}: hours are an estimate, at {SHARE:.0%} of the card's peak; "
-                       "dapt launch --smoke measures")
+        remarks.append(
+            f"{', '.join(computed)}: hours are an estimate, at {SHARE:.0%} of the card's peak; "
+            "dapt launch --smoke measures"
+        )
     return align(rows), remarks
 
 
@@ -176,7 +200,7 @@ def run(domains: list[str], partition: str | None) -> None:
     domains = domains or list(config.load().domains)
     settings = choose(partition, settings_of_slurm())
     print(starts(settings), end="\n\n", flush=True)
-    table, remarks = estimates(domains, settings)
+    table, remarks = requirements(domains, settings)
     print(table, *remarks, sep="\n", flush=True)
     for line in dict.fromkeys(line for domain in domains for line in preflight.look(domain, settings)):
         print(line)

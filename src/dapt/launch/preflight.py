@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 
 from dapt.core import config
-from dapt.tools import remote
-from dapt.training import resume
 from dapt.core.config import Train
-from dapt.telling.errors import UserError
+from dapt.core.paths import CLUSTER, MODELS, TOKENS
 from dapt.launch import estimates
-from dapt.launch.gpus import Card, alternatives, card_of
 from dapt.launch.cluster import Cluster
 from dapt.launch.estimates import Model, Text
-from dapt.core.paths import CLUSTER, MODELS, TOKENS
+from dapt.launch.gpus import Card, alternatives, card_of
+from dapt.telling.errors import UserError
+from dapt.tools import remote
+from dapt.training import resume
 from dapt.training.device import check_built_for, decide
 
 GB = 1e9
@@ -44,8 +44,9 @@ def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
     """What a user should know before the job is queued; a UserError where it can't go well."""
     notes = []
     if cluster.gpus and not facts.built_for:
-        notes.append(f"this torch ({facts.torch}) is a CPU build, which leaves a GPU alone; docs/install.md has the "
-                     "others")
+        notes.append(
+            f"this torch ({facts.torch}) is a CPU build, which leaves a GPU alone; docs/install.md has the others"
+        )
     elif cluster.gpus and cluster.constraint:
         for feature in alternatives(cluster.constraint):
             notes += check_card(feature, cluster, train, facts)
@@ -53,13 +54,17 @@ def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
         notes.append(f"no card is asked for (constraint in {CLUSTER}): the training looks at the one it gets")
     host = estimates.host_bytes(facts.model, train, cluster.gpus, cluster.nodes)
     if 0 < memory_bytes(cluster.memory) < host:
-        raise UserError(f"the training needs about {host / GB:.1f} GB of a node's memory, and memory in {CLUSTER} is "
-                        f"{cluster.memory}; raise it")
+        raise UserError(
+            f"the training needs about {host / GB:.1f} GB of a node's memory, and memory in {CLUSTER} is "
+            f"{cluster.memory}; raise it"
+        )
     for disk in facts.disks:
         if disk.needed > disk.free:
-            raise UserError(f"the training writes {disk.needed / GB:.1f} GB to {disk.where}, which has "
-                            f"{disk.free / GB:.1f} GB free; make room there (DAPT_STATE names another place for "
-                            "checkpoints)")
+            raise UserError(
+                f"the training writes {disk.needed / GB:.1f} GB to {disk.where}, which has "
+                f"{disk.free / GB:.1f} GB free; make room there (DAPT_STATE names another place for "
+                "checkpoints)"
+            )
     return notes + [facts.remote] * bool(facts.remote)
 
 
@@ -76,6 +81,7 @@ def check_card(feature: str, cluster: Cluster, train: Train, facts: Facts) -> li
 
 def check_memory(card: Card, processes: int, train: Train, model: Model, half: bool) -> list[str]:
     """A card that is too small: the engine of one process halves its batch until it fits, several do not."""
+
     def needed(parts: int) -> int:
         return estimates.card_bytes(model, train.model_copy(update={"parts": parts}), processes, half)
 
@@ -84,8 +90,10 @@ def check_memory(card: Card, processes: int, train: Train, model: Model, half: b
         return []
     more = (parts for parts in range(train.parts + 1, share + 1) if share % parts == 0)
     fits = next((parts for parts in more if needed(parts) <= has), None)
-    short = f"the training needs about {needed(train.parts) / GB:.1f} GB of memory on a card, and {card.name} has " \
-            f"{card.memory} GB"
+    short = (
+        f"the training needs about {needed(train.parts) / GB:.1f} GB of memory on a card, and {card.name} has "
+        f"{card.memory} GB"
+    )
     if fits is None:
         raise UserError(f"{short}, even a window at a time; ask for a larger card, or make train.window smaller")
     if processes > 1:
@@ -123,11 +131,17 @@ def named(path: Path) -> str:
 def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
     """The file systems that a training writes to, and how much more it writes than lies there from an earlier start."""
     state = resume.root()
-    there = sum(file.stat().st_size for folder in state.glob(f"{domain}-{'[0-9a-f]' * 16}")
-                for file in folder.rglob("*") if file.is_file())
+    there = sum(
+        file.stat().st_size
+        for folder in state.glob(f"{domain}-{'[0-9a-f]' * 16}")
+        for file in folder.rglob("*")
+        if file.is_file()
+    )
     needed: dict[Path, int] = {}
-    for path, size in ((state, max(0, estimates.state_bytes(model, train, text) - there)),
-                       (MODELS, estimates.models_bytes(model, train))):
+    for path, size in (
+        (state, max(0, estimates.state_bytes(model, train, text) - there)),
+        (MODELS, estimates.models_bytes(model, train)),
+    ):
         place = existing(path)
         same = next((other for other in needed if os.stat(other).st_dev == os.stat(place).st_dev), place)
         needed[same] = needed.get(same, 0) + size

@@ -1,12 +1,12 @@
 """`dapt train X`, or another stage, through srun: queued, watched, and started again until it is done.
 
-`command` is what is asked for, answers.py what Slurm's answers mean; `until_done` and `Job` act on them. Each srun is a job
-of its own, with its own log logs/STAGE-NAME-JOB.log; checkpoints carry a training from one to the next.
+`srun` is what is asked for, slurm_answers.py what Slurm's answers mean; `until_done` and `Job` act on them. Each srun is
+a job of its own, with its own log logs/STAGE-NAME-JOB.log; checkpoints carry a training from one to the next. How far
+the program in a job has come is read from its events (telling.events).
 """
 
 import os
 import queue
-import re
 import shutil
 import signal
 import subprocess
@@ -14,24 +14,44 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from dapt.telling import signals
-from dapt.telling.errors import UserError
+from dapt.core.paths import CLUSTER, LOGS, events_file
 from dapt.launch import preflight
-from dapt.launch.slurm_answers import AWAY, DONE, ENDED, End, done, for_good, manner, refusal, saved, verdict, waiting
 from dapt.launch.cluster import Cluster
-from dapt.core.paths import CLUSTER, LOGS
+from dapt.launch.slurm_answers import (
+    ENDED,
+    End,
+    away,
+    for_good,
+    job_state,
+    manner,
+    queued_job,
+    refusal,
+    saved,
+    stepless_job,
+    verdict,
+    waiting,
+)
+from dapt.telling import events, signals
+from dapt.telling.errors import UserError
+from dapt.telling.events import Events
 
 PAUSE = 5  # seconds between two questions to the controller
-STARTED = re.compile(r"(?:srun: job (\d+) queued|\S+: job (\d+) on |srun: error: Unable to create step for job (\d+))")
-# Said at once, since Python takes seconds to start.
-FIRST = '[ "$SLURM_NODEID" != 0 ] || echo "$1: job $SLURM_JOB_ID on $SLURM_STEP_NODELIST"'
+LOOK = 1  # seconds between two looks at the events of a job that is about to begin
+# Told at once, since Python takes seconds to start: an event for the launcher, a line for people.
+ALLOCATED = '{"time": %s, "event": "allocated", "stage": "%s", "name": "%s", "job": "%s", "node": "%s"}\\n'
+FIRST = f"""if [ "$SLURM_NODEID" = 0 ]; then
+printf '{ALLOCATED}' "$(date +%s)" "$1" "$2" "$SLURM_JOB_ID" "$SLURM_STEP_NODELIST" >> "$DAPT_EVENTS"
+echo "$2: job $SLURM_JOB_ID on $SLURM_STEP_NODELIST"
+fi
+shift 2"""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What jobs are for: a stage, the name that it is given, the program that each node runs, and whether a job goes on
-    from where the one before it ended."""
+    """What jobs are for: a stage, the name that it is given, the program that each node runs, and whether a job
+    continues where the one before it ended."""
 
     stage: str
     name: str
@@ -47,22 +67,36 @@ def training(domain: str) -> Work:
     return Work("train", domain, [sys.executable, "-m", "dapt.launch.node", domain], True)
 
 
-def command(cluster: Cluster, threads: int, domain: str) -> list[str]:
-    """srun for one training."""
-    return srun(cluster, threads, training(domain))
-
-
 def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
-    """srun for one job: one task a node, with as many CPUs as its processes have threads."""
+    """srun for one job: one task per node, with as many CPUs as its processes have threads."""
     constraint = [f"--constraint={cluster.constraint}"] if cluster.constraint else []
     gpus = [f"--gpus-per-node={cluster.gpus}"] if cluster.gpus else []
     notice = [f"--signal=USR1@{cluster.leave_before}"] if work.resumes else []
-    shell = "\n".join([FIRST, "shift", *cluster.setup, 'exec "$@"'])
-    return ["srun", f"--job-name={work.title}", f"--partition={','.join(cluster.partitions)}",
-            f"--nodes={cluster.nodes}", f"--ntasks={cluster.nodes}", "--ntasks-per-node=1",
-            f"--cpus-per-task={threads * max(cluster.gpus, 1)}", *gpus, *constraint,
-            f"--mem={cluster.memory}", f"--time={cluster.time}", *notice, "--kill-on-bad-exit=1",
-            "--mpi=none", *cluster.options, "bash", "-c", shell, "bash", work.name or work.stage, *work.program]
+    shell = "\n".join([FIRST, *cluster.setup, 'exec "$@"'])
+    return [
+        "srun",
+        f"--job-name={work.title}",
+        f"--partition={','.join(cluster.partitions)}",
+        f"--nodes={cluster.nodes}",
+        f"--ntasks={cluster.nodes}",
+        "--ntasks-per-node=1",
+        f"--cpus-per-task={threads * max(cluster.gpus, 1)}",
+        *gpus,
+        *constraint,
+        f"--mem={cluster.memory}",
+        f"--time={cluster.time}",
+        *notice,
+        "--kill-on-bad-exit=1",
+        "--mpi=none",
+        *cluster.options,
+        "bash",
+        "-c",
+        shell,
+        "bash",
+        work.stage,
+        work.name or work.stage,
+        *work.program,
+    ]
 
 
 def ask(*words: str) -> tuple[bool, str]:
@@ -75,28 +109,28 @@ def say(text: str) -> None:
     print(f"slurm: {text}", flush=True)
 
 
-def wait_for_controller(asked: list[int]) -> bool:
-    """Return True when the controller answers, or False when `asked` to leave before."""
-    said = False
-    while not asked:
-        if ask("scontrol", "ping")[0]:
-            return True
-        if not said:
-            say("the controller does not answer; asking again until it does")
-        said = True
-        time.sleep(PAUSE)
-    return False
-
-
 class Job:
-    """One srun: its lines go to the screen and, behind `heading`, to its log."""
+    """One srun: its lines go to the screen and, after `heading`, to its log; its program tells events."""
 
-    def __init__(self, words: list[str], title: str, environment: dict[str, str], heading: str):
-        self.title, self.number, self.said, self.heading = title, None, [], heading
+    def __init__(self, words: list[str], work: Work, environment: dict[str, str], heading: str):
+        self.work, self.heading = work, heading
+        self.number: str | None = None
         self.log = self.note = None
         self.queued = self.leaving = False
-        self.process = subprocess.Popen(words, env=environment, text=True, errors="replace", stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
+        self.said: list[str] = []
+        self.events = Path(environment["DAPT_EVENTS"])
+        self.tell = Events(self.events, work.stage, work.name).tell
+        self.begun = events.size(self.events)
+        self.process = subprocess.Popen(
+            words,
+            env=environment,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -104,6 +138,10 @@ class Job:
         for line in self.process.stdout:
             self.lines.put(line)
         self.lines.put(None)
+
+    def told(self) -> list[dict]:
+        """The events since this job was asked for."""
+        return events.read(self.events, self.begun)
 
     def leave(self) -> None:
         """Ask the training to save and to end: srun passes this signal on, or gives up its place in the queue."""
@@ -113,17 +151,18 @@ class Job:
     def follow(self) -> End:
         while True:
             try:
-                line = self.lines.get(timeout=PAUSE)
+                line = self.lines.get(timeout=PAUSE if self.number else LOOK)
             except queue.Empty:
-                if self.queued:
-                    self._look()
+                self._look()
                 continue
             if line is None:
                 break
             self._take(line)
         code = self.process.wait()
-        said = "".join(self.said)
-        end = End(code, self._state() if self.number and not done(code, said) else None, said)
+        self._find_number()
+        end = End(code, None, "".join(self.said), self.told())
+        if self.number and not end.done:
+            end = End(code, self._state(), end.said, end.events)
         if self.log:
             self.log.close()
         return end
@@ -131,28 +170,45 @@ class Job:
     def _take(self, line: str) -> None:
         print(line, end="", flush=True)
         self.said.append(line)
-        self.queued = line.endswith("queued and waiting for resources\n")
+        waits = queued_job(line)
+        self.queued = waits is not None
         if self.log:
             self.log.write(line)
-        elif found := STARTED.match(line):
-            self.number = found[found.lastindex]
-            LOGS.mkdir(exist_ok=True)
-            path = LOGS / f"{self.title}-{self.number}.log"
-            say(f"log: {path}")
-            if self.queued:
-                say(f"job {self.number} queued at {time.strftime('%m-%d %H:%M:%S')}")
-            self.log = open(path, "w", buffering=1)
-            self.log.writelines([self.heading, *self.said])
+        else:
+            self._find_number(waits or stepless_job(line))
+
+    def _find_number(self, said: str | None = None) -> None:
+        """The job's number, as srun says it or as the job itself tells it, is the name of its log."""
+        if self.log:
+            return
+        told = [record["job"] for record in self.told() if record["event"] == "allocated"]
+        self.number = said or (told[-1] if told else None)
+        if self.number is None:
+            return
+        path = LOGS / f"{self.work.title}-{self.number}.log"
+        say(f"log: {path}")
+        if said and self.queued:
+            say(f"job {self.number} queued at {time.strftime('%m-%d %H:%M:%S')}")
+            self.tell("queued", job=self.number)
+        self.log = open(path, "w", buffering=1)
+        self.log.writelines([self.heading, *self.said])
 
     def _look(self) -> None:
         """Say why the job waits and when Slurm thinks that it starts, where that has changed."""
+        self._find_number()
+        if not self.queued:
+            return
         well, told = ask("squeue", "-h", "-j", self.number, "-o", "%r|%S")
         if not well:
             note = "the controller does not answer; the job keeps its place"
         elif told:
             reason, start = told.split("|")
-            estimate = f"; estimated start {start}" if start != "N/A" else ""
-            note = f"job {self.number} waits: {waiting(reason)}{estimate}"
+            estimate = {} if start == "N/A" else {"start": start}
+            note = f"job {self.number} waits: {waiting(reason)}" + "".join(
+                f"; estimated start {at}" for at in estimate.values()
+            )
+            if note != self.note:
+                self.tell("waits", job=self.number, why=waiting(reason), **estimate)
         else:
             return
         if note != self.note:
@@ -164,10 +220,10 @@ class Job:
         asked = 0
         while not self.leaving:
             _, told = ask("scontrol", "-o", "show", "job", self.number)
-            if found := re.search(r"JobState=(\w+)", told):
-                if found[1] in ENDED:
-                    return found[1]
-            elif not any(words in told for words in AWAY):
+            if state := job_state(told):
+                if state in ENDED:
+                    return state
+            elif not away(told):
                 return None
             elif not asked:
                 say("the controller does not answer; waiting for it")
@@ -181,70 +237,99 @@ def can_ask() -> None:
     if not shutil.which("srun"):
         raise UserError("there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local")
     if job := os.environ.get("SLURM_JOB_ID"):
-        raise UserError(f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to "
-                        "run right here")
+        raise UserError(
+            f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to run right here"
+        )
 
 
 def train(domain: str, threads: int, cluster: Cluster) -> None:
-    """Train on the cluster (`until_done`)."""
+    """Train on the cluster (`Restarts.until_done`)."""
     can_ask()
     for line in preflight.look(domain, cluster):
         say(line)
-    until_done(training(domain), threads, cluster)
+    Restarts(training(domain), threads, cluster).until_done()
 
 
 def stage(command: str, name: str | None, cluster: Cluster) -> None:
-    """Another stage, as this machine would run it, on the nodes that slurm/cluster.yaml has for it (`until_done`)."""
+    """Another stage, as this machine would run it, on the nodes that slurm/cluster.yaml has for it."""
     can_ask()
-    done = ["bash", "-c", f'"$@" && echo "$0 {DONE.strip()}"', name or command]
-    program = ["env", "DAPT_LAUNCHER=local", *done, sys.executable, "-m", "dapt", command, *filter(None, [name])]
-    until_done(Work(command, name or "", program, False), cluster.cpu.cpus, cluster.for_stages())
+    program = ["env", "DAPT_LAUNCHER=local", sys.executable, "-m", "dapt", command, *filter(None, [name])]
+    Restarts(Work(command, name or "", program, False), cluster.cpu.cpus, cluster.for_stages()).until_done()
 
 
-def until_done(work: Work, threads: int, cluster: Cluster) -> None:
-    """Jobs for some work until it is done; else SystemExit with the program's code, 75 where this process is asked to
-    leave, or a UserError for what Slurm refuses or has ended for good.
-    """
-    words = srun(cluster, threads, work)
-    environment = os.environ | cluster.environment | {"OMP_NUM_THREADS": str(threads)}
-    asked: list[int] = []
-    running: list[Job] = []
+class Restarts:
+    """Jobs for some work, one after the other, until it is done."""
 
-    def pass_on(number: int) -> None:
-        asked.append(number)
-        for job in running:
-            job.leave()
+    def __init__(self, work: Work, threads: int, cluster: Cluster):
+        self.work, self.cluster, self.words = work, cluster, srun(cluster, threads, work)
+        path = events_file(work.stage, work.name).absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        LOGS.mkdir(exist_ok=True)
+        self.environment = (
+            os.environ | cluster.environment | {"OMP_NUM_THREADS": str(threads), "DAPT_EVENTS": str(path)}
+        )
+        self.tell = Events(path, work.stage, work.name).tell
+        self.asked: list[int] = []  # signals that ask to leave
+        self.job: Job | None = None
+        self.step, self.idle, self.restarts, self.heading = -1, 0, 0, ""
 
-    heading, step, idle, restarts = "", -1, 0, 0
-    with signals.on_signal(pass_on, (*signals.SIGNALS, signal.SIGINT)):
-        while wait_for_controller(asked):
-            job = Job(words, work.title, environment, heading)
-            running[:] = [job]
-            if asked:
-                job.leave()
-            end = job.follow()
-            running.clear()
-            what, before = verdict(end), step
-            step = saved(end.said, step)
-            if what == "done":
-                return
-            if asked:
-                break
-            if why := for_good(end, max(step, 0), work.resumes, cluster):
-                raise UserError(f"job {job.number} {why}")
-            if what == "again":
-                idle = 0 if step > before else idle + 1
-                ended = manner(end)
-                if idle > cluster.restarts_without_progress:
-                    raise UserError(f"job {job.number} ended ({ended}), and {idle} in a row have saved nothing new; "
-                                    f"see {LOGS}, and time and leave_before in {CLUSTER}")
-                restarts += 1
-                heading = f"slurm: restart {restarts}, after job {job.number} ({ended}), from step {max(step, 0)}\n"
-                print(heading, end="", flush=True)
-                time.sleep(PAUSE if idle else 0)
-            elif what == "failed":
-                if meaning := refusal(end.said, cluster):
-                    raise UserError(meaning)
-                raise SystemExit(end.code or 1)  # srun's 0 without a finished training is no success
-    say("asked to leave; run again to go on")
-    raise SystemExit(signals.CODE)
+    def until_done(self) -> None:
+        """Return when the work is done; else SystemExit with the program's code, 75 where this process is asked to
+        leave, or a UserError for what Slurm refuses or has ended for good.
+        """
+        with signals.on_signal(self._pass_on, (*signals.SIGNALS, signal.SIGINT)):
+            while self._wait_for_controller():
+                self.job = Job(self.words, self.work, self.environment, self.heading)
+                if self.asked:
+                    self.job.leave()
+                end = self.job.follow()
+                what, before = verdict(end), self.step
+                self.step = saved(end.events, self.step)
+                if what == "done":
+                    return
+                if self.asked:
+                    break
+                if why := for_good(end, max(self.step, 0), self.work.resumes, self.cluster):
+                    raise UserError(f"job {self.job.number} {why}")
+                if what == "again":
+                    self._again(end, self.step > before)
+                elif what == "failed":
+                    if meaning := refusal(end.said, self.cluster):
+                        raise UserError(meaning)
+                    raise SystemExit(end.code or 1)  # srun's 0 without a finished training is no success
+        say("asked to leave; run again to continue")
+        raise SystemExit(signals.CODE)
+
+    def _pass_on(self, number: int) -> None:
+        self.asked.append(number)
+        if self.job:
+            self.job.leave()
+
+    def _again(self, end: End, progress: bool) -> None:
+        """Count a restart, unless too many in a row have saved nothing new."""
+        self.idle = 0 if progress else self.idle + 1
+        job, ended = self.job.number, manner(end)
+        if self.idle > self.cluster.restarts_without_progress:
+            raise UserError(
+                f"job {job} ended ({ended}), and {self.idle} in a row have saved nothing new; "
+                f"see {LOGS}, and time and leave_before in {CLUSTER}"
+            )
+        self.restarts += 1
+        step = max(self.step, 0)
+        self.heading = f"slurm: restart {self.restarts}, after job {job} ({ended}), from step {step}\n"
+        print(self.heading, end="", flush=True)
+        self.tell("restarted", restarts=self.restarts, after=job, ended=ended, step=step)
+        time.sleep(PAUSE if self.idle else 0)
+
+    def _wait_for_controller(self) -> bool:
+        """Return True when the controller answers, or False when asked to leave before."""
+        said = False
+        while not self.asked:
+            if ask("scontrol", "ping")[0]:
+                return True
+            if not said:
+                say("the controller does not answer; asking again until it does")
+                self.tell("away")
+            said = True
+            time.sleep(PAUSE)
+        return False

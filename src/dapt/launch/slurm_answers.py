@@ -1,16 +1,19 @@
-"""What Slurm says, and what follows from it: refusals and reasons in words (`refusal`, `waiting`), and how a job ended
-(`verdict`, `for_good`)."""
+"""What Slurm says, which exists as text alone, and what follows from it: the only file that reads Slurm's sentences.
+
+Refusals and reasons in words (`refusal`, `waiting`), the states of jobs and partitions, and how a job ended (`verdict`,
+`for_good`).
+"""
 
 import re
 from dataclasses import dataclass
 
-from dapt.telling import signals
-from dapt.launch.cluster import Cluster
 from dapt.core.paths import CLUSTER
+from dapt.launch.cluster import Cluster
+from dapt.telling import signals
 
 SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, a line for each kind of node
-DONE = "is done\n"  # how the last line of a finished training ends (node.py)
-SAVED = re.compile(r"(?:resumed|asked to leave) at step (\d+)")
+QUEUED = re.compile(r"srun: job (\d+) queued and waiting for resources")
+NO_CLUSTER = "Could not establish a configuration source"  # srun is installed, and knows of no cluster
 AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
 NO_STEP = "Unable to create step"  # in the first seconds of a controller that was started again
 CUT_OFF = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")  # by Slurm, through no fault of the program
@@ -23,16 +26,14 @@ def meaning(said: str, cluster: Cluster) -> str | None:
     meanings = {
         "Invalid feature specification": f"no node has the constraint {cluster.constraint!r}",
         "Memory specification can not be satisfied": f"no node of {partitions} has {cluster.memory} of memory",
-        "Requested node configuration is not available":
-            f"no {cluster.nodes} nodes of {partitions} have {cluster.gpus} GPUs each with constraint "
-            f"{cluster.constraint!r} and memory {cluster.memory}",
+        "Requested node configuration is not available": f"no {cluster.nodes} nodes of {partitions} have {cluster.gpus} GPUs each with constraint "
+        f"{cluster.constraint!r} and memory {cluster.memory}",
         "nvalid partition": f"there is no partition {partitions}",
         "Requested time limit is invalid": f"{partitions} allow no time limit of {cluster.time}",
         "Node count specification invalid": f"{partitions} give no job {cluster.nodes} nodes",
         "Invalid account": "the account (options: --account) is not yours, or not for these partitions",
         "Invalid qos": "the quality of service (options: --qos) is not known or not yours",
-        "Job violates accounting/QOS policy":
-            "a limit of your account or quality of service forbids it: `sacctmgr show assoc user=$USER`",
+        "Job violates accounting/QOS policy": "a limit of your account or quality of service forbids it: `sacctmgr show assoc user=$USER`",
         "group not permitted to use this partition": f"your group may not use {partitions}",
         "unavailable, drained": f"{partitions} are closed at the moment",
     }
@@ -47,44 +48,92 @@ def refusal(said: str, cluster: Cluster) -> str | None:
 
 def waiting(reason: str) -> str:
     """Slurm's reason for a pending job (squeue's %r) in words."""
-    meanings = {"Priority": "others are before it", "Resources": "no node has room for it",
-                "None": "it was just queued",
-                "Dependency": "it waits for another job", "BeginTime": "its time has not come",
-                "ReqNodeNotAvail": "the nodes it needs are down or reserved",
-                "JobHeldUser": "it is held (scontrol release)", "JobHeldAdmin": "an administrator holds it",
-                "PartitionDown": "the partition is down",
-                "PartitionTimeLimit": "its time limit is beyond the partition's"}
+    meanings = {
+        "Priority": "others are before it",
+        "Resources": "no node has room for it",
+        "None": "it was just queued",
+        "Dependency": "it waits for another job",
+        "BeginTime": "its time has not come",
+        "ReqNodeNotAvail": "the nodes it needs are down or reserved",
+        "JobHeldUser": "it is held (scontrol release)",
+        "JobHeldAdmin": "an administrator holds it",
+        "PartitionDown": "the partition is down",
+        "PartitionTimeLimit": "its time limit is beyond the partition's",
+    }
     name = reason.split(",")[0].strip("()")
     limit = "a limit of your account or quality of service is reached" if re.match("Assoc|QOS|MaxJobs", name) else None
     return meanings.get(name) or limit or name
 
 
+def queued_job(line: str) -> str | None:
+    """The number of a job that srun says is queued.
+
+    >>> queued_job("srun: job 7 queued and waiting for resources"), queued_job("srun: error: no")
+    ('7', None)
+    """
+    found = QUEUED.match(line)
+    return found and found[1]
+
+
+def stepless_job(line: str) -> str | None:
+    """The number of a job whose nodes could not begin."""
+    found = re.match(rf"srun: error: {NO_STEP} for job (\d+)", line)
+    return found and found[1]
+
+
+def job_state(said: str) -> str | None:
+    """Of `scontrol -o show job`."""
+    found = re.search(r"JobState=(\w+)", said)
+    return found and found[1]
+
+
+def start_of_test(said: str) -> str | None:
+    """When `srun --test-only` says that a job would start, in Slurm's own format, which sorts by time."""
+    found = re.search(r"Job \d+ to start at (\S+) using", said)
+    return found and found[1]
+
+
+def away(said: str) -> bool:
+    """Whether no controller answered."""
+    return any(words in said for words in AWAY)
+
+
+def of_partitions(said: str, what: str) -> dict[str, str]:
+    """Partition → its value of `what`, of those that have one, from `scontrol -o show partition`."""
+    found = (re.search(rf"PartitionName=(\S+).*\b{what}=(\S+)", line) for line in said.splitlines())
+    return {match[1]: match[2] for match in found if match}
+
+
 @dataclass(frozen=True)
 class End:
-    """How an srun ended: its exit code, the job's state where it had one, and what it said."""
+    """How an srun ended: its exit code, the job's state where it had one, what it said, and the events since it began."""
 
     code: int
     state: str | None
     said: str
+    events: list[dict]
 
+    def told(self, event: str) -> bool:
+        return any(record["event"] == event for record in self.events)
 
-def done(code: int, said: str) -> bool:
-    """srun's code alone does not tell: it is 0 where a node went down."""
-    return code == 0 and DONE in said
+    @property
+    def done(self) -> bool:
+        """srun's code alone does not tell: it is 0 where a node went down."""
+        return self.code == 0 and self.told("done")
 
 
 def verdict(end: End) -> str:
     """done, away (no controller), cancelled, memory, again (saved, or nothing lost), or failed."""
-    if done(end.code, end.said):
+    if end.done:
         return "done"
     if end.state == "CANCELLED":
         return "cancelled"
     if end.state == "OUT_OF_MEMORY" or "oom-kill" in end.said or "oom_kill" in end.said:
         return "memory"
-    left = end.code == signals.CODE or end.code - 128 in signals.SIGNALS or "asked to leave at step" in end.said
+    left = end.code == signals.CODE or end.code - 128 in signals.SIGNALS or end.told("left")
     if left or end.state in CUT_OFF or NO_STEP in end.said:
         return "again"
-    if end.state is None and any(words in end.said for words in AWAY):
+    if end.state is None and away(end.said):
         return "away"
     return "failed"
 
@@ -93,8 +142,11 @@ def for_good(end: End, step: int, resumes: bool, cluster: Cluster) -> str | None
     """Why a job is not started again though its program did not fail, with how to mend it; None: it is not so."""
     what = verdict(end)
     if what == "cancelled":
-        return f"was cancelled at step {step}; run again to go on from there" if resumes else \
-            "was cancelled; run again to begin anew"
+        return (
+            f"was cancelled at step {step}; run again to continue there"
+            if resumes
+            else "was cancelled; run again to begin anew"
+        )
     if what == "memory":
         mend = f"memory in {CLUSTER} or make train.parts larger" if resumes else f"cpu.memory in {CLUSTER}"
         return f"needed more memory than {cluster.memory}; raise {mend}"
@@ -110,6 +162,7 @@ def manner(end: End) -> str:
     return "not begun" if NO_STEP in end.said else "asked to leave"
 
 
-def saved(said: str, before: int) -> int:
-    """The last step that is known to be saved: `before`, or what a job has said since."""
-    return max(map(int, SAVED.findall(said)), default=before)
+def saved(events: list[dict], before: int) -> int:
+    """The last step that is known to be saved: `before`, or what a job has told since."""
+    steps = [record["step"] for record in events if record["event"] in ("resumed", "checkpoint", "left")]
+    return max([before, *steps])

@@ -5,12 +5,10 @@ Models, metrics, checkpoints and dvc.lock of the repository stay as they are.
 """
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +16,11 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from dapt.core import config
-from dapt.telling import signals
 from dapt.core.files import read_json, write_json
+from dapt.core.paths import CLUSTER, LOGS, METRICS, MODELS, PARAMS, TOKENS
 from dapt.launch import cluster, plan
 from dapt.launch.cluster import Cluster
-from dapt.core.paths import CLUSTER, LOGS, METRICS, MODELS, PARAMS, TOKENS
+from dapt.telling import events, signals
 
 STEPS = 10
 TIMED = 5  # the last ones: the first make a GPU ready
@@ -38,8 +36,14 @@ def shortened(train: dict) -> dict:
     True
     """
     kept = {name: value for name, value in train.items() if name not in ("epochs", "tokens")}
-    return kept | {"steps": STEPS, "warmup": min(2, train["warmup"]), "valid_every": STEPS - TIMED, "save_every": STEPS,
-                   "valid_windows": min(train["batch"], train["valid_windows"]), "keep": []}
+    return kept | {
+        "steps": STEPS,
+        "warmup": min(2, train["warmup"]),
+        "valid_every": STEPS - TIMED,
+        "save_every": STEPS,
+        "valid_windows": min(train["batch"], train["valid_windows"]),
+        "keep": [],
+    }
 
 
 def hurried(settings: Cluster) -> Cluster:
@@ -71,46 +75,64 @@ def workspace(domain: str, settings: Cluster | None) -> Iterator[Path]:
         yield folder
 
 
-def train(domain: str, folder: Path, launcher: str, log: Path) -> tuple[int, list[tuple[float, str]]]:
-    """The exit code of `dapt train` there, and its lines with the time at which each came."""
-    lines = []
-    process = subprocess.Popen([sys.executable, "-m", "dapt", "train", domain], cwd=folder, text=True, errors="replace",
-                               env=os.environ | {"DAPT_LAUNCHER": launcher, "DAPT_STATE": str(folder / "state")},
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               process_group=0)
+def train(domain: str, folder: Path, launcher: str, log: Path) -> tuple[int, list[dict]]:
+    """The exit code of `dapt train` there, and its events."""
+    told = folder / "events.jsonl"
+    variables = {"DAPT_LAUNCHER": launcher, "DAPT_STATE": str(folder / "state"), "DAPT_EVENTS": str(told)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dapt", "train", domain],
+        cwd=folder,
+        text=True,
+        errors="replace",
+        env=os.environ | variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+    )
     with signals.on_signal(process.send_signal, (*signals.SIGNALS, signal.SIGINT)), open(log, "w", buffering=1) as file:
         for line in process.stdout:
-            lines.append((time.monotonic(), line))
             print(line, end="", flush=True)
             file.write(line)
         code = process.wait()
-    return 128 - code if code < 0 else code, lines
+    return 128 - code if code < 0 else code, events.read(told)
 
 
-def timed(domain: str, lines: list[tuple[float, str]]) -> float:
-    """Seconds of the last TIMED steps: from the end of the look before them to the line of the last one."""
-    def first(pattern: str) -> float:
-        return next(when for when, line in lines if re.match(f"{domain}: {pattern}", line))
-
-    return first(f"step {STEPS}/{STEPS}, ") - first(f"step {STEPS - TIMED}, loss on valid")
+def one(told: list[dict], event: str, **facts: object) -> dict:
+    """The event with these facts."""
+    return next(record for record in told if record["event"] == event and facts.items() <= record.items())
 
 
 def smoke(domain: str, launcher: str, settings: Cluster | None) -> None:
     log = LOGS / f"smoke-{domain}.log"
     with workspace(domain, settings) as folder:
-        code, lines = train(domain, folder, launcher, log)
+        code, told = train(domain, folder, launcher, log)
         if code:
             print(f"{domain}: the ten steps ended with code {code}; log: {log}", file=sys.stderr)
             raise SystemExit(code)
         result = read_json(folder / METRICS / f"train/{domain}.json")
-    device = next(found[1] for _, line in lines if (found := re.search(r"on (\d+ × \w+)$", line)))
-    speed = result["tokens_seen"] * TIMED / STEPS / timed(domain, lines)
-    write_json(LOGS / f"smoke-{domain}.json", {
-        "domain": domain, "launcher": launcher, "device": device, "precision": result["precision"], "steps": STEPS,
-        "tokens_per_second": round(speed), "valid_loss_before": result["valid_loss_before"],
-        "valid_loss": result["valid_loss"]})
-    print(f"{domain}: {STEPS} steps, {speed:,.0f} tokens a second, {result['precision']} on {device}, loss on valid "
-          f"{result['valid_loss_before']:.4f} → {result['valid_loss']:.4f}", flush=True)
+    started = one(told, "started")
+    device = f"{started['processes']} × {started['device']}"
+    seconds = one(told, "step", step=STEPS)["time"] - one(told, "valid", step=STEPS - TIMED)["time"]
+    speed = result["tokens_seen"] * TIMED / STEPS / max(seconds, 1e-3)
+    write_json(
+        LOGS / f"smoke-{domain}.json",
+        {
+            "domain": domain,
+            "launcher": launcher,
+            "device": device,
+            "precision": result["precision"],
+            "steps": STEPS,
+            "tokens_per_second": round(speed),
+            "valid_loss_before": result["valid_loss_before"],
+            "valid_loss": result["valid_loss"],
+        },
+    )
+    print(
+        f"{domain}: {STEPS} steps, {speed:,.0f} tokens per second, {result['precision']} on {device}, loss on valid "
+        f"{result['valid_loss_before']:.4f} → {result['valid_loss']:.4f}",
+        flush=True,
+    )
 
 
 def run(domains: list[str], partition: str | None) -> None:

@@ -1,4 +1,4 @@
-"""`dapt tokenize X`: data/split/X/{train,valid}.jsonl → data/tokens/X, once, without [CLS] and [SEP], nothing cut.
+"""Documents as token ids, without [CLS] and [SEP], nothing cut.
 
 A set is two files: SET.bin, the ids of all documents in a row, little-endian (uint16 where the vocabulary fits, else
 uint32), and SET.offsets.npy, where each document begins, int64 [documents + 1]. Both are memory-mapped when read.
@@ -15,25 +15,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from dapt.core import config
+from dapt.core.files import whole_file
+from dapt.model.tokenizer import Special
 from dapt.telling.errors import UserError
-from dapt.core.files import made_from, read_json, read_lines, whole_file, whole_folder, write_json
-from dapt.core.paths import RAW_MODEL, SPLIT, TOKENS
 
-SETS = ("train", "valid")
 DOCUMENTS, CHARACTERS = 4096, 1 << 21  # encoded at once, on every core: at most so many, and about so many
-
-
-@dataclass(frozen=True)
-class Special:
-    """What masked-language modelling needs to know of a tokenizer."""
-
-    vocabulary: int
-    cls: int
-    sep: int
-    mask: int
-    pad: int
-    longest: int | None = None  # tokens of a text that it says it is made for
 
 
 @dataclass(frozen=True)
@@ -45,46 +31,6 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
-
-
-def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:
-    """The tokenizer of a model folder, without truncation or padding, and its special ids."""
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise UserError(f"{folder} has no tokenizer.json; add it to the base's files in params.yaml")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises Exception itself
-        raise UserError(f"{path} is damaged ({error}); fetch it again") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    ids = {}
-    for name, spellings in {"cls": ("[CLS]", "<s>"), "sep": ("[SEP]", "</s>"), "mask": ("[MASK]", "<mask>"),
-                            "pad": ("[PAD]", "<pad>")}.items():
-        found = [tokenizer.token_to_id(spelling) for spelling in spellings]
-        ids[name] = next((number for number in found if number is not None), None)
-        if ids[name] is None:
-            raise UserError(f"{path} has no {spellings[0]} token, which masked-language modelling needs; take another base")
-    return tokenizer, Special(tokenizer.get_vocab_size(with_added_tokens=True), **ids, longest=_longest(folder))
-
-
-def _longest(folder: Path) -> int | None:
-    """model_max_length of tokenizer_config.json; transformers writes 10^30 for none."""
-    path = folder / "tokenizer_config.json"
-    said = read_json(path).get("model_max_length") if path.is_file() else None
-    return said if said and said < 10**20 else None
-
-
-def goes_on(tokenizer: Tokenizer) -> np.ndarray:
-    """Whether a token goes on with the word before it, bool [vocabulary]: WordPiece marks those with ##, byte-level BPE
-    and SentencePiece mark the others, with Ġ and ▁.
-    """
-    spellings = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size(with_added_tokens=True))]
-    for mark, marked in (("##", True), ("Ġ", False), ("▁", False)):
-        found = np.array([spelling.startswith(mark) for spelling in spellings])
-        if found.any():
-            return found == marked
-    raise UserError("this tokenizer marks neither beginnings nor continuations of words; set train.whole_words to false")
 
 
 def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
@@ -161,16 +107,3 @@ def read_tokens(folder: Path, name: str, special: Special) -> Tokens:
     if len(ids) != offsets[-1]:
         raise UserError(f"{path} holds {len(ids)} tokens where {offsets[-1]} are expected; run dvc repro tokenize")
     return Tokens(ids, offsets)
-
-
-def run(domain: str) -> None:
-    config.load()
-    tokenizer, special = load_tokenizer(RAW_MODEL / "base")
-    with whole_folder(TOKENS / domain) as folder:
-        counts = {}
-        for name in SETS:
-            rows = read_lines(SPLIT / domain / f"{name}.jsonl")
-            tokens = write_tokens(folder, name, encode(tokenizer, (row["text"] for row in rows)), special)
-            counts[name] = {"documents": len(tokens), "tokens": int(tokens.offsets[-1])}
-            print(f"{domain}/{name}: {counts[name]['documents']} documents, {counts[name]['tokens']} tokens")
-        write_json(folder / "tokens.json", counts | {"made_from": made_from(SPLIT / domain)})

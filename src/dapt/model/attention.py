@@ -26,7 +26,9 @@ def products(query, key, value, pairs, scaling: float, dropout: float):
 def attend(module, query, key, value, attention_mask, dropout: float = 0.0, scaling: float | None = None, **rest):
     """As transformers calls it: → [rows, size, heads, width], and no weights."""
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest)
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
+        )
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     return products(query, key, value, attention_mask, scaling, dropout).transpose(1, 2).contiguous(), None
 

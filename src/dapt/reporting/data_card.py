@@ -17,22 +17,31 @@ def counted(number: int | None) -> str:
 
 
 def totals(params: Params, cleaned: dict, valid: dict) -> list[list]:
-    """Rows of the corpora, then of the unlabelled, the labelled and all: ours, the seed's rule's, the seed's table's."""
+    """Rows of the corpora, then of the unlabelled, the labelled and all: ours, by the original project's rule, and in its table."""
     lines, sums = [], {"unlabelled": [0] * 5, "labelled": [0] * 5, "all": [0] * 5}
-    of_seed = [name for name in params.corpora if cleaned[name]["seed_rule"]["expected"] is not None]
+    of_original = [name for name in params.corpora if cleaned[name]["original_rule"]["expected"] is not None]
     for name, corpus in params.corpora.items():
-        rule, expected = cleaned[name]["seed_rule"]["kept"], cleaned[name]["seed_rule"]["expected"]
+        rule, expected = cleaned[name]["original_rule"]["kept"], cleaned[name]["original_rule"]["expected"]
         values = [cleaned[name]["rows_in"], cleaned[name]["kept"], valid[name]["bytes"], rule, expected or 0]
-        compared = ["–", "–"] if expected is None else [
-            f"{rule:,}", f"{expected:,}" + ("" if rule == expected else f" ({rule - expected:+,})")]
+        compared = (
+            ["–", "–"]
+            if expected is None
+            else [f"{rule:,}", f"{expected:,}" + ("" if rule == expected else f" ({rule - expected:+,})")]
+        )
         lines.append([name, *map(counted, values[:2]), f"{values[2] / 1e6:.1f}", *compared])
         for part in ("labelled" if corpus.labelled else "unlabelled", "all"):
-            if name in of_seed or not of_seed:
+            if name in of_original or not of_original:
                 sums[part] = [one + other for one, other in zip(sums[part], values)]
     for part, values in sums.items():
-        compared = map(counted, values[3:]) if of_seed else ["–", "–"]
-        lines.append([f"**{part}**" + (" of the seed's" if of_seed else ""), *map(counted, values[:2]),
-                      f"{values[2] / 1e6:.1f}", *compared])
+        compared = map(counted, values[3:]) if of_original else ["–", "–"]
+        lines.append(
+            [
+                f"**{part}**" + (" of the original project's" if of_original else ""),
+                *map(counted, values[:2]),
+                f"{values[2] / 1e6:.1f}",
+                *compared,
+            ]
+        )
     return lines
 
 
@@ -41,72 +50,120 @@ def markdown(params: Params, metrics: Path) -> str:
     cleaned = numbers(metrics / "clean")
     valid, split = (read_json(metrics / f"{name}.json") for name in ("validate", "split"))
     names = list(params.corpora)
-    lengths = [[name, *(f"{valid[name]['characters'][key]:,}" for key in ("mean", "median", "p95", "longest")),
-                *(f"{valid[name]['sample']['tokens'][key]:,}" for key in ("mean", "median", "p95", "longest")),
-                f"{valid[name]['groups']:,}"] for name in names]
-    languages = [[name, f"{valid[name]['sample']['rows']:,}", listed(valid[name]["sample"]["languages"]),
-                  f"{valid[name]['lost_characters']:,}"] for name in names]
-    labels = [[name, f"{valid[name]['labels']['rows']:,}", f"{valid[name]['labels']['different']:,}",
-               listed(dict(valid[name]["labels"]["each"]))] for name in names if valid[name]["labels"]["rows"]]
+    lengths = [
+        [
+            name,
+            *(f"{valid[name]['characters'][key]:,}" for key in ("mean", "median", "p95", "longest")),
+            *(f"{valid[name]['sample']['tokens'][key]:,}" for key in ("mean", "median", "p95", "longest")),
+            f"{valid[name]['groups']:,}",
+        ]
+        for name in names
+    ]
+    languages = [
+        [
+            name,
+            f"{valid[name]['sample']['rows']:,}",
+            listed(valid[name]["sample"]["languages"]),
+            f"{valid[name]['lost_characters']:,}",
+        ]
+        for name in names
+    ]
+    labels = [
+        [
+            name,
+            f"{valid[name]['labels']['rows']:,}",
+            f"{valid[name]['labels']['different']:,}",
+            listed(dict(valid[name]["labels"]["each"])),
+        ]
+        for name in names
+        if valid[name]["labels"]["rows"]
+    ]
     work = [[name, listed(cleaned[name]["dropped"]), listed(cleaned[name]["repaired"])] for name in names]
     held = [[one, *("" if one == other else f"{split['held_by'][one][other]:,}" for other in names)] for one in names]
-    tasks = [[task, *(f"{counts[key]:,}" for key in ("train", "valid", "test", "group_of_a_test_row", "train_like_test"))]
-             for task, counts in split["tasks"].items()]
+    tasks = [
+        [task, *(f"{counts[key]:,}" for key in ("train", "valid", "test", "group_of_a_test_row", "train_like_test"))]
+        for task, counts in split["tasks"].items()
+    ]
     off = [name for name, corpus in params.corpora.items() if not corpus.enabled]
-    shown = "\n\n".join(f"{name}:\n\n" + "\n".join(f"    {text}" for text in valid[name]["shown"])
-                        for name in names if valid[name]["shown"])
+    shown = "\n\n".join(
+        f"{name}:\n\n" + "\n".join(f"    {text}" for text in valid[name]["shown"])
+        for name in names
+        if valid[name]["shown"]
+    )
     return f"""# Data card: profile {params.profile}
 
 Every row of every corpus was looked at after cleaning: its fields, its encoding, that no text is empty or stands twice, that
-rows in = rows kept + rows dropped.{f" **Not enabled, and empty here: {', '.join(off)}.**" if off else ''}
+rows in = rows kept + rows dropped.{f" **Not enabled, and empty here: {', '.join(off)}.**" if off else ""}
 
 ## Rows
 
-{rows(totals(params, cleaned, valid), ['corpus', 'rows in', 'kept', 'MB', "kept by the seed's rule", "the seed's table"])}
+{
+        rows(
+            totals(params, cleaned, valid),
+            ["corpus", "rows in", "kept", "MB", "kept by the original project's rule", "its table"],
+        )
+    }
 
-The seed's rule is what the scripts of the first version of these corpora did: white space collapsed, a least length, equal
-texts dropped. Its table can only be compared where a corpus has the seed's sources.
+The original project's rule is what the scripts of the original project did: white space collapsed, a least length, equal
+texts dropped. Its table can only be compared where a corpus has the same sources.
 
 ## Lengths
 
 Characters of every text; tokens of the base's tokenizer, of a sample.
 
-{rows(lengths, ['corpus', 'characters: mean', 'median', '95 %', 'longest', 'tokens: mean', 'median', '95 %', 'longest',
-                'groups'])}
+{
+        rows(
+            lengths,
+            [
+                "corpus",
+                "characters: mean",
+                "median",
+                "95 %",
+                "longest",
+                "tokens: mean",
+                "median",
+                "95 %",
+                "longest",
+                "groups",
+            ],
+        )
+    }
 
 ## Languages
 
 Of the sample, by py3langid, where it is nine tenths sure; short texts often leave it in doubt. The last column counts
 all texts in which a character was lost before they came here (U+FFFD).
 
-{rows(languages, ['corpus', 'sample', 'texts', 'lost characters'])}
+{rows(languages, ["corpus", "sample", "texts", "lost characters"])}
 
 ## Labels
 
-{rows(labels, ['corpus', 'labelled rows', 'different labels', 'rows a label'])}
+{rows(labels, ["corpus", "labelled rows", "different labels", "rows a label"])}
 
 ## Dropped and repaired
 
-{rows(work, ['corpus', 'rows dropped', 'rows repaired'])}
+{rows(work, ["corpus", "rows dropped", "rows repaired"])}
 
 ## Overlap
 
 How many rows of the corpus at the left the one at the top holds too: equal texts, and between two unlabelled corpora
 nearly equal ones (MinHash, Jaccard {params.active.split.similar}).
 
-{rows(held, ['', *names])}
+{rows(held, ["", *names])}
 
 ## Tasks
 
 Rows by side, as far as cleaning left them. A row of a source record that has a test row is left out of the other sides, whatever
 its source says. Training rows that are nearly equal to a test row of the same task, or share with one
-{params.active.split.overlap} words in a row, stay, so that results on a known split can be compared; the last column counts them.
+{
+        params.active.split.overlap
+    } words in a row, stay, so that results on a known split can be compared; the last column counts them.
 
-{rows(tasks, ['task', 'train', 'valid', 'test', 'left out', 'training rows like a test row'])}
+{rows(tasks, ["task", "train", "valid", "test", "left out", "training rows like a test row"])}
 
 ## A few rows
 
 Of the corpora whose licence allows it, cut at 300 characters; a label in brackets.
 
-{shown or 'None.'}
+{shown or "None."}
 """

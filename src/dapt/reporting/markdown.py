@@ -14,8 +14,9 @@ PICTURE = re.compile(r'<img src="([\w.-]+)\.svg" alt="([^"]*)" ?/?>')
 
 def rows(lines: list[list], header: list[str]) -> str:
     """A Markdown table."""
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |"
-                     for line in [header, ["---"] * len(header), *lines])
+    return "\n".join(
+        "| " + " | ".join(str(cell) for cell in line) + " |" for line in [header, ["---"] * len(header), *lines]
+    )
 
 
 def page(text: str, pictures: dict[str, str]) -> str:
@@ -26,5 +27,7 @@ def page(text: str, pictures: dict[str, str]) -> str:
         return f'<figure aria-label="{match[2]}">{pictures[match[1]]}</figure>'
 
     title = html.escape(text.split("\n")[0].lstrip("# "))
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-            f"<style>{STYLE}</style>\n</head>\n<body>\n{PICTURE.sub(inside, body)}</body>\n</html>\n")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n{PICTURE.sub(inside, body)}</body>\n</html>\n"
+    )

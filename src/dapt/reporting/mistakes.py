@@ -28,19 +28,28 @@ def shares(rows: list[dict]) -> list[tuple[str, str, int, float]]:
     >>> shares([{"right": "a", "predicted": ["a", "a", "b"]}])
     [('a', 'a', 2, 0.6667), ('a', 'b', 1, 0.3333), ('b', 'b', 0, 0.0)]
     """
-    return [(right, predicted, count, round(count / max(1, sum(of.values())), 4))
-            for right, of in confusion(rows).items() for predicted, count in of.items() if count or predicted == right]
+    return [
+        (right, predicted, count, round(count / max(1, sum(of.values())), 4))
+        for right, of in confusion(rows).items()
+        for predicted, count in of.items()
+        if count or predicted == right
+    ]
 
 
 def confused(rows: list[dict], most: int) -> list[tuple[str, str, int]]:
     """The pairs (right, predicted) that are mixed up most often, and how often."""
-    pairs = [(right, predicted, count) for right, of in confusion(rows).items() for predicted, count in of.items()
-             if right != predicted and count]
+    pairs = [
+        (right, predicted, count)
+        for right, of in confusion(rows).items()
+        for predicted, count in of.items()
+        if right != predicted and count
+    ]
     return sorted(pairs, key=lambda pair: (-pair[2], pair[:2]))[:most]
 
 
 def worst(rows: list[dict], most: int) -> list[dict]:
     """The rows that are wrong with the greatest confidence, summed over seeds (a right one counts as 0)."""
+
     def wrongly_sure(row: dict) -> float:
         return sum(sure for name, sure in zip(row["predicted"], row["confidence"]) if name != row["right"])
 
@@ -52,8 +61,14 @@ def calibration(rows: list[dict], bins: int = BINS) -> list[dict]:
     sure = np.array([value for row in rows for value in row["confidence"]])
     right = np.array([name == row["right"] for row in rows for name in row["predicted"]])
     number = np.minimum((sure * bins).astype(int), bins - 1)
-    return [{"count": int((number == place).sum()), "confidence": float(sure[number == place].mean()),
-             "accuracy": float(right[number == place].mean())} for place in np.unique(number)]
+    return [
+        {
+            "count": int((number == place).sum()),
+            "confidence": float(sure[number == place].mean()),
+            "accuracy": float(right[number == place].mean()),
+        }
+        for place in np.unique(number)
+    ]
 
 
 def calibration_error(rows: list[dict], bins: int = BINS) -> float:

@@ -2,9 +2,9 @@
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from dapt.stages.compare import accuracy, signed
 from dapt.core.config import Params, Source
 from dapt.reporting.markdown import rows
+from dapt.reporting.tables import accuracy, signed
 
 
 def origins(params: Params, name: str, trained: dict, base: dict) -> list[Source]:
@@ -18,14 +18,29 @@ def origins(params: Params, name: str, trained: dict, base: dict) -> list[Source
 def metadata(params: Params, name: str, comparison: dict, sources: list[Source]) -> str:
     """A card's YAML in the hub's format. The licence is `other`: it is that of all sources together, named below it."""
     base = params.bases[params.active.model.base].hub
-    results = [EvalResult(task_type="fill-mask", dataset_type=held_out, dataset_name=f"held-out text: {held_out}",
-                          metric_type=metric, metric_value=cell[metric])
-               for held_out, cell in comparison["matrix"][name].items() for metric in ("loss", "perplexity", "accuracy")]
+    results = [
+        EvalResult(
+            task_type="fill-mask",
+            dataset_type=held_out,
+            dataset_name=f"held-out text: {held_out}",
+            metric_type=metric,
+            metric_value=cell[metric],
+        )
+        for held_out, cell in comparison["matrix"][name].items()
+        for metric in ("loss", "perplexity", "accuracy")
+    ]
     return ModelCardData(
-        language="en", license="other", license_name="of-its-sources", library_name="transformers", pipeline_tag="fill-mask",
-        tags=["domain-adaptive-pretraining", "masked-lm", name], base_model=base.repo if base else None,
-        datasets=sorted({source.hub.repo for source in sources if source.hub}) or None, model_name=name,
-        eval_results=results).to_yaml()
+        language="en",
+        license="other",
+        license_name="of-its-sources",
+        library_name="transformers",
+        pipeline_tag="fill-mask",
+        tags=["domain-adaptive-pretraining", "masked-lm", name],
+        base_model=base.repo if base else None,
+        datasets=sorted({source.hub.repo for source in sources if source.hub}) or None,
+        model_name=name,
+        eval_results=results,
+    ).to_yaml()
 
 
 def card(params: Params, name: str, comparison: dict, trained: dict, base: dict) -> str:
@@ -34,18 +49,37 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     corpora = params.domains.get(name, [])
     sources = origins(params, name, trained, base)
     models = [settings.model.base] + ([settings.model.donor] if "transplant" in base["repair"] else [])
-    licences = sorted({f"{source.name}: {source.licence}" for source in sources} |
-                      {f"{model}: {params.bases[model].licence}" for model in models})
+    licences = sorted(
+        {f"{source.name}: {source.licence}" for source in sources}
+        | {f"{model}: {params.bases[model].licence}" for model in models}
+    )
     cells = comparison["matrix"][name]
-    told = (f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
-            f"{', '.join(corpora)}, starting from the base. " if corpora else "The base itself. ")
+    told = (
+        f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
+        f"{', '.join(corpora)}, starting from the base. "
+        if corpora
+        else "The base itself. "
+    )
     told += f"Repair of the base's head: {base['repair']}" + (
-        f", {base['steps']} steps on {', '.join(params.domains[params.control])}." if base["steps"] else ".")
-    tasks = [[task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
-             for task, models in comparison["tasks"].items() if name in models]
+        f", {base['steps']} steps on {', '.join(params.domains[params.control])}." if base["steps"] else "."
+    )
+    tasks = [
+        [task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
+        for task, models in comparison["tasks"].items()
+        if name in models
+    ]
     fine_tuned = f"\n## Fine-tuned\n\n{rows(tasks, ['task', 'figure', 'mean ± sd over seeds'])}\n" if tasks else ""
-    lines = [[held_out, f"{cell['loss']:.3f}", cell["perplexity"], accuracy(cell), signed(cell.get("vs_base")),
-              signed(cell.get("vs_control"))] for held_out, cell in cells.items()]
+    lines = [
+        [
+            held_out,
+            f"{cell['loss']:.3f}",
+            cell["perplexity"],
+            accuracy(cell),
+            signed(cell.get("vs_base")),
+            signed(cell.get("vs_control")),
+        ]
+        for held_out, cell in cells.items()
+    ]
     return f"""---
 {metadata(params, name, comparison, sources)}
 ---
@@ -56,7 +90,7 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
 
 ## Held-out loss
 
-{rows(lines, ['held-out text', 'loss', 'perplexity', 'accuracy, top 1 / top 5', 'against the base', 'against the control'])}
+{rows(lines, ["held-out text", "loss", "perplexity", "accuracy, top 1 / top 5", "against the base", "against the control"])}
 {fine_tuned}
 ## Use and limits
 
@@ -65,7 +99,7 @@ included; nothing here makes it fit for medical or financial advice.
 
 ## Licences of what it was made from
 
-{chr(10).join(f'- {licence}' for licence in licences)}
+{chr(10).join(f"- {licence}" for licence in licences)}
 
 Where no licence is shown, ask before you publish the model.
 """

@@ -10,27 +10,16 @@ from pathlib import Path
 
 import vl_convert
 
-from dapt.core.files import whole_file
 from dapt.core.paths import METRICS
 
-TABLES = {"matrix": "crossdomain", "curves": "curves", "tasks": "tasks",
-          "calibration": "calibration"}  # picture → the table in metrics/ that it shows
+TABLES = {
+    "matrix": "crossdomain",
+    "curves": "curves",
+    "tasks": "tasks",
+    "calibration": "calibration",
+}  # picture → the table in metrics/ that it shows
 CONFUSION = METRICS / "confusion"  # a table, and a picture, for each task with classes
 FIGURES = Path(__file__).parent / "figures"
-PAGE = Path(".dvc/plots/page.html")  # .dvc/config names it as plots.html_template
-FRAME = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>dapt: plots</title>
-<style>body {{ font-family: sans-serif; margin: 2em; }} td {{ vertical-align: top; padding: 1em; }}</style>
-<script>{bundle}</script>
-</head>
-<body>
-{{plot_divs}}
-</body>
-</html>
-"""
 
 
 def figure(name: str, rows: list[dict]) -> dict:
@@ -43,7 +32,8 @@ def figure(name: str, rows: list[dict]) -> dict:
 def figures() -> dict[str, dict]:
     """The pictures of the last comparison, by name."""
     return {name: figure(name, read_csv(METRICS / f"{table}.csv")) for name, table in TABLES.items()} | {
-        f"confusion_{table.stem}": figure("confusion", read_csv(table)) for table in sorted(CONFUSION.glob("*.csv"))}
+        f"confusion_{table.stem}": figure("confusion", read_csv(table)) for table in sorted(CONFUSION.glob("*.csv"))
+    }
 
 
 def svg(spec: dict) -> str:
@@ -61,21 +51,3 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def run(folder: Path) -> None:
-    for name, spec in figures().items():
-        with whole_file(folder / f"{name}.svg") as file:
-            file.write(svg(spec))
-        with whole_file(folder / f"{name}.pdf", "wb") as file:
-            file.write(vl_convert.vegalite_to_pdf(json.dumps(spec)))
-        with whole_file(folder / f"{name}.png", "wb") as file:
-            file.write(vl_convert.vegalite_to_png(json.dumps(spec), scale=2))
-        print(*(folder / f"{name}.{kind}" for kind in ("svg", "pdf", "png")))
-
-
-def write_page() -> None:
-    """The page that `dvc plots show` fills, with Vega and its kin inside: it works without a network."""
-    with whole_file(PAGE) as file:
-        file.write(FRAME.format(bundle=vl_convert.javascript_bundle().replace("</script", "<\\/script")))
-    print(PAGE)

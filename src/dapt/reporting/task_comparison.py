@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dapt.reporting import mistakes
-from dapt.telling.errors import UserError
 from dapt.core.files import read_lines
 from dapt.judging.statistics import by_group, holm, paired, resampled
+from dapt.reporting import mistakes
+from dapt.telling.errors import UserError
 
 SHOWN = 5  # confused pairs, and worst mistakes, of each model
 
 
 @dataclass(frozen=True)
-class Judged:
+class TaskPredictions:
     """Predictions of several models, adapted or free, on the test rows of a task."""
 
     models: list[str]
@@ -41,32 +41,41 @@ def predictions(folder: Path, models: list[str]) -> dict[str, list[dict]]:
     return found
 
 
-def judged(lines: dict[str, list[dict]]) -> Judged:
+def judged(lines: dict[str, list[dict]]) -> TaskPredictions:
     """Of the models, and behind them of the variants of baselines."""
     values = {name: [np.mean(row["value"]) for row in of] for name, of in lines.items()}
     for of in lines.values():
         values |= {other: [row["variants"][other] for row in of] for other in of[0].get("variants", ())}
-    return Judged(list(values), np.array(list(values.values())), [row["group"] for row in next(iter(lines.values()))])
+    return TaskPredictions(
+        list(values), np.array(list(values.values())), [row["group"] for row in next(iter(lines.values()))]
+    )
 
 
-def difference(found: Judged, drawn: np.ndarray, one: str, other: str) -> dict:
+def difference(found: TaskPredictions, drawn: np.ndarray, one: str, other: str) -> dict:
     """Of two models' metrics; positive where `one` is better."""
     first, second = found.models.index(one), found.models.index(other)
-    return {"diff": round(float(found.values[first].mean() - found.values[second].mean()), 4),
-            **paired(drawn[first], drawn[second])}
+    return {
+        "diff": round(float(found.values[first].mean() - found.values[second].mean()), 4),
+        **paired(drawn[first], drawn[second]),
+    }
 
 
-def compare(tasks: dict[str, Judged], figures: dict[str, dict[str, dict]], finetuned: list[str], times: int,
-            seed: int) -> tuple[dict, dict[str, np.ndarray]]:
+def compare(
+    tasks: dict[str, TaskPredictions], figures: dict[str, dict[str, dict]], finetuned: list[str], times: int, seed: int
+) -> tuple[dict, dict[str, np.ndarray]]:
     """metrics/comparison.json's `tasks`, and each task's resamples. `figures` is metrics/tasks: task → model → figures."""
     table: dict = {}
     samples = {}
     for number, (task, found) in enumerate(tasks.items()):
         drawn = samples[task] = found.resampled(times, seed + number)
-        free = max((name for name in found.models if name not in finetuned),
-                   key=lambda name: found.values[found.models.index(name)].mean())
-        table[task] = {name: {key: figures[task][name][key] for key in ("metric", "mean", "sd", "ci95", "others")}
-                       for name in found.models}
+        free = max(
+            (name for name in found.models if name not in finetuned),
+            key=lambda name: found.values[found.models.index(name)].mean(),
+        )
+        table[task] = {
+            name: {key: figures[task][name][key] for key in ("metric", "mean", "sd", "ci95", "others")}
+            for name in found.models
+        }
         for name in finetuned:
             if name != "base":
                 table[task][name]["vs_base"] = difference(found, drawn, name, "base")
@@ -83,19 +92,30 @@ def adjust(differences: list[dict]) -> None:
 
 
 def has_classes(figures: dict) -> bool:
-    """Whether a task's candidates are classes, which can be mixed up: then macro F1, a mean over classes, is among its
-    figures. An option of a question and an answer in a pool are candidates of their row alone.
+    """Whether a task's candidates are classes, which can be mixed up. An option of a question and an answer in a pool are
+    candidates of their row alone.
     """
-    return "macro_f1" in figures["others"]
+    return bool(figures["classes"])
 
 
 def errors(lines: dict[str, dict[str, list[dict]]], classes: list[str], finetuned: list[str]) -> dict:
     """metrics/mistakes.json: task → model → calibration error (of those fine-tuned: a count of words is no confidence), what
     is mixed up most often (in `classes`, the tasks that have some), the surest mistakes.
     """
-    return {task: {name: {
-        "calibration_error": round(mistakes.calibration_error(rows), 4) if name in finetuned else None,
-        "confused": [{"right": right, "predicted": predicted, "times": times}
-                     for right, predicted, times in mistakes.confused(rows, SHOWN if task in classes else 0)],
-        "worst": [{key: row[key] for key in ("id", "right", "predicted", "confidence")}
-                  for row in mistakes.worst(rows, SHOWN)]} for name, rows in of.items()} for task, of in lines.items()}
+    return {
+        task: {
+            name: {
+                "calibration_error": round(mistakes.calibration_error(rows), 4) if name in finetuned else None,
+                "confused": [
+                    {"right": right, "predicted": predicted, "times": times}
+                    for right, predicted, times in mistakes.confused(rows, SHOWN if task in classes else 0)
+                ],
+                "worst": [
+                    {key: row[key] for key in ("id", "right", "predicted", "confidence")}
+                    for row in mistakes.worst(rows, SHOWN)
+                ],
+            }
+            for name, rows in of.items()
+        }
+        for task, of in lines.items()
+    }

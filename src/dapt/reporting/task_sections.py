@@ -1,8 +1,8 @@
 """The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
 
-from dapt.stages.compare import task_table
-from dapt.reporting.task_comparison import has_classes
 from dapt.reporting.markdown import rows
+from dapt.reporting.tables import task_table
+from dapt.reporting.task_comparison import has_classes
 
 
 def gain(cell: dict) -> str:
@@ -14,7 +14,9 @@ def gain(cell: dict) -> str:
 def gains(tasks: dict[str, dict[str, dict]]) -> str:
     """What pre-training gains over fine-tuning alone."""
     names = [name for name, cell in next(iter(tasks.values())).items() if "vs_base" in cell]
-    return rows([[name, *(gain(models[name]["vs_base"]) for models in tasks.values())] for name in names], ["model", *tasks])
+    return rows(
+        [[name, *(gain(models[name]["vs_base"]) for models in tasks.values())] for name in names], ["model", *tasks]
+    )
 
 
 def free(tasks: dict[str, dict[str, dict]]) -> str:
@@ -26,9 +28,14 @@ def free(tasks: dict[str, dict[str, dict]]) -> str:
             if pair := cell.get("vs_free"):
                 lines.append([task, name, pair["name"], gain(pair)])
                 if pair["diff"] < 0:
-                    (lost if pair["p_adjusted"] < 0.05 else behind).setdefault(f"{task} (to {pair['name']})", []).append(name)
-    verdict = f"**These lose to a free baseline, beyond noise: {by_task(lost)}.**" if lost else \
-        "No model loses to a free baseline beyond noise."
+                    (lost if pair["p_adjusted"] < 0.05 else behind).setdefault(
+                        f"{task} (to {pair['name']})", []
+                    ).append(name)
+    verdict = (
+        f"**These lose to a free baseline, beyond noise: {by_task(lost)}.**"
+        if lost
+        else "No model loses to a free baseline beyond noise."
+    )
     verdict += f" Behind one, within noise: {by_task(behind)}." if behind else ""
     return f"{verdict}\n\n{rows(lines, ['task', 'model', 'best free baseline', 'difference'])}"
 
@@ -39,21 +46,31 @@ def by_task(models: dict[str, list[str]]) -> str:
 
 def on_same_rows(figures: dict[str, dict[str, dict]]) -> str:
     """What baselines reach on the rows that encoders see, where a limit leaves these fewer; empty where there is none."""
-    found = [f"{name} on {task} " + ", ".join(f"{metric} {value:.3f}" for metric, value in of["same_rows"].items())
-             for task, models in figures.items() for name, of in models.items() if "same_rows" in of]
+    found = [
+        f"{name} on {task} " + ", ".join(f"{metric} {value:.3f}" for metric, value in of["same_rows"].items())
+        for task, models in figures.items()
+        for name, of in models.items()
+        if "same_rows" in of
+    ]
     return f"On the rows that the encoders see, fewer than all: {'; '.join(found)}.\n\n" if found else ""
 
 
 def others(tasks: dict[str, dict[str, dict]]) -> str:
-    lines = [[task, name, *(f"{metric} {value['mean']:.3f} ± {value['sd']:.3f}" for metric, value in cell["others"].items())]
-             for task, models in tasks.items() for name, cell in models.items() if cell["others"]]
+    lines = [
+        [task, name, *(f"{metric} {value['mean']:.3f} ± {value['sd']:.3f}" for metric, value in cell["others"].items())]
+        for task, models in tasks.items()
+        for name, cell in models.items()
+        if cell["others"]
+    ]
     width = max((len(line) for line in lines), default=2)
     return rows([line + [""] * (width - len(line)) for line in lines], ["task", "model", *["figure"] * (width - 2)])
 
 
 def mistake(row: dict) -> str:
     """The id of a row and, of the seed that was the surest of a wrong answer, what it took for what, and how sure it was."""
-    sure, predicted = max((sure, name) for sure, name in zip(row["confidence"], row["predicted"]) if name != row["right"])
+    sure, predicted = max(
+        (sure, name) for sure, name in zip(row["confidence"], row["predicted"]) if name != row["right"]
+    )
     return f"`{row['id']}` {row['right']} as {predicted}, {sure:.2f}"
 
 
@@ -62,29 +79,55 @@ def errors(mistakes: dict) -> str:
     for task, models in mistakes.items():
         for name, found in models.items():
             if found["calibration_error"] is not None:
-                mixed = ", ".join(f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3])
+                mixed = ", ".join(
+                    f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3]
+                )
                 worst = "; ".join(map(mistake, found["worst"][:2]))
                 lines.append([task, name, f"{found['calibration_error']:.3f}", mixed or "–", worst or "–"])
-    return rows(lines, ["task", "model", "calibration error", "mixed up most often (times, over seeds)",
-                        "surest mistakes, how sure"])
+    return rows(
+        lines,
+        ["task", "model", "calibration error", "mixed up most often (times, over seeds)", "surest mistakes, how sure"],
+    )
 
 
 def confusions(figures: dict[str, dict[str, dict]]) -> str:
-    return "\n\n".join(f"![Right and predicted labels of {task}, by model](confusion_{task}.svg)"
-                       for task, models in figures.items() if has_classes(models["base"]))
+    return "\n\n".join(
+        f"![Right and predicted labels of {task}, by model](confusion_{task}.svg)"
+        for task, models in figures.items()
+        if has_classes(models["base"])
+    )
 
 
-def markdown(tasks: dict[str, dict[str, dict]], mistakes: dict, figures: dict[str, dict[str, dict]],
-             about: dict[str, str], overlap: int) -> str:
+def markdown(
+    tasks: dict[str, dict[str, dict]],
+    mistakes: dict,
+    figures: dict[str, dict[str, dict]],
+    about: dict[str, str],
+    overlap: int,
+) -> str:
     """`figures` is metrics/tasks: task → model → figures; `about` what each task asks; `overlap` as in the split."""
+
     def part(task: str, key: str) -> str:
         return f"{figures[task]['base']['rows'][key]:,}"
 
-    looked_at = max(found["unseen_in"] for models in figures.values() for found in models.values() if "unseen_in" in found)
-    asked = rows([[task, about[task], part(task, "candidates"), f"{part(task, 'train')} of {part(task, 'train_of')}",
-                   part(task, "valid"), f"{part(task, 'test')} / {part(task, 'test_groups')}",
-                   len(figures[task]["base"]["seeds"])] for task in tasks],
-                 ["task", "what is asked", "candidates", "rows trained on", "valid", "test rows / groups", "seeds"])
+    looked_at = max(
+        found["unseen_in"] for models in figures.values() for found in models.values() if "unseen_in" in found
+    )
+    asked = rows(
+        [
+            [
+                task,
+                about[task],
+                part(task, "candidates"),
+                f"{part(task, 'train')} of {part(task, 'train_of')}",
+                part(task, "valid"),
+                f"{part(task, 'test')} / {part(task, 'test_groups')}",
+                len(figures[task]["base"]["seeds"]),
+            ]
+            for task in tasks
+        ],
+        ["task", "what is asked", "candidates", "rows trained on", "valid", "test rows / groups", "seeds"],
+    )
     return f"""## Downstream tasks
 
 {asked}

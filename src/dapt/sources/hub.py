@@ -15,12 +15,17 @@ from pathlib import Path
 
 from httpx2 import HTTPError
 from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import (EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError,
-                                    RepositoryNotFoundError, RevisionNotFoundError)
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from dapt.core.config import Hub
-from dapt.telling.errors import UserError
 from dapt.core.files import sha256
+from dapt.telling.errors import UserError
 
 REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)/resolve/")  # in the address of a file
 
@@ -47,14 +52,18 @@ def _verified(hub: Hub, file: str, known: str | None) -> Path:
             promised = _hash_of_the_hub(hub, file, cached)
         found = _git_hash(cached) if len(promised) == 40 else sha256(cached)
         if found == promised and known:
-            raise UserError(f"{file} of {hub.repo} has sha256 {sha256(cached)}, params.yaml says {known}; it is not "
-                            "the file that was pinned: do not use it, or mend sha256 in params.yaml")
+            raise UserError(
+                f"{file} of {hub.repo} has sha256 {sha256(cached)}, params.yaml says {known}; it is not "
+                "the file that was pinned: do not use it, or mend sha256 in params.yaml"
+            )
         if found == promised:
             return cached
         print(f"{file} of {hub.repo} is damaged, in the hub's cache or on its way; it goes from there")
         cached.resolve().unlink()
-    raise UserError(f"{file} of {hub.repo} has the hash {found}, the hub says {promised}; it was damaged twice on its "
-                    "way: try again later, or another HF_ENDPOINT")
+    raise UserError(
+        f"{file} of {hub.repo} has the hash {found}, the hub says {promised}; it was damaged twice on its "
+        "way: try again later, or another HF_ENDPOINT"
+    )
 
 
 def _hash_of_the_hub(hub: Hub, file: str, cached: Path) -> str:
@@ -83,8 +92,9 @@ def _one_line(hub: Hub, file: str) -> Iterator[None]:
     except RepositoryNotFoundError as error:
         raise UserError(f"{where}: no such repository, or it is private: mend params.yaml or set HF_TOKEN") from error
     except LocalEntryNotFoundError as error:
-        raise UserError(f"{where}: the hub cannot be reached and {file} is not in its cache; "
-                        "fetch where there is a network") from error
+        raise UserError(
+            f"{where}: the hub cannot be reached and {file} is not in its cache; fetch where there is a network"
+        ) from error
     except EntryNotFoundError as error:
         raise UserError(f"{where} has no file {file}; mend files in params.yaml") from error
     except (HTTPError, OSError, RuntimeError) as error:  # the last from hf_xet, by which large files may come

@@ -9,27 +9,12 @@ those and what is like them, this stage looks once more for equal texts in what 
 from dataclasses import replace
 
 from dapt.core import config
-from dapt.tasks import scoring
-from dapt.telling.errors import UserError
-from dapt.core.files import made_from, read_lines
+from dapt.core.files import made_from
 from dapt.core.paths import SPLIT
+from dapt.tasks import scoring
+from dapt.tasks.baselines import check_unseen
 from dapt.tasks.kinds import kind as kind_named
-
-SIDES = ("train", "valid")  # what a pre-training sees; held-out text may be a task's test side too, of the same groups
-
-
-def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:
-    """Refuse a task whose test texts, equal as records.text_id sees them, a pre-training sees; how many texts were looked at."""
-    tested, looked_at = {row["id"] for row in test}, set()
-    for domain in domains:
-        for side in SIDES:
-            path = SPLIT / domain / f"{side}.jsonl"
-            ids = {row["id"] for row in read_lines(path)}
-            looked_at |= ids
-            if seen := tested & ids:
-                raise UserError(f"{len(seen)} test rows of {task} are in {path} ({min(seen)}, …), so its figures would be those of "
-                                "text that the models have read; make it anew with dvc repro -f split")
-    return len(looked_at)
+from dapt.telling.errors import UserError
 
 
 def run(task: str) -> None:
@@ -37,8 +22,10 @@ def run(task: str) -> None:
     settings, words = params.active_tasks[task], params.tasks[task].words
     kind = kind_named(settings.kind)
     if words not in kind.BASELINES:
-        raise UserError(f"params.yaml: tasks.{task}.words: a {settings.kind} has no baseline {words!r}; it has: "
-                        f"{', '.join(kind.BASELINES)}")
+        raise UserError(
+            f"params.yaml: tasks.{task}.words: a {settings.kind} has no baseline {words!r}; it has: "
+            f"{', '.join(kind.BASELINES)}"
+        )
     found = scoring.read(task, settings, params.active.finetune.valid)
     unseen_in = check_unseen(task, found.test, list(params.domains))
     right = kind.right(found.test, kind.classes(found.all_train + found.valid + found.test))
@@ -55,5 +42,12 @@ def run(task: str) -> None:
     others = {other: scores(other, found.all_train) for other in kind.BASELINES if other not in ("majority", words)}
     for name in ("majority", words):
         extra = {"same_rows": figures(name, found.train)} if len(found.train) < len(found.all_train) else {}
-        scoring.write(task, name, kind, [scores(name, found.all_train)], everything,
-                      extra | {"unseen_in": unseen_in, "made_from": made_from(SPLIT)}, others if name == words else None)
+        scoring.write(
+            task,
+            name,
+            kind,
+            [scores(name, found.all_train)],
+            everything,
+            extra | {"unseen_in": unseen_in, "made_from": made_from(SPLIT)},
+            others if name == words else None,
+        )

@@ -3,12 +3,12 @@
 import inspect
 
 from dapt.core import config
-from dapt.tasks import kinds
-from dapt.corpus.cleaners import cleaner, names
 from dapt.core.config import Params
-from dapt.telling.errors import UserError
 from dapt.core.files import whole_file
 from dapt.core.paths import CHECKED
+from dapt.corpus.cleaners import cleaner, names
+from dapt.tasks import kinds
+from dapt.telling.errors import UserError
 
 
 def check(params: Params) -> None:
@@ -17,8 +17,10 @@ def check(params: Params) -> None:
     for name, task in params.tasks.items():
         for profile, settings in task.model_extra.items():
             if settings.kind not in kinds.names():
-                raise UserError(f"params.yaml: tasks.{name}.{profile}.kind: unknown kind {settings.kind!r}; known: "
-                                f"{', '.join(kinds.names())}")
+                raise UserError(
+                    f"params.yaml: tasks.{name}.{profile}.kind: unknown kind {settings.kind!r}; known: "
+                    f"{', '.join(kinds.names())}"
+                )
     for profile, settings in params.profiles.items():
         for corpus, sources in settings.corpora.items():
             for number, source in enumerate(sources):
@@ -28,8 +30,10 @@ def check(params: Params) -> None:
                 takes = list(inspect.signature(cleaner(source.cleaner).read).parameters)[1:]
                 for option in source.options:
                     if option not in takes:
-                        raise UserError(f"{at}.options: the cleaner {source.cleaner} takes no option {option!r}; "
-                                        f"it takes: {', '.join(takes) or 'none'}")
+                        raise UserError(
+                            f"{at}.options: the cleaner {source.cleaner} takes no option {option!r}; "
+                            f"it takes: {', '.join(takes) or 'none'}"
+                        )
 
 
 def run() -> None:

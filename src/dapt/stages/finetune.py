@@ -1,242 +1,14 @@
-"""`dapt finetune T X`: models/X fine-tuned on task T, once a seed → metrics/tasks/T/X.json, data/eval/tasks/T/X.jsonl
-(predictions on the test side), models/tasks/T/X (the first seed's model).
-
-A seed decides the new head, dropout and the order of the rows. Behind each epoch the model is judged on valid; the best
-epoch's weights are judged on the test side, once. Weights are equal bit for bit between two runs with equal threads. On a
-processor the seeds are trained abreast, on a GPU one after the other: that changes no bit.
+"""`dapt finetune T X`: models/X fine-tuned on task T, once per seed (dapt.tasks.finetuning) → metrics/tasks/T/X.json,
+data/eval/tasks/T/X.jsonl (predictions on the test side), models/tasks/T/X (the first seed's model).
 """
 
-import time
-from dataclasses import dataclass
-from math import ceil
-from pathlib import Path
-from types import ModuleType
-
-import joblib
-import numpy as np
-import torch
-import transformers
-from accelerate import Accelerator
-from tokenizers import Tokenizer
-from transformers import PreTrainedModel
-from transformers.utils import logging as transformers_logging
-
-from dapt.model.masked_lm.masked_lm import attention
-from dapt.tasks import scoring
 from dapt.core import config
-from dapt.tasks.parallel import abreast
-from dapt.core.config import Finetune, Lora, Task
-from dapt.tasks.embedding_rows import put_back, train_only
-from dapt.telling.errors import UserError
 from dapt.core.files import made_from, whole_folder
-from dapt.training.loop import Diverged, accelerator_for, optimizer
-from dapt.model.masked_lm.masked_lm import HEADS, save, set_dropout, usable_positions
 from dapt.core.paths import MODELS, SPLIT
-from dapt.training.schedule import Schedule
-from dapt.tasks.scoring import Sides
+from dapt.tasks import scoring
+from dapt.tasks.finetuning import FineTuning
 from dapt.tasks.kinds import kind as kind_named
-from dapt.mlm.tokens import load_tokenizer
-
-JUDGED = 64  # rows of a batch when nothing is trained
-SORTED = 16  # batches whose rows are sorted by length together
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """The sequences of a task's rows, `count` to a row, as token ids and token types; and the right candidates."""
-
-    ids: list[list[int]]
-    types: list[list[int]]
-    count: int
-    right: np.ndarray  # int64 [rows]
-
-    def lengths(self) -> np.ndarray:
-        """The longest sequence of each row, int64 [rows]."""
-        return np.array([len(ids) for ids in self.ids]).reshape(-1, self.count).max(1)
-
-
-def encode(tokenizer: Tokenizer, kind: ModuleType, rows: list[dict], classes: list[str], task: Task) -> Encoded:
-    """What is longer than task.length is cut; of a pair the longer text is."""
-    tokenizer.enable_truncation(task.length)
-    sequences = [kind.sequences(row, task) for row in rows]
-    encodings = tokenizer.encode_batch([text for row in sequences for text in row])
-    return Encoded([encoding.ids for encoding in encodings], [encoding.type_ids for encoding in encodings],
-                   len(sequences[0]), kind.right(rows, classes))
-
-
-def batches_of_epoch(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Rows of each batch, every row once: a permutation that is sorted by length within SORTED batches, the batches then
-    permuted. A function of (seed, epoch) and the lengths [rows]."""
-    rng = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-    order, step = rng.permutation(len(lengths)), batch * SORTED
-    parts = [order[start:start + step] for start in range(0, len(order), step)]
-    parts = [part[np.argsort(lengths[part], kind="stable")] for part in parts]
-    found = [part[start:start + batch] for part in parts for start in range(0, len(part), batch)]
-    return [found[number] for number in rng.permutation(len(found))]
-
-
-def padded(encoded: Encoded, rows: np.ndarray, pad: int, device: torch.device, types: bool) -> dict[str, torch.Tensor]:
-    """The sequences of these rows, padded to the longest: what transformers' models read, int64 [rows * count, size]."""
-    which = (rows[:, None] * encoded.count + np.arange(encoded.count)).flatten()
-    size = max(len(encoded.ids[place]) for place in which)
-    ids, mask, kinds = np.full((len(which), size), pad), np.zeros((len(which), size), int), np.zeros((len(which), size), int)
-    for row, place in enumerate(which):
-        length = len(encoded.ids[place])
-        ids[row, :length], mask[row, :length], kinds[row, :length] = encoded.ids[place], 1, encoded.types[place]
-    arrays = {"input_ids": ids, "attention_mask": mask} | ({"token_type_ids": kinds} if types else {})
-    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-
-
-def load(kind: ModuleType, folder: Path, classes: list[str], dropout: float, seed: int) -> PreTrainedModel:
-    """A checkpoint under the head of the task; what the checkpoint lacks is drawn from `seed`."""
-    torch.manual_seed(seed)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    labels = {"id2label": dict(enumerate(classes)), "label2id": {name: number for number, name in enumerate(classes)}}
-    network = getattr(transformers, kind.AUTO).from_pretrained(
-        str(folder), dtype=torch.float32, local_files_only=True, trust_remote_code=False, **(labels if classes else {}))
-    if network.config.model_type in HEADS:
-        network.set_attn_implementation(attention.NAME)
-    set_dropout(network, dropout)
-    return network
-
-
-def with_adapters(network: PreTrainedModel, lora: Lora, dropout: float):
-    """Adapters beside every linear layer; they and what stands outside the encoder (the new head) are trained."""
-    from peft import LoraConfig, get_peft_model  # takes a third of a second to import, and few want adapters
-
-    heads = [name for name, _ in network.named_children() if name not in (network.base_model_prefix, "dropout")]
-    return get_peft_model(network, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=dropout,
-                                              target_modules="all-linear",
-                                              modules_to_save=heads if network.base_model is not network else None))
-
-
-class Tuner:
-    """One fine-tuning: a network, its optimizer, and what is read."""
-
-    def __init__(self, kind: ModuleType, network, accelerator: Accelerator, pad: int, settings: Finetune):
-        self.kind, self.accelerator, self.pad, self.settings = kind, accelerator, pad, settings
-        self.network = network.to(accelerator.device)
-        self.types = getattr(network.config, "type_vocab_size", 0) > 1
-        self.optimizer = accelerator.prepare(optimizer(network.named_parameters(), settings.weight_decay))
-
-    def outputs(self, encoded: Encoded, rows: np.ndarray) -> torch.Tensor:
-        with self.accelerator.autocast():
-            batch = padded(encoded, rows, self.pad, self.accelerator.device, self.types)
-            return self.kind.outputs(self.network, batch, encoded.count).float()
-
-    def epoch(self, encoded: Encoded, batches: list[np.ndarray], schedule: Schedule, first: int) -> float:
-        """Train on these batches, the first of which is step `first`; return their mean loss."""
-        self.network.train()
-        trained = [value for value in self.network.parameters() if value.requires_grad]
-        losses = []
-        for step, rows in enumerate(batches, first):
-            for group in self.optimizer.param_groups:
-                group["lr"] = schedule.rate(step)
-            right = torch.from_numpy(encoded.right[rows]).to(self.accelerator.device)
-            loss = self.kind.loss(self.outputs(encoded, rows), right)
-            self.accelerator.backward(loss)
-            self.accelerator.clip_grad_norm_(trained, schedule.clip)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            losses.append(loss.detach())
-        return torch.stack(losses).mean().item()
-
-    @torch.no_grad()
-    def scores(self, encoded: Encoded) -> np.ndarray:
-        """Of every row and candidate, float64 [rows, candidates]."""
-        self.network.eval()
-        order = np.argsort(encoded.lengths(), kind="stable")
-        parts = [self.outputs(encoded, order[start:start + JUDGED]).cpu().double().numpy()
-                 for start in range(0, len(order), JUDGED)]
-        back = np.argsort(order, kind="stable")
-        return self.kind.scores(np.concatenate(parts)[back], encoded.right)
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        return {name: value.detach().clone() for name, value in self.network.named_parameters() if value.requires_grad}
-
-    def restore(self, saved: dict[str, torch.Tensor]) -> None:
-        with torch.no_grad():
-            for name, value in self.network.named_parameters():
-                if name in saved:
-                    value.copy_(saved[name])
-
-
-def train(tuner: Tuner, encoded: Encoded, valid: Encoded, task: Task, seed: int, name: str) -> list[float]:
-    """Train up to task.epochs, stop early, put the best epoch's weights back; return the main metric on valid by epoch.
-
-    Of epochs with equal figures the one with the smaller loss on valid is the best.
-    """
-    settings, kind = tuner.settings, tuner.kind
-    steps = task.epochs * ceil(len(encoded.right) / settings.batch)
-    schedule = Schedule(steps, task.lr, round(settings.warmup * steps), settings.weight_decay, settings.clip)
-    lengths, done, course, best, kept = encoded.lengths(), 0, [], None, {}
-    for epoch in range(task.epochs):
-        began = time.monotonic()
-        batches = batches_of_epoch(lengths, settings.batch, seed, epoch)
-        loss = tuner.epoch(encoded, batches, schedule, done)
-        done += len(batches)
-        if not np.isfinite(loss):
-            raise Diverged(done)
-        scores = tuner.scores(valid)
-        course.append(float(kind.values(scores, valid.right).mean()))
-        found = course[-1], -cross_entropy(scores, valid.right)
-        print(f"{name}, epoch {epoch + 1}: loss {loss:.3f}, {kind.METRICS[0]} on valid {found[0]:.4f}, "
-              f"loss {-found[1]:.3f}, {time.monotonic() - began:.1f} s", flush=True)
-        if best is None or found > best[0]:
-            best, kept = (found, epoch), tuner.weights()
-        if epoch - best[1] >= settings.patience:
-            break
-    tuner.restore(kept)
-    return course
-
-
-def cross_entropy(scores: np.ndarray, right: np.ndarray) -> float:
-    """Mean of -log softmax at the right candidate."""
-    highest = scores.max(1, keepdims=True)
-    logs = scores - highest - np.log(np.exp(scores - highest).sum(1, keepdims=True))
-    return float(-np.take_along_axis(logs, right[:, None], 1).mean())
-
-
-def at_once(seeds: int, threads: int, cores: int) -> int:
-    """How many seeds are trained abreast on a processor. Trainings of one thread share cores as well as they divide them,
-    so all; those of several would wait for each other at every operation.
-
-    >>> at_once(3, 1, 2), at_once(5, 4, 8), at_once(5, 4, 2)
-    (3, 2, 1)
-    """
-    return seeds if threads == 1 else max(1, min(seeds, cores // threads))
-
-
-def all_seeds(name: str, source: Path, out: Path, task: Task, settings: Finetune, found: Sides,
-              accelerator: Accelerator) -> tuple[list[np.ndarray], list[list[float]]]:
-    """Each seed's scores on the test side and course on valid; the first seed's model is written to `out`."""
-    kind = kind_named(task.kind)
-    tokenizer, special = load_tokenizer(source)
-    classes = kind.classes(found.all_train + found.valid + found.test)
-    train_side, valid, test = (encode(tokenizer, kind, rows, classes, task) for rows in (found.train, found.valid, found.test))
-    seen = np.union1d(np.concatenate(train_side.ids), special.pad)
-
-    def one_seed(seed: int) -> tuple[np.ndarray, list[float]]:
-        network = load(kind, source, classes, settings.dropout, seed)
-        if task.length > usable_positions(network):
-            raise UserError(f"{name}: texts of {task.length} tokens are longer than the model's {usable_positions(network)} "
-                            "positions; make the task's length smaller")
-        network = (with_adapters(network, settings.lora, settings.dropout) if settings.lora else
-                   train_only(network, seen))
-        tuner = Tuner(kind, network, accelerator, special.pad, settings)
-        course = train(tuner, train_side, valid, task, seed, f"{name}, seed {seed}")
-        scores = tuner.scores(test)
-        if seed == settings.seeds[0]:
-            save(network.merge_and_unload() if settings.lora else put_back(network), {}, source, out)
-        return scores, course
-
-    if accelerator.device.type == "cpu":
-        processes = at_once(len(settings.seeds), settings.threads, joblib.cpu_count())
-        done = abreast(one_seed, settings.seeds, processes)
-    else:
-        done = [one_seed(seed) for seed in settings.seeds]
-    return [scores for scores, _ in done], [course for _, course in done]
+from dapt.training.device import accelerator_for
 
 
 def run(task: str, name: str) -> None:
@@ -245,8 +17,18 @@ def run(task: str, name: str) -> None:
     found = scoring.read(task, settings, active.finetune.valid)
     accelerator = accelerator_for(active.train.precision, active.finetune.threads)
     with whole_folder(MODELS / "tasks" / task / name) as out:
-        scores, courses = all_seeds(f"{task}, {name}", source, out, settings, active.finetune, found, accelerator)
+        job = FineTuning(f"{task}, {name}", source, settings, active.finetune, accelerator)
+        scores, courses = job.all_seeds(found, out)
     best = [max(course) for course in courses]
-    scoring.write(task, name, kind_named(settings.kind), scores, found, {
-        "valid": scoring.summary(best), "epochs": [len(course) for course in courses],
-        "made_from": made_from(source / "model.safetensors", SPLIT / "tasks" / task)})
+    scoring.write(
+        task,
+        name,
+        kind_named(settings.kind),
+        scores,
+        found,
+        {
+            "valid": scoring.summary(best),
+            "epochs": [len(course) for course in courses],
+            "made_from": made_from(source / "model.safetensors", SPLIT / "tasks" / task),
+        },
+    )

@@ -18,18 +18,33 @@ def pooled(evaluated: dict, sets: list[str]) -> float:
 
 def summary(domain: str, sets: list[str], base: dict, adapted: dict, trained: dict) -> dict:
     before, after = pooled(base, sets), pooled(adapted, sets)
-    return {"domain": domain, "loss": round(after, 4), "perplexity": round(math.exp(after), 2),
-            "base_loss": round(before, 4), "base_perplexity": round(math.exp(before), 2),
-            "gain": round(before - after, 4), "masked_tokens": sum(adapted[name]["masked_tokens"] for name in sets),
-            "first_train_loss": trained["first_loss"], "last_train_loss": trained["last_loss"],
-            "steps": trained["steps"], "tokens_seen": trained["tokens_seen"]}
+    return {
+        "domain": domain,
+        "loss": round(after, 4),
+        "perplexity": round(math.exp(after), 2),
+        "base_loss": round(before, 4),
+        "base_perplexity": round(math.exp(before), 2),
+        "gain": round(before - after, 4),
+        "masked_tokens": sum(adapted[name]["masked_tokens"] for name in sets),
+        "first_train_loss": trained["first_loss"],
+        "last_train_loss": trained["last_loss"],
+        "steps": trained["steps"],
+        "tokens_seen": trained["tokens_seen"],
+    }
 
 
 def run() -> None:
     params = config.load()
     domain = params.domain
-    figures = summary(domain, params.own_sets(domain), read_json(METRICS / "eval" / "base.json"),
-                      read_json(METRICS / "eval" / f"{domain}.json"), read_json(METRICS / "train" / f"{domain}.json"))
+    figures = summary(
+        domain,
+        params.own_sets(domain),
+        read_json(METRICS / "eval" / "base.json"),
+        read_json(METRICS / "eval" / f"{domain}.json"),
+        read_json(METRICS / "train" / f"{domain}.json"),
+    )
     write_json(METRICS / "summary.json", figures)
-    print(f"{domain}: loss {figures['base_loss']} → {figures['loss']}, perplexity {figures['base_perplexity']} → "
-          f"{figures['perplexity']} on its own held-out text")
+    print(
+        f"{domain}: loss {figures['base_loss']} → {figures['loss']}, perplexity {figures['base_perplexity']} → "
+        f"{figures['perplexity']} on its own held-out text"
+    )

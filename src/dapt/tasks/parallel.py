@@ -1,4 +1,4 @@
-"""Work on a processor, several pieces abreast, each in a process of its own.
+"""Work on a processor, several pieces side by side, each in a process of its own.
 
 The processes are forked: they have all that this one has read, and start in milliseconds. The work must not have begun a
 parallel region of several threads here before, whose threads a fork does not take along.
@@ -19,7 +19,7 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 _work: Callable | None = None  # what the forked processes do: they inherit it, so that it need not be pickled
 
 
-def abreast(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> list[Result]:
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> list[Result]:
     """work(item) of each item, in their order, by so many processes at once; the first error ends them all."""
     global _work
     _work = work
@@ -30,8 +30,10 @@ def abreast(work: Callable[[Item], Result], items: Sequence[Item], processes: in
             future.result()
         return [future.result() for future in futures]
     except BrokenProcessPool:
-        raise UserError("a process was ended from outside, most likely since memory ran out; with more threads to each, fewer "
-                        "run at once (finetune.threads)") from None
+        raise UserError(
+            "a process was ended from outside, most likely since memory ran out; with more threads to each, fewer "
+            "run at once (finetune.threads)"
+        ) from None
     except BaseException:
         for child in multiprocessing.active_children():
             child.terminate()

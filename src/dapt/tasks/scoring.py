@@ -7,16 +7,15 @@ probability, and the row's value of the main metric.
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from dapt.core.config import Task
-from dapt.telling.errors import UserError
 from dapt.core.files import read_lines, write_json, write_lines
 from dapt.core.paths import LOSSES, METRICS, SPLIT
 from dapt.judging.statistics import RESAMPLES, by_group, interval, resampled
+from dapt.telling.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,12 @@ class Sides:
     test: list[dict]
 
     def rows(self) -> dict[str, int]:
-        return {"train": len(self.train), "train_of": len(self.all_train), "valid": len(self.valid), "test": len(self.test)}
+        return {
+            "train": len(self.train),
+            "train_of": len(self.all_train),
+            "valid": len(self.valid),
+            "test": len(self.test),
+        }
 
 
 def place(name: str) -> bytes:
@@ -50,8 +54,12 @@ def sides(train: list[dict], valid: list[dict], test: list[dict], most: int | No
         missing -= sizes[group]
     stays = [row for row in train if row["group"] not in moved]
     chosen = {row["id"] for row in sorted(stays, key=lambda row: place(row["id"]))[:most]}
-    return Sides([row for row in stays if row["id"] in chosen], stays,
-                 valid + [row for row in train if row["group"] in moved], test)
+    return Sides(
+        [row for row in stays if row["id"] in chosen],
+        stays,
+        valid + [row for row in train if row["group"] in moved],
+        test,
+    )
 
 
 def read(task: str, settings: Task, least: int) -> Sides:
@@ -59,8 +67,10 @@ def read(task: str, settings: Task, least: int) -> Sides:
     folder = SPLIT / "tasks" / task
     train, valid, test = (list(read_lines(folder / f"{side}.jsonl")) for side in ("train", "valid", "test"))
     if not train or not test:
-        raise UserError(f"{folder} has {len(train)} training rows and {len(test)} test rows: task {task} needs both; look at "
-                        f"tasks.{task} and its corpus in params.yaml")
+        raise UserError(
+            f"{folder} has {len(train)} training rows and {len(test)} test rows: task {task} needs both; look at "
+            f"tasks.{task} and its corpus in params.yaml"
+        )
     both = {row["id"] for row in test} & {row["id"] for row in train + valid}
     if both:
         raise UserError(f"{folder}: {len(both)} test rows are also training rows ({min(both)}, …); run dvc repro split")
@@ -77,47 +87,73 @@ def figures(kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, group
     main, *others = kind.METRICS
     values = np.mean([kind.values(seed, right) for seed in scores], axis=0)
     sums, sizes = by_group(values[None], groups)
-    return {"metric": main, **of[main], "ci95": interval(resampled(sums, sizes, RESAMPLES, 0)[0]),
-            "others": {name: of[name] for name in others}}
+    return {
+        "metric": main,
+        **of[main],
+        "ci95": interval(resampled(sums, sizes, RESAMPLES, 0)[0]),
+        "others": {name: of[name] for name in others},
+    }
 
 
 def summary(values: list[float]) -> dict:
     """Mean, standard deviation over seeds (that of a sample; 0 of a single one), and each seed's."""
     sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
-    return {"mean": round(float(np.mean(values)), 4), "sd": round(float(sd), 4),
-            "seeds": [round(float(value), 4) for value in values]}
+    return {
+        "mean": round(float(np.mean(values)), 4),
+        "sd": round(float(sd), 4),
+        "seeds": [round(float(value), 4) for value in values],
+    }
 
 
-def predictions(kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, rows: list[dict],
-                names: list[str]) -> list[dict]:
+def predictions(
+    kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, rows: list[dict], names: list[str]
+) -> list[dict]:
     """A line a test row; confidence is the softmax of the scores at the prediction."""
     best = np.array([seed.argmax(1) for seed in scores])
     highest = [seed - seed.max(1, keepdims=True) for seed in scores]
     confidence = np.array([1 / np.exp(seed).sum(1) for seed in highest])
     values = np.array([kind.values(seed, right) for seed in scores])
-    return [{"id": row["id"], "group": row["group"], "right": names[right[number]],
-             "predicted": [names[place] for place in best[:, number]],
-             "confidence": [round(float(value), 4) for value in confidence[:, number]],
-             "value": [round(float(value), 5) for value in values[:, number]]} for number, row in enumerate(rows)]
+    return [
+        {
+            "id": row["id"],
+            "group": row["group"],
+            "right": names[right[number]],
+            "predicted": [names[place] for place in best[:, number]],
+            "confidence": [round(float(value), 4) for value in confidence[:, number]],
+            "value": [round(float(value), 5) for value in values[:, number]],
+        }
+        for number, row in enumerate(rows)
+    ]
 
 
-def write(task: str, name: str, kind: ModuleType, scores: list[np.ndarray], found: Sides, extra: dict,
-          variants: dict[str, np.ndarray] | None = None) -> dict:
+def write(
+    task: str,
+    name: str,
+    kind: ModuleType,
+    scores: list[np.ndarray],
+    found: Sides,
+    extra: dict,
+    variants: dict[str, np.ndarray] | None = None,
+) -> dict:
     """Metrics and predictions of a model or baseline; returns the metrics. Of `variants`, scores of others by name, the
     figures go into the metrics, and each row's value of the main one into its line.
     """
     classes = kind.classes(found.all_train + found.valid + found.test)
     right, groups = kind.right(found.test, classes), [row["group"] for row in found.test]
     rows = found.rows() | {"test_groups": len(set(groups)), "candidates": scores[0].shape[1]}
-    result = figures(kind, scores, right, groups) | {"rows": rows} | extra
+    result = figures(kind, scores, right, groups) | {"classes": classes, "rows": rows} | extra
     lines = predictions(kind, scores, right, found.test, kind.candidates(found.test, classes))
     if variants is not None:
         result["variants"] = {other: figures(kind, [of], right, groups) for other, of in variants.items()}
         values = {other: kind.values(of, right) for other, of in variants.items()}
-        lines = [line | {"variants": {other: round(float(of[number]), 5) for other, of in values.items()}}
-                 for number, line in enumerate(lines)]
+        lines = [
+            line | {"variants": {other: round(float(of[number]), 5) for other, of in values.items()}}
+            for number, line in enumerate(lines)
+        ]
     write_lines(LOSSES / "tasks" / task / f"{name}.jsonl", lines)
     write_json(METRICS / "tasks" / task / f"{name}.json", result)
-    print(f"{task}, {name}: {result['metric']} {result['mean']} ± {result['sd']}, 95 % {result['ci95']}"
-          + "".join(f", {other} {value['mean']}" for other, value in result["others"].items()))
+    print(
+        f"{task}, {name}: {result['metric']} {result['mean']} ± {result['sd']}, 95 % {result['ci95']}"
+        + "".join(f", {other} {value['mean']}" for other, value in result["others"].items())
+    )
     return result

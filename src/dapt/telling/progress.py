@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 
 from tqdm import tqdm
 
@@ -9,13 +10,24 @@ EVERY = 10.0  # seconds between two lines of a log
 
 
 class Progress:
-    """Counts units of work (tokens) over steps; shows units a second, time left, and what else it is told."""
+    """Counts units of work (tokens) over steps; shows units per second, time left, and what else it is told."""
 
-    def __init__(self, name: str, steps: int, start: int = 0, unit: str = "tokens", shown: bool = True):
+    def __init__(
+        self,
+        name: str,
+        steps: int,
+        start: int = 0,
+        unit: str = "tokens",
+        shown: bool = True,
+        tell: Callable[..., None] | None = None,
+    ):
         self.name, self.steps, self.step, self.unit, self.shown = name, steps, start, unit, shown
+        self.tell = tell  # hears an event `step` as often as a log has a line
         self.first, self.done, self.begin = start, 0, time.monotonic()
         self.last = self.begin
-        self.bar = tqdm(total=steps, initial=start, desc=name, file=sys.stderr) if shown and sys.stderr.isatty() else None
+        self.bar = (
+            tqdm(total=steps, initial=start, desc=name, file=sys.stderr) if shown and sys.stderr.isatty() else None
+        )
 
     def advance(self, units: int, **figures: float) -> None:
         self.step += 1
@@ -23,18 +35,29 @@ class Progress:
         if not self.shown:
             return
         now = time.monotonic()
-        text = self._text(now, figures)
+        speed = self.done / max(now - self.begin, 1e-9)
+        text = ", ".join([f"{speed:,.0f} {self.unit}/s", *(f"{name} {value:.3f}" for name, value in figures.items())])
         if self.bar is not None:
             self.bar.set_postfix_str(text, refresh=False)
             self.bar.update()
-        elif now - self.last >= EVERY or self.step == self.steps:
+        if now - self.last >= EVERY or self.step == self.steps:
             self.last = now
             left = (now - self.begin) / (self.step - self.first) * (self.steps - self.step)
-            print(f"{self.name}: step {self.step}/{self.steps}, {text}, {left:.0f} s left", file=sys.stderr, flush=True)
-
-    def _text(self, now: float, figures: dict[str, float]) -> str:
-        speed = self.done / max(now - self.begin, 1e-9)
-        return ", ".join([f"{speed:,.0f} {self.unit}/s", *(f"{name} {value:.3f}" for name, value in figures.items())])
+            if self.bar is None:
+                print(
+                    f"{self.name}: step {self.step}/{self.steps}, {text}, {left:.0f} s left",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            if self.tell:
+                self.tell(
+                    "step",
+                    step=self.step,
+                    steps=self.steps,
+                    **{f"{self.unit}_per_second": round(speed)},
+                    **figures,
+                    seconds_left=round(left),
+                )
 
     def close(self) -> None:
         if self.bar is not None:

@@ -11,13 +11,13 @@ import psutil
 import torch
 
 from dapt.core import config
+from dapt.core.config import Train
+from dapt.core.paths import CLUSTER, MODELS, TOKENS
+from dapt.launch import cluster, estimates, preflight
+from dapt.launch.slurm import ask
+from dapt.telling.errors import UserError
 from dapt.tools import remote
 from dapt.training import resume
-from dapt.core.config import Train
-from dapt.telling.errors import UserError
-from dapt.launch import preflight, cluster, estimates
-from dapt.launch.slurm import ask
-from dapt.core.paths import CLUSTER, MODELS, TOKENS
 from dapt.training.device import Device, check_built_for, decide, this_device
 
 
@@ -33,10 +33,13 @@ def build(version: str, cuda: str | None, built_for: tuple[str, ...], gpu: bool,
     if not cuda:
         problem = "NVIDIA's driver is here, but this torch is a CPU build; docs/install.md has the others"
         return Fact("torch", f"{version}, a CPU build", problem if driver else None)
-    problem = f"NVIDIA's driver is here, but torch sees no GPU: is the driver older than CUDA {cuda}? nvidia-smi " \
-              "says; docs/install.md has older builds"
-    return Fact("torch", f"{version}, CUDA {cuda}, code for {', '.join(built_for)}",
-                problem if driver and not gpu else None)
+    problem = (
+        f"NVIDIA's driver is here, but torch sees no GPU: is the driver older than CUDA {cuda}? nvidia-smi "
+        "says; docs/install.md has older builds"
+    )
+    return Fact(
+        "torch", f"{version}, CUDA {cuda}, code for {', '.join(built_for)}", problem if driver and not gpu else None
+    )
 
 
 def device(found: Device, asked: str) -> tuple[Fact, Fact]:
@@ -51,8 +54,10 @@ def device(found: Device, asked: str) -> tuple[Fact, Fact]:
 
 
 def threads(wanted: int, cores: int) -> Fact:
-    problem = f"train.threads is {wanted}, and this machine lends {cores} cores: a training here is slow; threads " \
-              "decide the bits, so train where there are as many"
+    problem = (
+        f"train.threads is {wanted}, and this machine lends {cores} cores: a training here is slow; threads "
+        "decide the bits, so train where there are as many"
+    )
     return Fact("threads", f"{wanted} (train.threads), of {cores} cores", problem if wanted > cores else None)
 
 
@@ -60,8 +65,11 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
     launcher = cluster.launcher(asked, settings)
     why = "DAPT_LAUNCHER" if asked else str(CLUSTER) if settings else f"no {CLUSTER}"
     missing = launcher == "slurm" and not shutil.which("srun")
-    yield Fact("launcher", f"{launcher} ({why})", "there is no srun on PATH; go to a login node of the cluster, or set "
-               "DAPT_LAUNCHER=local" if missing else None)
+    yield Fact(
+        "launcher",
+        f"{launcher} ({why})",
+        "there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local" if missing else None,
+    )
     if not shutil.which("srun"):
         yield Fact("slurm", "no srun on PATH")
         return
@@ -73,8 +81,10 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
     lines = ask("sinfo", "-h", "-o", "%R %a: %D nodes, %G, features %f, %c CPUs, %m MB, time %l")[1].splitlines()
     there = {line.split()[0] for line in lines}
     lacking = [name for name in settings.partitions if name not in there] if settings else []
-    unknown = f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not have or not show you; take " \
-              "one of its own"
+    unknown = (
+        f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not have or not show you; take "
+        "one of its own"
+    )
     yield Fact("partitions", "; ".join(lines) or "none", unknown if lacking else None)
 
 
@@ -82,7 +92,9 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     """Free space where the repository and the checkpoints lie, and whether the largest of the trainings fits."""
     state = resume.root()
     for what, path in (("the repository", Path.cwd()), ("checkpoints", state)):
-        yield Fact(f"disk of {what}", f"{shutil.disk_usage(preflight.existing(path)).free / preflight.GB:.1f} GB free ({path})")
+        yield Fact(
+            f"disk of {what}", f"{shutil.disk_usage(preflight.existing(path)).free / preflight.GB:.1f} GB free ({path})"
+        )
     ready = [domain for domain in domains if (TOKENS / domain / "train.offsets.npy").is_file()]
     if not ready or not (MODELS / "base/config.json").is_file():
         yield Fact("a training writes", "not known before tokens and models/base are there (dvc repro)")
@@ -91,8 +103,11 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     largest = max(ready, key=lambda domain: estimates.text_in(TOKENS / domain).tokens)
     written = preflight.disks(largest, train, model, estimates.text_in(TOKENS / largest))
     short = ", ".join(disk.where for disk in written if disk.needed > disk.free)
-    yield Fact("a training writes", ", ".join(f"{disk.needed / preflight.GB:.1f} GB to {disk.where}" for disk in written),
-               f"make room at {short}, or name another place for checkpoints (DAPT_STATE)" if short else None)
+    yield Fact(
+        "a training writes",
+        ", ".join(f"{disk.needed / preflight.GB:.1f} GB to {disk.where}" for disk in written),
+        f"make room at {short}, or name another place for checkpoints (DAPT_STATE)" if short else None,
+    )
 
 
 def training() -> Iterator[Fact]:

@@ -4,11 +4,11 @@ dvc.lock's hash in its last line, the pictures as SVG, PDF and PNG, the tables a
 
 from pathlib import Path
 
-from dapt.reporting import plots
-from dapt.tools import show
-from dapt.telling.errors import UserError
 from dapt.core.files import whole_file
 from dapt.core.paths import METRICS, REPORTS
+from dapt.judging.inputs import show
+from dapt.reporting import plots
+from dapt.telling.errors import UserError
 
 
 def stamped(text: str, line: str, ending: str) -> str:
@@ -29,8 +29,10 @@ def run(folder: Path) -> None:
     if not (REPORTS / "index.html").is_file():
         raise UserError(f"{REPORTS} holds no report; make it with dvc repro report, or get it with dvc pull {REPORTS}")
     line = show.provenance()
-    texts = {path.relative_to(REPORTS): stamped(path.read_text(encoding="utf-8"), line, path.suffix)
-             for path in sorted(REPORTS.rglob("*.*"))}
+    texts = {
+        path.relative_to(REPORTS): stamped(path.read_text(encoding="utf-8"), line, path.suffix)
+        for path in sorted(REPORTS.rglob("*.*"))
+    }
     texts |= {path.relative_to(METRICS): path.read_text(encoding="utf-8") for path in sorted(METRICS.rglob("*.csv"))}
     texts[Path("tables.tex")] = show.latex() + "\n"
     plots.run(folder)

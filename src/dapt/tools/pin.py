@@ -10,10 +10,10 @@ from ruamel.yaml import YAML
 
 from dapt.core import config
 from dapt.core.config import Origin, Params
-from dapt.telling.errors import UserError
-from dapt.stages.fetch import on_disk, origins
 from dapt.core.files import sha256, whole_file
 from dapt.core.paths import PARAMS
+from dapt.sources.origins import on_disk, origins
+from dapt.telling.errors import UserError
 
 Values = dict[str, str | list[str]]  # of the settings `revision` and `sha256`
 
@@ -32,8 +32,11 @@ def pins(origin: Origin) -> Values:
 def place(params: Params, name: str, part: str) -> list[str | int]:
     """The keys and numbers that lead to an origin's hub or local in params.yaml."""
     parts = origins(params, name)
-    above = (["bases", getattr(params.active.model, part)] if name == "model" else
-             ["profiles", params.profile, "corpora", name, list(parts).index(part)])
+    above = (
+        ["bases", getattr(params.active.model, part)]
+        if name == "model"
+        else ["profiles", params.profile, "corpora", name, list(parts).index(part)]
+    )
     return [*above, "hub" if parts[part].hub else "local"]
 
 
@@ -81,8 +84,12 @@ def _entries(mapping) -> dict:
 
 def run(name: str | None) -> None:
     params, text = config.load(), PARAMS.read_bytes().decode()
-    found = {(corpus, part): pins(origin) for corpus in ([name] if name else [*params.corpora, "model"])
-             for part, origin in origins(params, corpus).items() if not origin.package}
+    found = {
+        (corpus, part): pins(origin)
+        for corpus in ([name] if name else [*params.corpora, "model"])
+        for part, origin in origins(params, corpus).items()
+        if not origin.package
+    }
     for (corpus, part), values in found.items():
         before = written_there(params, corpus, part, values)
         if new := {setting: value for setting, value in values.items() if before[setting] != value}:
@@ -90,8 +97,10 @@ def run(name: str | None) -> None:
     after = config.parse(text)
     for (corpus, part), values in found.items():
         if written_there(after, corpus, part, values) != values:
-            raise UserError(f"{PARAMS}: {corpus}/{part} shares its entry with a source that takes other files; "
-                            "write it out for each, then pin again")
+            raise UserError(
+                f"{PARAMS}: {corpus}/{part} shares its entry with a source that takes other files; "
+                "write it out for each, then pin again"
+            )
     with whole_file(PARAMS, "wb") as file:
         file.write(text.encode())
     for (corpus, part), values in found.items():

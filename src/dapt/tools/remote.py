@@ -1,6 +1,6 @@
 """Whether DVC's default remote answers: asked in a process of its own, since a network may hang.
 
-    python -m dapt.tools.remote       # in a repository; one line of JSON
+python -m dapt.tools.remote       # in a repository; one line of JSON
 """
 
 import json
@@ -32,10 +32,16 @@ def ask() -> Remote:
     except NotDvcRepoError:
         return Remote("none: this is no DVC repository")
     except Exception as error:  # of whatever client the remote's kind has
-        return Remote(f"{name}: not reachable", f"DVC's remote {name} does not answer "
-                      f"({' '.join(str(error).split())[:200]}); see `dvc remote list` and its credentials")
-    return Remote(f"{name}: not there", f"DVC's remote {name} has nothing at {remote.path}, or does not answer; mount "
-                  "it, mend its address (dvc remote modify), or make it with a first dvc push")
+        return Remote(
+            f"{name}: not reachable",
+            f"DVC's remote {name} does not answer "
+            f"({' '.join(str(error).split())[:200]}); see `dvc remote list` and its credentials",
+        )
+    return Remote(
+        f"{name}: not there",
+        f"DVC's remote {name} has nothing at {remote.path}, or does not answer; mount "
+        "it, mend its address (dvc remote modify), or make it with a first dvc push",
+    )
 
 
 def look() -> Remote:
@@ -43,8 +49,10 @@ def look() -> Remote:
     try:
         done = subprocess.run([sys.executable, "-m", "dapt.tools.remote"], capture_output=True, text=True, timeout=WAIT)
     except subprocess.TimeoutExpired:
-        return Remote("no answer", f"DVC's default remote has not answered in {WAIT} s; try `dvc status -c` where "
-                      "there is a network")
+        return Remote(
+            "no answer",
+            f"DVC's default remote has not answered in {WAIT} s; try `dvc status -c` where there is a network",
+        )
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:]
         return Remote("unknown", f"DVC could not be asked for its remote ({''.join(said)}); try `dvc remote list`")

@@ -10,9 +10,9 @@ import sys
 from statistics import mean, stdev
 
 from dapt.core import config
-from dapt.telling.errors import UserError
-from dapt.reporting.markdown import rows
 from dapt.core.paths import METRICS
+from dapt.reporting.markdown import rows
+from dapt.telling.errors import UserError
 
 
 def experiment(domain: str, profile: str, seed: int) -> dict:
@@ -32,7 +32,9 @@ def _refs(name: str) -> list[str]:
 def _git(*words: str) -> str:
     done = subprocess.run(["git", *words], capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"git {words[0]} failed ({done.stderr.strip()}); experiments need a clone of the git repository")
+        raise UserError(
+            f"git {words[0]} failed ({done.stderr.strip()}); experiments need a clone of the git repository"
+        )
     return done.stdout
 
 
@@ -44,13 +46,17 @@ def _dvc_exp(*words: str) -> None:
 def spread(found: list[dict], held_out: list[str]) -> dict:
     """For each set the losses, their mean and standard deviation (n - 1 below the line)."""
     losses = {name: [one[name]["loss"] for one in found] for name in held_out}
-    return {name: {"each": each, "mean": round(mean(each), 4), "sd": round(stdev(each), 4)} for name, each in losses.items()}
+    return {
+        name: {"each": each, "mean": round(mean(each), 4), "sd": round(stdev(each), 4)} for name, each in losses.items()
+    }
 
 
 def table(loss: dict) -> str:
     """In Markdown, a row a set."""
-    lines = [[name, ", ".join(f"{value:.4f}" for value in of["each"]), f"{of['mean']:.4f}", f"{of['sd']:.4f}"]
-             for name, of in loss.items()]
+    lines = [
+        [name, ", ".join(f"{value:.4f}" for value in of["each"]), f"{of['mean']:.4f}", f"{of['sd']:.4f}"]
+        for name, of in loss.items()
+    ]
     return rows(lines, ["held-out set", "loss under each seed", "mean", "sd"])
 
 

@@ -1,10 +1,12 @@
-"""Which precision a training runs in, and whether this torch has code for the GPU: pure decisions from the device's facts."""
+"""Which device and precision a training runs on, and whether this torch has code for the GPU."""
 
 import re
 from dataclasses import dataclass
 
 import torch
+from accelerate import Accelerator
 
+from dapt.model.memory import keep_freed_memory
 from dapt.telling.errors import UserError
 
 
@@ -21,10 +23,20 @@ class Device:
 def this_device() -> Device:
     if torch.cuda.is_available():
         capability = torch.cuda.get_device_capability()
-        return Device("cuda", torch.cuda.get_device_name(), bf16=capability >= (8, 0), fp16=capability >= (5, 3),
-                      capability=capability, built_for=tuple(torch.cuda.get_arch_list()))
-    return Device("cpu", "this processor", bf16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
-                  fp16=False)
+        return Device(
+            "cuda",
+            torch.cuda.get_device_name(),
+            bf16=capability >= (8, 0),
+            fp16=capability >= (5, 3),
+            capability=capability,
+            built_for=tuple(torch.cuda.get_arch_list()),
+        )
+    return Device(
+        "cpu",
+        "this processor",
+        bf16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
+        fp16=False,
+    )
 
 
 def check_built_for(device: Device) -> None:
@@ -35,14 +47,20 @@ def check_built_for(device: Device) -> None:
     """
     if device.kind != "cuda":
         return
-    built = [(kind, (int(number[:-1]), int(number[-1]))) for kind, number in
-             (re.match(r"(sm|compute)_(\d+)", arch).groups() for arch in device.built_for)]
-    if any(least <= device.capability and (kind == "compute" or least[0] == device.capability[0]) for kind, least in built):
+    built = [
+        (kind, (int(number[:-1]), int(number[-1])))
+        for kind, number in (re.match(r"(sm|compute)_(\d+)", arch).groups() for arch in device.built_for)
+    ]
+    if any(
+        least <= device.capability and (kind == "compute" or least[0] == device.capability[0]) for kind, least in built
+    ):
         return
     oldest = ".".join(map(str, min(least for _, least in built)))
-    raise UserError(f"{device.name} has compute capability {'.'.join(map(str, device.capability))}, this torch "
-                    f"({torch.__version__}) has code from {oldest} on ({', '.join(device.built_for)}); ask the queue for a newer "
-                    "card (such as --constraint=2080ti), or install another build (docs/install.md)")
+    raise UserError(
+        f"{device.name} has compute capability {'.'.join(map(str, device.capability))}, this torch "
+        f"({torch.__version__}) has code from {oldest} on ({', '.join(device.built_for)}); ask the queue for a newer "
+        "card (such as --constraint=2080ti), or install another build (docs/install.md)"
+    )
 
 
 def decide(asked: str, device: Device) -> str:
@@ -52,3 +70,13 @@ def decide(asked: str, device: Device) -> str:
     if asked != "fp32" and not getattr(device, asked):
         raise UserError(f"train.precision is {asked}, which {device.name} does not have; set it to auto or fp32")
     return asked
+
+
+def accelerator_for(asked: str, threads: int) -> Accelerator:
+    """Accelerate in the precision that this device decides on, with the threads that decide the bits."""
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    device = this_device()
+    check_built_for(device)
+    precision = decide(asked, device)
+    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=not torch.cuda.is_available())

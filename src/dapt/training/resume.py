@@ -20,8 +20,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dapt.telling.errors import UserError
 from dapt.core.files import sha256, whole_file, whole_folder, write_json
+from dapt.telling.errors import UserError
 
 KEPT = 2
 
@@ -87,7 +87,9 @@ def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict)
         try:
             save_file(tensors, path)
         except SafetensorError as error:
-            raise UserError(f"cannot write a checkpoint to {folder}: {error}; free space there and run again") from error
+            raise UserError(
+                f"cannot write a checkpoint to {folder}: {error}; free space there and run again"
+            ) from error
         with open(path, "rb+") as file:
             os.fsync(file.fileno())
         write_json(temporary / "state.json", {"step": step, "sha256": sha256(path), "facts": facts})

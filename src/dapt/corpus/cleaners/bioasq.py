@@ -1,6 +1,6 @@
 """BioASQ, in the two layouts that it goes round in; a file that needs registration, so the user brings it.
 
-The SQuAD layout (`BioASQ-train-factoid-6b-full-annotated.json`, what the seed had): `data[].paragraphs[].context` is
+The SQuAD layout (`BioASQ-train-factoid-6b-full-annotated.json`, what the original project had): `data[].paragraphs[].context` is
 the abstract of a PubMed article, a row. The challenge's own layout: `questions[]`, each with snippets of abstracts, a
 row each, and an ideal answer, a list or in some old files a string. Snippets of one abstract share its group; several
 questions may quote the same one.
@@ -9,11 +9,12 @@ questions may quote the same one.
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.telling.errors import UserError
-from dapt.corpus.records import Record, seed_text, text_id
+from dapt.core.rows import text_id
+from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import document
+from dapt.telling.errors import UserError
 
-SEED_LEAST = 31  # the seed's rule: more than 30 characters
+ORIGINAL_LEAST = 31  # the original project's rule: more than 30 characters
 
 
 def read(files: list[Path], answers: bool = False) -> Iterator[Record]:
@@ -30,8 +31,10 @@ def read(files: list[Path], answers: bool = False) -> Iterator[Record]:
             for article in _parts(value, "data"):
                 yield from map(_abstract, _parts(article, "paragraphs"))
         else:
-            raise UserError(f"{path.name} is in neither of BioASQ's layouts: it has no list `data` (SQuAD) and no list "
-                            "`questions` (the challenge's); take the training file as it was downloaded")
+            raise UserError(
+                f"{path.name} is in neither of BioASQ's layouts: it has no list `data` (SQuAD) and no list "
+                "`questions` (the challenge's); take the training file as it was downloaded"
+            )
 
 
 def _parts(value: object, name: str) -> list:
@@ -53,7 +56,7 @@ def _record(text: str | None, source: str | None, **more) -> Record:
 
 def _abstract(paragraph: object) -> Record:
     text = _string(paragraph, "context")
-    return _record(text, None, seed=seed_text(text or "", SEED_LEAST))
+    return _record(text, None, original=original_text(text or "", ORIGINAL_LEAST))
 
 
 def _snippets(question: object) -> Iterator[Record]:

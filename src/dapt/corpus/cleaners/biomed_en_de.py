@@ -11,11 +11,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from dapt.core.rows import text_id
 from dapt.corpus.language import language
-from dapt.corpus.records import Record, seed_text, text_id
+from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import rows, sound
 
-MINIMUM = 49  # the seed's rule: 50 characters or more
+MINIMUM = 49  # the original project's rule: 50 characters or more
 
 
 def english_side(value: object) -> object:
@@ -38,6 +39,6 @@ def read(files: list[Path]) -> Iterator[Record]:
             text = english_side(row.get("text"))
             if isinstance(text, str):
                 drop = "not English" if language(text, "de", "en") == "de" else None
-                yield Record(text, f"biomed_en_de:{text_id(text)}", drop=drop, seed=seed_text(text, 50))
+                yield Record(text, f"biomed_en_de:{text_id(text)}", drop=drop, original=original_text(text, 50))
             else:
                 yield Record("", "biomed_en_de:", drop="not text")

@@ -7,8 +7,9 @@ anywhere, so nothing is made of it.
 from collections.abc import Iterator
 from pathlib import Path
 
+from dapt.core.rows import text_id
 from dapt.corpus.mojibake import mended
-from dapt.corpus.records import Record, seed_text, text_id
+from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import rows
 
 MINIMUM = 30
@@ -22,5 +23,10 @@ def read(files: list[Path]) -> Iterator[Record]:
                 yield Record("", "finance_news:", drop="not text")
                 continue
             text = mended(raw)
-            yield Record(text or "", f"finance_news:{text_id(text or raw)}", seed=seed_text(raw, 31),
-                         drop="mojibake" if text is None else None, repaired=() if text == raw else ("cp949",))
+            yield Record(
+                text or "",
+                f"finance_news:{text_id(text or raw)}",
+                original=original_text(raw, 31),
+                drop="mojibake" if text is None else None,
+                repaired=() if text == raw else ("cp949",),
+            )

@@ -7,7 +7,8 @@ The original zip's `Sentences_*Agree.txt` are Latin-1, a line `sentence@label`; 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.corpus.records import Record, seed_text, text_id
+from dapt.core.rows import text_id
+from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import content, file_format, rows
 
 LABELLED = True
@@ -42,5 +43,10 @@ def read(files: list[Path]) -> Iterator[Record]:
                 yield Record("", "phrasebank:", drop="not text")
                 continue
             name = LABELS.get(str(label).strip())
-            yield Record(sentence, f"phrasebank:{text_id(sentence)}", label=name, seed=name and seed_text(sentence, 31),
-                         drop=None if name else "no label")
+            yield Record(
+                sentence,
+                f"phrasebank:{text_id(sentence)}",
+                label=name,
+                original=name and original_text(sentence, 31),
+                drop=None if name else "no label",
+            )

@@ -1,17 +1,18 @@
 """Questions and answers on finance (llamafactory/fiqa, in the form of instructions): a question is a row.
 
-The seed's label is the beginning of the answer, 100 characters; the whole answer stays beside it. In files named train
+The original project's label is the beginning of the answer, 100 characters; the whole answer stays beside it. In files named train
 or test that is the row's split; test rows come first, so that of a question in both the test row stays.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.corpus.records import Record, seed_text, text_id
+from dapt.core.rows import text_id
+from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import named, rows
 
 LABELLED = True
-MINIMUM = 29  # the seed's rule: 30 characters or more
+MINIMUM = 29  # the original project's rule: 30 characters or more
 LABEL, LEAST = 100, 10  # characters of a label
 
 
@@ -31,5 +32,12 @@ def _record(row: dict, split: str | None) -> Record:
     question = question if question.strip() else instruction
     label = answer.strip()[:LABEL]
     short = len(label) < LEAST
-    return Record(text, f"fiqa:{text_id(question)}", label=label, split=split, drop="short answer" if short else None,
-                  fields={"question": question, "answer": answer}, seed=None if short else seed_text(text, 30))
+    return Record(
+        text,
+        f"fiqa:{text_id(question)}",
+        label=label,
+        split=split,
+        drop="short answer" if short else None,
+        fields={"question": question, "answer": answer},
+        original=None if short else original_text(text, 30),
+    )

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dapt.corpus.records import Record
+from dapt.corpus.tables import decoded
 from dapt.telling.errors import UserError
-from dapt.corpus.records import Record, decoded
 
 DEFINITION = re.compile(r'^"((?:[^"\\]|\\.)*)"')
 ESCAPE = re.compile(r"\\(.)")

@@ -18,8 +18,9 @@ from dapt.corpus.records import Record
 LABELLED = True
 ROOT = "HP:0000118"
 WORD = re.compile(r"[a-z]{3,}")
-EMPTY_WORDS = frozenset("the and for with from into that this are not has its one both due all any abnormal "
-                        "abnormality morphology".split())
+EMPTY_WORDS = frozenset(
+    "the and for with from into that this are not has its one both due all any abnormal abnormality morphology".split()
+)
 
 
 def words(text: str) -> set[str]:
@@ -63,6 +64,11 @@ def read(files: list[Path]) -> Iterator[Record]:
         if len(siblings) >= 3 and not words(term.name) & words(term.definition):
             options = by_hash(f"order {term.id}", [term.id, *by_hash(term.id, siblings)[:3]])
             fields |= {"options": [by_id[name].name for name in options], "answer": options.index(term.id)}
-        drop = ("no definition" if not term.definition else
-                None if subject or "options" in fields else "several branches and no fair options")
+        drop = (
+            "no definition"
+            if not term.definition
+            else None
+            if subject or "options" in fields
+            else "several branches and no fair options"
+        )
         yield Record(term.definition, hpo.group(term), label=subject[0] if subject else None, fields=fields, drop=drop)

@@ -9,11 +9,12 @@ and rows of the test file carry neither an answer nor a split.
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.corpus.records import Record, seed_text, text_id
+from dapt.core.rows import text_id
+from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import file_format, named, rows
 
 LABELLED = True
-MINIMUM = 49  # the seed's rule: 50 characters or more
+MINIMUM = 49  # the original project's rule: 50 characters or more
 OPTIONS = ("opa", "opb", "opc", "opd")
 SPLITS = {"train": "train", "validation": "test", "dev": "test"}
 
@@ -43,12 +44,23 @@ def _record(row: dict, first: int, side: str | None) -> Record:
     options, right = [row.get(name) for name in OPTIONS], row.get("cop")
     choice = all(isinstance(option, str) for option in options)
     answered = choice and side != "test" and right in range(first, first + len(OPTIONS))
-    fields = {"question": question, "options": options if choice else None,
-              "answer": int(right) - first if answered else None,
-              "explanation": explanation, "subject": subject, "topic": topic}
+    fields = {
+        "question": question,
+        "options": options if choice else None,
+        "answer": int(right) - first if answered else None,
+        "explanation": explanation,
+        "subject": subject,
+        "topic": topic,
+    }
     fields = {name: value for name, value in fields.items() if value is not None}
-    return Record(("question", "explanation"), f"medmcqa:{text_id(question)}", label=subject or "Medical",
-                  split=SPLITS.get(side), fields=fields, seed=seed_text(f"{question} {explanation or ''}", 50))
+    return Record(
+        ("question", "explanation"),
+        f"medmcqa:{text_id(question)}",
+        label=subject or "Medical",
+        split=SPLITS.get(side),
+        fields=fields,
+        original=original_text(f"{question} {explanation or ''}", 50),
+    )
 
 
 def _string(row: dict, name: str) -> str | None:

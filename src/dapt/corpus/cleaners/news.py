@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from dapt.telling.errors import UserError
 from dapt.corpus.records import Record
 from dapt.corpus.tables import zipped_csv
+from dapt.telling.errors import UserError
 
 COLUMNS = ("article_id", "article_source_link", "title", "text")
 SECTION = re.compile(r"business|economy|money|market|company", re.I)
 WORD = re.compile(r"[a-z]+")
-FINANCE = frozenset("""
+FINANCE = frozenset(
+    """
     bank banks banking bond bonds billion billions budget business businesses capital cash central company companies
     consumer consumers corporate cost costs credit currency debt deficit dollar dollars earnings economic economy
     economies equity euro euros exchange export exports finance financial financing firm firms fiscal fund funds growth
@@ -24,7 +25,8 @@ FINANCE = frozenset("""
     markets merger million monetary money mortgage oil pay percent pension pound price prices profit profits quarter rate
     rates revenue revenues sale sales sector shareholder shareholders shares stock stocks tariff tariffs tax taxes trade
     trader traders trading treasury yen yuan
-""".split())
+""".split()
+)
 DENSITY = 0.03
 
 # In these files a curly quote or a dash, with the space behind it, was read as `"?`, and bytes that were no UTF-8 as
@@ -43,11 +45,11 @@ def unbroken(text: str) -> str:
     """
 
     def told_by_neighbours(match: re.Match) -> str:
-        before = text[max(0, match.start() - 100):match.start()]
+        before = text[max(0, match.start() - 100) : match.start()]
         if match[0][0].isspace():
             return " - "
         opened = before.rfind('"')
-        if opened >= 0 and not before[opened - 1:opened].isalnum() and before[opened + 1:opened + 2].isalnum():
+        if opened >= 0 and not before[opened - 1 : opened].isalnum() and before[opened + 1 : opened + 2].isalnum():
             return '" '
         return "' " if before[-1:] == "s" else " - "
 
@@ -82,5 +84,9 @@ def read(files: list[Path], select: Literal["all", "finance", "other"] = "all") 
     for article in articles(files):
         text = unbroken(article["text"])
         other = select != "all" and on_finance(article["article_source_link"], text) != (select == "finance")
-        yield Record(text, group(article), drop="of the other selection" if other else None,
-                     repaired=("lost quotes",) if text != article["text"] else ())
+        yield Record(
+            text,
+            group(article),
+            drop="of the other selection" if other else None,
+            repaired=("lost quotes",) if text != article["text"] else (),
+        )

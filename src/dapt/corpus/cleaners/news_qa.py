@@ -28,5 +28,10 @@ def read(files: list[Path]) -> Iterator[Record]:
         answer = opening(news.unbroken(article["text"]))
         headline = news.unbroken(article["title"])
         drop = "no opening" if len(answer) < 10 else None
-        yield Record(headline, news.group(article), label=answer[:100], drop=drop,
-                     fields={"question": headline, "answer": answer})
+        yield Record(
+            headline,
+            news.group(article),
+            label=answer[:100],
+            drop=drop,
+            fields={"question": headline, "answer": answer},
+        )

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.corpus.records import Record, decoded, text_id
-from dapt.corpus.tables import csv_rows
+from dapt.core.rows import text_id
+from dapt.corpus.records import Record
+from dapt.corpus.tables import csv_rows, decoded
 
 LABELLED = True
 SIGNATURE = re.compile(r"\s+reuter\s*$")
@@ -20,11 +21,21 @@ def read(files: list[Path]) -> Iterator[Record]:
     """Test files first: of a text in both, the test row stays."""
     for path in sorted(files, key=lambda path: not path.stem.endswith("-test")):
         split = "test" if path.stem.endswith("-test") else None
-        rows = csv_rows(decoded(path.read_bytes(), path.name), path.name, ("Category", "Text"), delimiter="\t",
-                        quoting=csv.QUOTE_NONE)
+        rows = csv_rows(
+            decoded(path.read_bytes(), path.name),
+            path.name,
+            ("Category", "Text"),
+            delimiter="\t",
+            quoting=csv.QUOTE_NONE,
+        )
         for number, row in enumerate(rows):
             if number < 2:
                 continue  # orange's types and roles
             text = SIGNATURE.sub("", row["Text"] or "")
-            yield Record(text, f"reuters:{text_id(text)}", label=row["Category"], split=split,
-                         repaired=("signature",) if text != row["Text"] else ())
+            yield Record(
+                text,
+                f"reuters:{text_id(text)}",
+                label=row["Category"],
+                split=split,
+                repaired=("signature",) if text != row["Text"] else (),
+            )

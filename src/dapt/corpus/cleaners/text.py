@@ -6,9 +6,9 @@ Each plain or packed as .gz or .zst; a file, or a folder of them. A domain of on
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.telling.errors import UserError
 from dapt.corpus.records import Record
 from dapt.corpus.tables import file_format, rows, text_file
+from dapt.telling.errors import UserError
 
 
 def read(files: list[Path], column: str = "text", group: str = "", whole: bool = False) -> Iterator[Record]:

@@ -58,14 +58,18 @@ def values(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
 def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
     """F1 is averaged over the classes that test rows have: one that is only ever predicted has none, for any model."""
     predicted = scores.argmax(1)
-    return {"accuracy": accuracy_score(right, predicted),
-            "macro_f1": f1_score(right, predicted, labels=np.unique(right), average="macro")}
+    return {
+        "accuracy": accuracy_score(right, predicted),
+        "macro_f1": f1_score(right, predicted, labels=np.unique(right), average="macro"),
+    }
 
 
 def tuned(words: int, strength: float) -> Pipeline:
     """On words, or also pairs of words, that two texts have; liblinear is several times as fast as lbfgs here."""
-    return make_pipeline(TfidfVectorizer(ngram_range=(1, words), sublinear_tf=True, min_df=2), OneVsRestClassifier(
-        LogisticRegression(C=strength, solver="liblinear", random_state=0)))
+    return make_pipeline(
+        TfidfVectorizer(ngram_range=(1, words), sublinear_tf=True, min_df=2),
+        OneVsRestClassifier(LogisticRegression(C=strength, solver="liblinear", random_state=0)),
+    )
 
 
 def log_odds(model: Pipeline, texts: list[str], known: list[str]) -> np.ndarray:

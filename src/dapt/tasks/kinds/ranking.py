@@ -60,8 +60,9 @@ def means(network, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def outputs(network, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
     """Unit vectors [rows, 2, width]: of the question and of the answer, each read among its like, since answers are long."""
-    return torch.stack([means(network, {name: value[place::count] for name, value in batch.items()})
-                        for place in range(count)], dim=1)
+    return torch.stack(
+        [means(network, {name: value[place::count] for name, value in batch.items()}) for place in range(count)], dim=1
+    )
 
 
 def loss(outputs: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -92,8 +93,11 @@ def values(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
 def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
     """nDCG has one relevant answer, so that the ideal gain is 1 (Järvelin & Kekäläinen 2002)."""
     places = ranks(scores, right)
-    return {"mrr@10": values(scores, right).mean(), "ndcg@10": np.where(places <= 10, 1 / np.log2(1 + places), 0.0).mean(),
-            "recall@1": (places == 1).mean()}
+    return {
+        "mrr@10": values(scores, right).mean(),
+        "ndcg@10": np.where(places <= 10, 1 / np.log2(1 + places), 0.0).mean(),
+        "recall@1": (places == 1).mean(),
+    }
 
 
 def majority(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:

@@ -1,0 +1,204 @@
+"""Train, valid and held-out rows, so that what a model is judged on is in no training set.
+
+1. A row's side is decided by the hash of its group: adding a corpus moves no document, and all rows of one source
+   record lie on one side.
+2. Held-out documents are de-duplicated among themselves, then validation documents against those and the tasks' test
+   rows, then training documents against all of these: equal texts, near duplicates, and any run of `overlap` words
+   shared with a held-out document or a test row (dapt.corpus.duplicates).
+3. Labelled corpora feed tasks only and lose no row to a pre-training corpus; a row marked test by its source is in no
+   pre-training set, and no row of its source record on another side of its task.
+
+Files are read once for each side, so that no corpus has to fit into memory: what is kept of a document is its hashes.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from dapt.core.config import Params, Split, Task
+from dapt.core.files import json_line, read_lines
+from dapt.corpus.duplicates import HELD_OUT, Seen
+from dapt.telling.errors import UserError
+
+SIDES = ("train", "valid", "heldout")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The rows of a JSON-lines file, read anew each time."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[dict]:
+        return read_lines(self.path)
+
+
+def side(group: str, split: Split) -> str:
+    """heldout, valid or train, from the first 64 bits of the SHA-256 of the group."""
+    place = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
+    return "heldout" if place < split.heldout else "valid" if place < split.heldout + split.valid else "train"
+
+
+def task_rows(rows: Iterable[dict], task: Task, split: Split) -> Iterator[tuple[str, dict]]:
+    """A task's rows, each with its side: test or valid where its source says so, else by the hash (held-out groups are
+    the test). Of a side for which the source has rows, the hash draws none.
+    """
+
+    def chosen() -> Iterator[dict]:
+        return (
+            row
+            for row in rows
+            if all(field in row for field in task.fields) and (not task.labels or row["label"] in task.labels)
+        )
+
+    official = {row.get("split") for row in chosen()}
+    for row in chosen():
+        by_hash = side(row["group"], split)
+        drawn = "test" if by_hash == "heldout" else by_hash
+        yield row["split"] if row.get("split") in ("valid", "test") else "train" if drawn in official else drawn, row
+
+
+def strings(row: dict) -> str:
+    """All that a test row says, for the search for leaks."""
+    return " ".join(
+        dict.fromkeys(row[name] for name in ("text", "question", "answer") if isinstance(row.get(name), str))
+    )
+
+
+def decided(
+    corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], split: Split, seen: Seen
+) -> Iterator[tuple[str, str, dict, str | None]]:
+    """(corpus, side, row, reason) of each row of the unlabelled corpora; the reason why it must go, or None.
+
+    `tests` are the tasks' test rows, of these corpora or of others.
+    """
+    for current in ("heldout", "valid", "train"):
+        if current == "valid":
+            for row in tests:
+                for text in dict.fromkeys((row["text"], strings(row))):
+                    seen.guard(text)
+        for name, rows in corpora.items():
+            for row in rows:
+                if row.get("split") == "test":
+                    if current == "heldout":
+                        yield name, current, row, "test row of a task"
+                elif side(row["group"], split) == current:
+                    reason = seen.twin(row["text"], name)
+                    if current == "heldout" and not reason:
+                        seen.guard(row["text"], HELD_OUT)
+                    elif not reason and (what := seen.shares(row["text"])):
+                        reason = f"shares words with {what}"
+                    yield name, current, row, reason and f"{current}: {reason}"
+
+
+class Writer:
+    """The files of one domain or task, a side each, and what they hold."""
+
+    def __init__(self, folder: Path, sides: Iterable[str], files: ExitStack):
+        folder.mkdir(parents=True)
+        self.files = {
+            side: files.enter_context(open(folder / f"{side}.jsonl", "w", encoding="utf-8", newline="\n"))
+            for side in sides
+        }
+        self.documents, self.words = Counter(), Counter()
+        self.groups: dict[str, set[str]] = {side: set() for side in sides}
+
+    def write(self, side: str, row: dict) -> None:
+        self.files[side].write(json_line(row))
+        self.documents[side] += 1
+        self.words[side] += len(row["text"].split())
+        self.groups[side].add(row["group"])
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        return {
+            side: {"documents": self.documents[side], "groups": len(self.groups[side]), "words": self.words[side]}
+            for side in self.files
+        }
+
+
+def held_by(ids: dict[str, set[bytes]], twins: Counter) -> dict[str, dict[str, int]]:
+    """For each corpus how many of its texts each other one holds too: equal ones, by `ids`, or also the nearly equal
+    ones in `twins`, which were looked for among the unlabelled corpora.
+    """
+    return {
+        one: {other: max(twins[one, other], len(ids[one] & ids[other])) for other in ids if other != one} for one in ids
+    }
+
+
+def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], split: Split, out: Path) -> dict:
+    """Write each task's train, valid and test rows and return how many there are. Rows of a source's own training or
+    validation side whose group has a test row are left out, and counted; of the training rows those that are like a test row
+    are counted too, but stay, since results on a known split must be comparable.
+    """
+    report = {}
+    for name, task in tasks.items():
+        tested = {row["group"] for current, row in task_rows(corpora[task.corpus], task, split) if current == "test"}
+        left_out = 0
+        with ExitStack() as files:
+            writer = Writer(out / name, ("train", "valid", "test"), files)
+            for current, row in task_rows(corpora[task.corpus], task, split):
+                if current != "test" and row["group"] in tested:
+                    left_out += 1
+                else:
+                    writer.write(current, row)
+        tests = Seen(split.similar, split.overlap)
+        for row in Lines(out / name / "test.jsonl"):
+            tests.guard(strings(row))
+        leaks = sum(tests.leaks(strings(row)) for row in Lines(out / name / "train.jsonl"))
+        report[name] = {side: writer.documents[side] for side in writer.files} | {
+            "group_of_a_test_row": left_out,
+            "train_like_test": leaks,
+        }
+    return report
+
+
+def split_domains(
+    params: Params, corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], seen: Seen, out: Path
+) -> tuple[dict, dict]:
+    """Write each domain's sets; return what they hold, and what became of each unlabelled corpus."""
+    rows, dropped = Counter(), {name: Counter() for name in corpora}
+    with ExitStack() as files:
+        writers = {name: Writer(out / name, SIDES, files) for name in params.domains}
+        for corpus, current, row, reason in decided(corpora, tests, params.active.split, seen):
+            rows[corpus] += 1
+            if reason:
+                dropped[corpus][reason] += 1
+                continue
+            for domain, names in params.domains.items():
+                if corpus in names:
+                    writers[domain].write(current, row)
+    for domain, writer in writers.items():
+        for current in SIDES:
+            if not writer.documents[current]:
+                raise UserError(
+                    f"domain {domain} has no {current} document: give it more text, or a larger share "
+                    "in params.yaml (split)"
+                )
+    return (
+        {name: writer.counted() for name, writer in writers.items()},
+        {
+            name: {
+                "rows": rows[name],
+                "kept": rows[name] - dropped[name].total(),
+                "dropped": dict(sorted(dropped[name].items())),
+            }
+            for name in corpora
+        },
+    )
+
+
+def split_all(params: Params, processed: Path, out: Path) -> dict:
+    """Write every domain's and task's files below `out` and return the counts."""
+    settings = params.active
+    seen = Seen(settings.split.similar, settings.split.overlap)
+    corpora = {name: Lines(processed / f"{name}.jsonl") for name in params.corpora}
+    unlabelled = {name: rows for name, rows in corpora.items() if not params.corpora[name].labelled}
+    tasks = split_tasks(params.active_tasks, corpora, settings.split, out / "tasks")
+    tests = chain.from_iterable(Lines(out / "tasks" / name / "test.jsonl") for name in tasks)
+    sets, became = split_domains(params, unlabelled, tests, seen, out)
+    ids = {name: {bytes.fromhex(row["id"]) for row in rows} for name, rows in corpora.items()}
+    return {"sets": sets, "tasks": tasks, "corpora": became, "held_by": held_by(ids, seen.held_by())}

@@ -1,0 +1,33 @@
+"""Where a stage runs: on this machine (a training: local.py) or through Slurm (slurm.py)."""
+
+import os
+
+from dapt.core import config
+from dapt.core.paths import events_file
+from dapt.launch import cluster
+from dapt.telling.events import Events
+
+
+def train(domain: str) -> None:
+    """Train where DAPT_LAUNCHER or slurm/cluster.yaml says."""
+    with Events(events_file("train", domain), "train", domain).failures():
+        threads, settings = config.load().active.train.threads, cluster.load()
+        if cluster.launcher(os.environ.get("DAPT_LAUNCHER"), settings) == "slurm":
+            from dapt.launch import plan, slurm
+
+            return slurm.train(domain, threads, plan.choose(os.environ.get("DAPT_PARTITION"), settings))
+    from dapt.launch import local
+
+    return local.start(domain, threads)
+
+
+def through_slurm(command: str, name: str | None = None) -> bool:
+    """Run a stage other than train where slurm/cluster.yaml sends it; False: it is not sent, and nothing was run."""
+    settings = cluster.load()
+    if cluster.launcher(os.environ.get("DAPT_LAUNCHER"), settings) == "local" or command not in settings.cpu.stages:
+        return False
+    from dapt.launch import slurm
+
+    with Events(events_file(command, name or ""), command, name or "").failures():
+        slurm.stage(command, name, settings)
+    return True

@@ -1,0 +1,158 @@
+"""All models on all held-out sets, what differs significantly, and which model to use.
+
+Differences are paired: both models' figures come from the same resamples of the same groups. A difference of losses is
+negative where the model is better, one of tasks positive.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from dapt.core.config import Params
+from dapt.core.files import read_lines
+from dapt.core.paths import METRICS
+from dapt.judging.statistics import interval, ratio, resampled
+from dapt.reporting import task_comparison
+from dapt.reporting.task_comparison import TaskPredictions
+from dapt.telling.errors import UserError
+
+COMPARISON = METRICS / "comparison.json"
+CELL = ("loss", "loss_ci95", "perplexity", "accuracy", "accuracy_top5")  # what the matrix takes over from metrics/eval
+
+
+def losses_by_group(models: list[str], folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each held-out set the losses [models, groups] and the masked tokens [groups], the same for every model."""
+    sums: dict[str, dict[str, dict[str, tuple[float, int]]]] = {}
+    for name in models:
+        for row in read_lines(folder / f"{name}.jsonl"):
+            sums.setdefault(row["set"], {}).setdefault(row["group"], {})[name] = (row["loss"], row["masked"])
+    found = {}
+    for held_out, groups in sums.items():
+        for group, of_model in groups.items():
+            if set(of_model) != set(models) or len({masked for _, masked in of_model.values()}) != 1:
+                raise UserError(
+                    f"the models were not judged on the same masks of group {group} of {held_out}; "
+                    "run dvc repro evaluate"
+                )
+        losses = np.array([[groups[group][name][0] for group in groups] for name in models])
+        masked = np.array([groups[group][models[0]][1] for group in groups], float)
+        found[held_out] = losses, masked
+    return found
+
+
+def check_tokenizers(evaluated: dict[str, dict]) -> None:
+    """A loss per token says nothing about a model that cuts text into other tokens; made_from names each tokenizer's hash."""
+    of = {
+        name: next((made["sha256"] for made in found["made_from"] if made["path"].endswith("/tokenizer.json")), None)
+        for name, found in evaluated.items()
+    }
+    first, *others = of
+    if other := next((name for name in others if of[name] != of[first]), None):
+        raise UserError(
+            f"{first} and {other} have different tokenizers (made_from in metrics/eval), so their losses per token "
+            "cannot be compared; compare their words: dapt evaluate --words --model … … --text FILE"
+        )
+
+
+def difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) -> dict:
+    """Of two losses and their paired resamples."""
+    return {"diff": round(values[0] - values[1], 4), "ci95": interval(one - other)}
+
+
+def compare(
+    params: Params,
+    losses: dict[str, tuple[np.ndarray, np.ndarray]],
+    evaluated: dict[str, dict],
+    tasks: dict[str, TaskPredictions],
+    scores: dict[str, dict[str, dict]],
+) -> dict:
+    """The matrix, the tasks, the ranking by each figure and the choice, as metrics/comparison.json holds them."""
+    settings, models = params.active.compare, params.models
+    matrix: dict = {name: {} for name in models}
+    samples, means = {}, {}
+    for number, held_out in enumerate(params.heldout):
+        sums, masked = losses[held_out]
+        drawn = resampled(sums, masked, settings.resamples, settings.seed + number)
+        mean = np.array([ratio(row, masked) for row in sums])
+        samples[held_out], means[held_out] = drawn, mean
+        for place, name in enumerate(models):
+            cell = {key: evaluated[name][held_out][key] for key in CELL}
+            for other, label in (("base", "vs_base"), (params.control, "vs_control")):
+                if name != other:
+                    at = models.index(other)
+                    cell[label] = difference(drawn[place], drawn[at], (mean[place], mean[at]))
+            rivals = [other for other in models if other not in (name, "base", params.control)]
+            cell["vs"] = {
+                other: difference(drawn[place], drawn[models.index(other)], (mean[place], mean[models.index(other)]))
+                for other in rivals
+            }
+            matrix[name][held_out] = cell
+    found, of_tasks = task_comparison.compare(tasks, scores, params.finetuned, settings.resamples, settings.seed)
+    best = rankings(params, means, samples) | {
+        figure_of(task, scores): ranked(params.finetuned, values, drawn, highest=True)
+        for task, (values, drawn) in of_finetuned(tasks, of_tasks, params.finetuned).items()
+    }
+    rule = {
+        "mean": mean_over(params.heldout),
+        "target": loss_on(settings.target),
+        "task": figure_of(settings.task, scores),
+    }[settings.rule]
+    return {
+        "matrix": matrix,
+        "tasks": found,
+        "best": best,
+        "choice": choose(rule, best[rule], "highest" if settings.rule == "task" else "lowest"),
+    }
+
+
+def mean_over(sets: list[str]) -> str:
+    return f"mean loss over {', '.join(sets)}"
+
+
+def loss_on(held_out: str) -> str:
+    return f"loss on {held_out}"
+
+
+def figure_of(task: str, scores: dict[str, dict[str, dict]]) -> str:
+    return f"{scores[task]['base']['metric']} on {task}"
+
+
+def rankings(params: Params, means: dict[str, np.ndarray], samples: dict[str, np.ndarray]) -> dict[str, list[dict]]:
+    """By mean loss over the held-out sets, and by the loss on each; from losses [models] and resamples [models, times]."""
+    mean = [np.mean([of[name] for name in params.heldout], axis=0) for of in (means, samples)]
+    return {mean_over(params.heldout): ranked(params.models, *mean)} | {
+        loss_on(name): ranked(params.models, means[name], samples[name]) for name in params.heldout
+    }
+
+
+def of_finetuned(
+    tasks: dict[str, TaskPredictions], samples: dict[str, np.ndarray], finetuned: list[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Of each task the figure of these models [models] and its resamples [models, times]."""
+    which = {task: [of.models.index(name) for name in finetuned] for task, of in tasks.items()}
+    return {task: (of.values.mean(1)[which[task]], samples[task][which[task]]) for task, of in tasks.items()}
+
+
+def ranked(models: list[str], values: np.ndarray, drawn: np.ndarray, highest: bool = False) -> list[dict]:
+    """The models from the lowest figure (or the highest) of `values` [models] on, each behind the first with the first's
+    difference to it, from their resamples `drawn` [models, times], and whether that is beyond noise."""
+    order = np.argsort(-values if highest else values, kind="stable")
+    first, found = order[0], []
+    for place in order:
+        one = {"model": models[place], "value": round(float(values[place]), 4)}
+        if place != first:
+            gap = difference(drawn[first], drawn[place], (values[first], values[place]))
+            one |= {"gap": gap, "beyond_noise": bool(gap["ci95"][0] > 0 if highest else gap["ci95"][1] < 0)}
+        found.append(one)
+    return found
+
+
+def choose(figure: str, ranking: list[dict], end: str) -> dict:
+    """The first of a ranking, and whether it beats the next one beyond noise."""
+    best, second = ranking[:2]
+    gap = second["gap"]
+    why = (
+        f"{best['value']:.3f}; next is {second['model']} with {second['value']:.3f}, a difference of {gap['diff']:.3f} "
+        f"[{gap['ci95'][0]:.3f}, {gap['ci95'][1]:.3f}], {'beyond' if second['beyond_noise'] else 'within'} noise"
+    )
+    return {"model": best["model"], "rule": f"{end} {figure}", "why": why, "beyond_noise": second["beyond_noise"]}

@@ -1,0 +1,167 @@
+"""The comparison as tables, in Markdown and as CSV."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from dapt.core.config import Params
+from dapt.core.files import whole_file, whole_folder
+from dapt.core.paths import CURVES, METRICS
+from dapt.reporting import mistakes
+from dapt.reporting.markdown import rows
+
+
+def table(comparison: dict) -> str:
+    """The matrix in Markdown: a row a model, loss [95 % interval] a set."""
+    matrix = comparison["matrix"]
+    sets = list(next(iter(matrix.values())))
+    return rows(
+        [
+            [
+                name,
+                *(
+                    f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]"
+                    for cell in cells.values()
+                ),
+            ]
+            for name, cells in matrix.items()
+        ],
+        ["model", *sets],
+    )
+
+
+def signed(cell: dict | None) -> str:
+    if cell is None:
+        return "–"
+    sure = cell["ci95"][1] < 0 or cell["ci95"][0] > 0
+    return f"{cell['diff']:+.3f} [{cell['ci95'][0]:+.3f}, {cell['ci95'][1]:+.3f}]" + ("" if sure else " (noise)")
+
+
+def accuracy(cell: dict) -> str:
+    return f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}"
+
+
+def task_table(tasks: dict[str, dict[str, dict]]) -> str:
+    """The tasks in Markdown: a row a model or free baseline, mean ± standard deviation over seeds; – where it has none."""
+    names = list(dict.fromkeys(name for models in tasks.values() for name in models))
+    return rows(
+        [
+            [
+                name,
+                *(
+                    f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}" if name in models else "–"
+                    for models in tasks.values()
+                ),
+            ]
+            for name in names
+        ],
+        ["model", *(f"{task} ({next(iter(models.values()))['metric']})" for task, models in tasks.items())],
+    )
+
+
+def told(comparison: dict) -> str:
+    """The tables and the choice, for a screen."""
+    choice = comparison["choice"]
+    return "\n\n".join(
+        [
+            "Loss a masked token on held-out text, 95 % interval over groups:",
+            table(comparison),
+            "Fine-tuned, mean ± standard deviation over seeds:",
+            task_table(comparison["tasks"]),
+            f"Use {choice['model']} ({choice['rule']}): {choice['why']}.",
+        ]
+    )
+
+
+def write_csv(path: Path, header: str, lines: Iterable[tuple]) -> None:
+    with whole_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header.split(","))
+        writer.writerows(lines)
+
+
+def flat(difference: dict | None) -> tuple:
+    """A difference and its interval as three cells."""
+    return (difference["diff"], *difference["ci95"]) if difference else ("", "", "")
+
+
+def write_tables(params: Params, comparison: dict, lines: dict[str, dict[str, list[dict]]], classes: list[str]) -> None:
+    """What pictures and spreadsheets are made from; `lines` are the predictions, `classes` the tasks that have some."""
+    write_csv(
+        METRICS / "crossdomain.csv",
+        "model,set,loss,low,high,perplexity,accuracy,accuracy_top5,"
+        "vs_base,vs_base_low,vs_base_high,vs_control,vs_control_low,vs_control_high",
+        (
+            (
+                name,
+                held_out,
+                cell["loss"],
+                *cell["loss_ci95"],
+                cell["perplexity"],
+                cell["accuracy"],
+                cell["accuracy_top5"],
+                *flat(cell.get("vs_base")),
+                *flat(cell.get("vs_control")),
+            )
+            for name, cells in comparison["matrix"].items()
+            for held_out, cell in cells.items()
+        ),
+    )
+    write_csv(
+        METRICS / "tasks.csv",
+        "task,model,metric,mean,sd,low,high,vs_base,vs_base_low,vs_base_high,vs_base_p_adjusted",
+        (
+            (
+                task,
+                name,
+                cell["metric"],
+                cell["mean"],
+                cell["sd"],
+                *cell["ci95"],
+                *flat(gain := cell.get("vs_base")),
+                gain["p_adjusted"] if gain else "",
+            )
+            for task, models in comparison["tasks"].items()
+            for name, cell in models.items()
+        ),
+    )
+    write_csv(
+        METRICS / "calibration.csv",
+        "task,model,confidence,accuracy,count",
+        (
+            (task, name, round(part["confidence"], 4), round(part["accuracy"], 4), part["count"])
+            for task, models in lines.items()
+            for name in params.finetuned
+            for part in mistakes.calibration(models[name])
+        ),
+    )
+    with whole_folder(METRICS / "confusion") as folder:
+        for task in classes:
+            write_csv(
+                folder / f"{task}.csv",
+                "task,model,right,predicted,count,share",
+                ((task, name, *pair) for name in params.finetuned for pair in mistakes.shares(lines[task][name])),
+            )
+    with whole_file(METRICS / "curves.csv") as file:
+        file.write("step,loss,model,set\n")
+        for domain in params.domains:
+            file.write((CURVES / f"{domain}.csv").read_text(encoding="utf-8").split("\n", 1)[1])
+
+
+def differences(comparison: dict, key: str) -> str:
+    matrix = comparison["matrix"]
+    sets = list(next(iter(matrix.values())))
+    lines = [
+        [name, *(signed(cells[held_out].get(key)) for held_out in sets)]
+        for name, cells in matrix.items()
+        if any(key in cell for cell in cells.values())
+    ]
+    return rows(lines, ["model", *sets])
+
+
+def accuracies(comparison: dict) -> str:
+    matrix = comparison["matrix"]
+    return rows(
+        [[name, *map(accuracy, cells.values())] for name, cells in matrix.items()],
+        ["model", *next(iter(matrix.values()))],
+    )

@@ -1,0 +1,24 @@
+"""Files and folders that the user puts into data/local."""
+
+from pathlib import Path
+
+from dapt.core.config import Local
+from dapt.core.files import sha256
+from dapt.telling.errors import UserError
+
+
+def on_disk(local: Local, files: list[str]) -> list[Path]:
+    """The files and folders that the user brought; a missing one, or one with another hash, is refused."""
+    paths = [Path(local.folder) / file for file in files]
+    for number, path in enumerate(paths):
+        if not path.exists():
+            raise UserError(
+                f"{path} is missing: get it from {local.ask} and put it there, or set enabled: false for "
+                "this corpus in params.yaml (corpora)"
+            )
+        if local.sha256 and (found := sha256(path)) != local.sha256[number]:
+            raise UserError(
+                f"{path} has sha256 {found}, params.yaml says {local.sha256[number]}; put the right file "
+                "there or its hash in params.yaml"
+            )
+    return paths

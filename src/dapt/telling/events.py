@@ -1,0 +1,89 @@
+"""What a run says to programs: one JSON object per line, appended to a file. People read sentences made of the same facts.
+
+Each line has `time` (seconds since 1970), `event`, `stage` and `name`, under Slurm `job` and `node`, and what the event
+is about. A training writes
+
+- started: parameters, windows, window, steps, batch, precision, processes, device;
+- resumed, checkpoint: step, the steps that are saved;
+- step: step, steps, loss, tokens_per_second, seconds_left; the last step, and one of every ten seconds;
+- valid: step, loss on the validation set;
+- left: step, steps: it was asked to leave, and has saved;
+- done: model_sha256; failed: message.
+
+Other stages write started, done and failed. The launcher adds launched, begun (pid), turn, queued (job), waits (job, why, start),
+away (no controller answers), allocated (job, node), restarted (restarts, after, ended, step) and ended (code).
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dapt.telling.errors import UserError
+
+SENTENCES = {
+    "started": "{name}: {parameters:,} parameters, {windows} windows of {window} tokens, {steps} steps of {batch}, "
+    "{precision} on {processes} × {device}",
+    "resumed": "resumed at step {step}",
+    "valid": "{name}: step {step}, loss on valid {loss:.4f}",
+    "left": "{name}: asked to leave, saved at step {step} of {steps}; run the same command again to continue there",
+}
+
+
+class Events:
+    """The events of one run of a stage."""
+
+    def __init__(self, path: Path | None, stage: str, name: str):
+        """`path` None: nothing is written or said, as in all processes of a training but the first."""
+        self.path, self.about = path, {"stage": stage, "name": name}
+        if job := os.environ.get("SLURM_JOB_ID"):
+            self.about |= {"job": job, "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname()}
+        self.listeners: list[Callable[[dict], None]] = []
+
+    def tell(self, event: str, **facts: object) -> None:
+        """Write the event, pass it on to the listeners, and say its sentence if it has one."""
+        if self.path is None:
+            return
+        record = {"time": round(time.time(), 3), "event": event} | self.about | facts
+        append(self.path, record)
+        for listener in self.listeners:
+            listener(record)
+        if event in SENTENCES and facts:
+            print(SENTENCES[event].format(**record), flush=True)
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Tell why the block failed, if it did."""
+        try:
+            yield
+        except UserError as error:
+            self.tell("failed", message=str(error))
+            raise
+        except Exception as error:
+            self.tell("failed", message=f"{type(error).__name__}: {error}")
+            raise
+
+
+def append(path: Path, record: dict) -> None:
+    """One line, in one write: several processes may append to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab", buffering=0) as file:
+        file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+
+
+def read(path: Path, start: int = 0) -> list[dict]:
+    """The events that stand in the file from byte `start` on; a line that is not whole yet is left for the next time."""
+    if not path.exists():
+        return []
+    with open(path, "rb") as file:
+        file.seek(start)
+        lines = file.read().split(b"\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def size(path: Path) -> int:
+    """Bytes of the file, where the next event begins."""
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,38 @@
+"""`dapt compare --print` and `--latex`: what the last comparison found, on the screen or for a paper.
+
+Here, and in what `dapt report --export` writes, stands what differs between two runs and is therefore in no file that DVC
+tracks: the commit, dvc.lock's hash, and how long the trainings took.
+"""
+
+from dapt.core.files import numbers, read_json
+from dapt.core.paths import LOGS, METRICS
+from dapt.reporting import original_runs
+from dapt.reporting.comparison import COMPARISON
+from dapt.reporting.latex import latex
+from dapt.reporting.provenance import provenance
+from dapt.reporting.tables import told
+from dapt.telling import durations, events
+
+
+def told_of(domain: str) -> list[dict]:
+    """The events of a domain's trainings: of those started here, and of those that batch jobs have noted beside their log."""
+    return [
+        record
+        for path in sorted(LOGS.glob("train-*.jsonl"))
+        for record in events.read(path)
+        if record.get("name") == domain
+    ]
+
+
+def run(as_latex: bool) -> None:
+    if as_latex:
+        return print(latex())
+    trained = numbers(METRICS / "train")
+    times = {
+        name: durations.words(durations.seconds(told_of(name), figures["model_sha256"]))
+        for name, figures in trained.items()
+    }
+    print(told(read_json(COMPARISON)))
+    print("\nThe trainings, beside the runs of the original project (BERT-base; theirs first):\n")
+    print(original_runs.table(trained, times))
+    print(f"\n{provenance()}")

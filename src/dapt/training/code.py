@@ -1,0 +1,54 @@
+"""The code that decides the bits of a training, told by its imports: what a resume key is made of."""
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]  # the package dapt
+TELLS = "dapt.telling"  # how a run speaks: it decides no bit, so that a reworded message resumes the old run
+PYTHON = ".".join(map(str, sys.version_info[:2]))  # the form of a syntax tree is that of a version
+LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")
+
+
+def deciding(module: str) -> dict[str, str]:
+    """What decides the bits of a training that starts in a module of dapt: module → hash of its code, for all that it
+    imports, directly or not, and library → version."""
+    found: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.startswith(TELLS):
+            continue
+        tree = ast.parse(_file(name).read_bytes())
+        found[name] = code_hash(tree)
+        waiting += _imports(tree)
+    return dict(sorted(found.items())) | {"python": PYTHON} | {name: version(name) for name in LIBRARIES}
+
+
+def code_hash(tree: ast.Module) -> str:
+    """Of what a module does: comments, docstrings and the form of the text do not count.
+
+    >>> code_hash(ast.parse("x = 1  # why")) == code_hash(ast.parse("x=1")) != code_hash(ast.parse("x = 2"))
+    True
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _file(module: str) -> Path:
+    path = ROOT.joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """The modules of dapt that a module imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dapt":
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if _file(inner).is_file() else str(node.module)

@@ -1,0 +1,22 @@
+"""The loss curve of a training."""
+
+from pathlib import Path
+
+from dapt.core.files import whole_file
+from dapt.training.loop import Course
+
+EVERY = 10  # steps whose mean is one point of the curve
+
+
+def mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None
+
+
+def write_curve(path: Path, domain: str, course: Course) -> None:
+    """Training loss as the mean of EVERY steps, and the loss on valid."""
+    with whole_file(path) as file:
+        file.write("step,loss,model,set\n")
+        for stop in range(EVERY, len(course.train) + 1, EVERY):
+            file.write(f"{stop},{mean(course.train[stop - EVERY : stop])},{domain},train\n")
+        for step, value in course.valid:
+            file.write(f"{step},{value:.4f},{domain},valid\n")

@@ -1,0 +1,142 @@
+"""The lines of `dapt bench train` on a small random model, and the count of a step's work against torch's own."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig, BertForMaskedLM
+
+from dapt.bench import train as bench
+from dapt.core.files import write_lines
+from dapt.mlm.batches import TrainingBatches
+from dapt.mlm.tokens import read_tokens
+from dapt.mlm.windows import text_in_memory
+from dapt.model.masked_lm import MaskedLM
+from dapt.model.tokenizer import load_tokenizer
+from dapt.telling.errors import UserError
+from sentences import sentences
+
+SHAPE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": 128,
+}
+STEPS = 6
+
+
+@pytest.fixture()
+def repository(tmp_path, monkeypatch, model_folder) -> Path:
+    """A folder with parameters, a base and cleaned texts: three groups of long documents, and 200 short texts."""
+    shutil.copy("params.yaml", tmp_path)
+    shutil.copytree(model_folder, tmp_path / "models/base")
+    write_lines(
+        tmp_path / "data/processed/biomed_mlm.jsonl",
+        ({"group": f"g{number % 40}", "text": text} for number, text in enumerate(sentences(1000))),
+    )
+    for corpus, seed in (("finance_mlm1", 1), ("finance_mlm2", 2)):
+        write_lines(
+            tmp_path / f"data/processed/{corpus}.jsonl",
+            ({"group": text, "text": text} for text in sentences(400, seed) + sentences(20, seed, longest=900)),
+        )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def here(job, *given):
+    """Like `apart`, but in this process; the accelerator's and torch's settings are global."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        return job(*given)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        torch.use_deterministic_algorithms(False)
+
+
+def test_the_lines_say_what_was_measured(repository, monkeypatch):
+    monkeypatch.setattr(bench, "apart", here)
+    lines = {line["name"]: line for line in bench.measure({"small": bench.Kind(SHAPE, 4, STEPS, 1e-3, False)}, 1)}
+    assert list(lines) == [
+        *(f"train/small/biomed/{row}" for row in ("fp32", "best", "best/no-dropout")),
+        *(f"train/small/finance/{row}" for row in ("fp32", "best")),
+    ]
+    for name, line in lines.items():
+        assert line["ratio"] == pytest.approx(line["ours"] / line["peer"], abs=0.01) and line["unit"] == "tokens/s"
+        assert line["steps"] == line["peer_steps"] == STEPS
+        assert line["compiled"] is False
+        assert 3 < line["loss"] < 8 and 3 < line["peer_loss"] < 8  # ln 128 is 4.85
+        assert line["peak_mb"] > 10 and line["peer_peak_mb"] > 10
+        assert 0 <= line["gemm_share"] < 1 and line["gemm_gflops"] > 0
+        if "biomed" in name:
+            assert line["padding"] == line["peer_padding"] == 0
+        else:
+            assert line["padding"] < 0.02 < 0.2 < line["peer_padding"]
+
+
+def test_compiled_is_the_same_training(repository):
+    bench.prepare(repository / "tokens")
+    task = bench.Task(bench.Kind(SHAPE, 4, STEPS, 1e-2, True), repository / "tokens/biomed")
+    losses = [here(bench.ours, task, "fp32", compiled)["loss"] for compiled in (False, True)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+def test_the_texts_are_full_windows_and_short_ones(repository):
+    bench.prepare(repository / "tokens")
+    _, special = load_tokenizer(Path("models/base"))
+    lengths = {
+        text: [
+            len(found.ids) // max(1, len(found))
+            for name in ("train", "heldout")
+            for found in [read_tokens(repository / "tokens" / text, name, special)]
+        ]
+        for text in bench.CORPORA
+    }
+    sizes = {
+        text: torch.tensor(read_tokens(repository / "tokens" / text, "train", special).offsets).diff()
+        for text in bench.CORPORA
+    }
+    assert lengths["biomed"] == [126, 126] and set(sizes["biomed"].tolist()) == {126}
+    assert 1 <= sizes["finance"].min() and sizes["finance"].max() <= 126
+
+
+def test_documents_are_cut_without_a_rest():
+    whole = list(range(126 * 2 + 5))
+    assert list(bench.full_windows([whole, [1] * 125, [2] * 126])) == [whole[:126], whole[126:252], [2] * 126]
+    assert list(bench.of_a_window([[], [1] * 126, [2] * 127])) == [[1] * 126]
+
+
+def test_a_rate_is_the_median_over_the_timed_steps():
+    """Steps of 1 s and 100 tokens, behind a slow start; the loader has read a batch ahead."""
+    ends = [50, 90, 99, 100, 101, 102, 104]
+    figures = bench._figures([(100, 200)] * 8, ends)
+    assert figures == {"rate": 100, "padding": 0.5}
+
+
+def test_the_work_of_a_step_is_what_torch_counts(tokens, special):
+    shape = BertConfig(
+        hidden_size=96, num_hidden_layers=3, num_attention_heads=4, intermediate_size=200, vocab_size=128
+    )
+    batch = TrainingBatches(text_in_memory(tokens, 64, special), 4, 0.15, 0)(0)
+    masked_lm = MaskedLM(BertForMaskedLM(shape))
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        masked_lm(*batch.tensors())[0].sum().backward()
+    assert bench.step_flops(shape, 4, 64, batch.picks.size) == pytest.approx(counter.get_total_flops(), rel=0.01)
+
+
+def test_a_users_mistake_is_told(repository):
+    with pytest.raises(UserError, match="--only big .* tiny, minilm, base"):
+        bench.run("big", None, 1, True)
+    for steps, rounds in ((2, 1), (None, 0)):
+        with pytest.raises(UserError, match="--steps .* --rounds"):
+            bench.run(None, steps, rounds, True)
+    with pytest.raises(UserError, match="models/base is not the tiny base"):
+        bench.run(None, None, 1, True)
+    (repository / "data/processed/finance_mlm2.jsonl").unlink()
+    with pytest.raises(UserError, match="finance_mlm2.jsonl is not there.*run `dvc repro` first"):
+        bench.run("base", None, 1, True)

@@ -1,0 +1,231 @@
+"""Raw table files: every format, packed and plain, gives the same rows; what is wrong with one is said in one line."""
+
+import csv
+import doctest
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dapt.corpus import records, tables
+from dapt.corpus.tables import document, rows
+from dapt.telling.errors import UserError
+
+ROWS = [
+    {"text": 'first, with "quotes"\nand two lines', "n": "1"},
+    {"text": "zweite Zeile: ä, €, 😊", "n": "2"},
+    {"text": "", "n": "3"},
+]
+
+
+def written(path: Path, found: list[dict]) -> Path:
+    """Rows in the format and the packing that the name tells."""
+    name, buffer = path.name.removesuffix(".gz").removesuffix(".zst"), io.BytesIO()
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(found), buffer)
+    elif name.endswith(("csv", "tsv")):
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, found[0].keys(), dialect="excel" if name.endswith("csv") else "excel-tab")
+        writer.writeheader()
+        writer.writerows(found)
+        buffer.write(text.getvalue().encode())
+    elif name.endswith(".json"):
+        buffer.write(json.dumps(found, indent=2).encode())
+    else:
+        buffer.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found).encode())
+    data = buffer.getvalue()
+    packed = {".gz": gzip.compress, ".zst": lambda data: pa.compress(data, codec="zstd", asbytes=True)}
+    path.write_bytes(packed.get(path.suffix, bytes)(data))
+    return path
+
+
+@pytest.mark.parametrize("module", [tables, records])
+def test_the_examples_in_the_modules(module):
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("packing", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.json", "x.jsonl", "x.parquet"])
+def test_every_format_gives_the_same_rows(tmp_path, name, packing):
+    assert list(rows(written(tmp_path / (name + packing), ROWS), ("text",), ("n",))) == ROWS
+
+
+def test_json_lines_may_be_named_json_and_a_list_jsonl(tmp_path):
+    (tmp_path / "lines.json").write_text('{"text": "a"}\n\n{"text": "b"}\n')
+    (tmp_path / "list.jsonl").write_text(' \n[{"text": "a"},\r\n {"text": "b"}]\n')
+    for path in tmp_path.iterdir():
+        assert list(rows(path, ("text",))) == [{"text": "a"}, {"text": "b"}]
+
+
+def test_a_list_is_read_in_pieces_of_any_size(tmp_path, monkeypatch):
+    values = [{"text": "x" * length, "n": [length, {"a": -1.5e3}]} for length in range(60)]
+    values += [12, 345, None, "y", [], {}]
+    (tmp_path / "x.json").write_text(json.dumps(values))
+    whole = [value if isinstance(value, dict) else {} for value in values]
+    for size in (1, 2, 3, 7, 64, 1 << 20):
+        monkeypatch.setattr(tables, "CHUNK", size)
+        assert list(rows(tmp_path / "x.json", ("text",))) == whole
+
+
+def test_marks_and_line_ends_of_windows(tmp_path):
+    (tmp_path / "x.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "a"}\r\n{"text": "b"}\r\n')
+    (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf[{"text": "a"},\r\n{"text": "b"}]\r\n')
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbftext\r\na\r\nb\r\n")
+    for path in tmp_path.iterdir():
+        assert list(rows(path, ("text",))) == [{"text": "a"}, {"text": "b"}]
+
+
+def test_what_is_no_row_comes_as_an_empty_one(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"text": "a"}\n7\nnull\n[{"text": "b"}]\n"text"\n')
+    (tmp_path / "x.csv").write_text("text,n\na,1\nb,2,3,4\nc\n")
+    assert list(rows(tmp_path / "x.jsonl", ("text",))) == [{"text": "a"}, {}, {}, {}, {}]
+    assert list(rows(tmp_path / "x.csv", ("text",))) == [{"text": "a", "n": "1"}, {}, {"text": "c", "n": None}]
+
+
+def test_lone_surrogates_and_nul_bytes_can_be_written_again(tmp_path):
+    row = r'{"text": "a\ud800b", "n": ["\uDFFF", {"\udc00": 1}], "o": "\ud83d\ude0a\u0000"}'
+    (tmp_path / "x.jsonl").write_text(row)
+    (tmp_path / "x.csv").write_bytes(b"text\na\0b\n")
+    found = list(rows(tmp_path / "x.jsonl", ("text",)))
+    assert found == [{"text": "a\ufffdb", "n": ["\ufffd", {"\ufffd": 1}], "o": "😊\0"}]
+    assert json.dumps(found, ensure_ascii=False).encode()
+    assert list(rows(tmp_path / "x.csv", ("text",))) == [{"text": "a\0b"}]
+
+
+def test_a_column_may_be_absent_from_some_rows_but_not_from_all(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"n": 1}\n{"text": "a", "n": 2}\n')
+    assert list(rows(tmp_path / "x.jsonl", ("text",))) == [{"n": 1}, {"text": "a", "n": 2}]
+    with pytest.raises(UserError, match="x.jsonl has no column txt; it has: n"):
+        list(rows(tmp_path / "x.jsonl", ("txt",)))
+
+
+@pytest.mark.parametrize("packing", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("name", ["x.csv", "x.json", "x.jsonl", "x.parquet"])
+def test_a_missing_column_is_named_with_those_there_are(tmp_path, name, packing):
+    path = written(tmp_path / (name + packing), ROWS)
+    with pytest.raises(UserError, match=f"{path.name} has no column body; it has: text, n"):
+        list(rows(path, ("body",)))
+
+
+def test_parquet_reads_no_column_that_nobody_asked_for(tmp_path):
+    path = written(tmp_path / "x.parquet", ROWS)
+    assert list(rows(path, ("text",), optional=("n", "o")))[0] == ROWS[0]
+    assert list(rows(path, ("text",)))[0] == {"text": ROWS[0]["text"]}
+
+
+@pytest.mark.parametrize(
+    "values, kind",
+    [
+        ([1, 2], "int64"),
+        ([1.5], "double"),
+        ([True], "bool"),
+        ([["a"]], "list"),
+        ([b"a"], "binary"),
+        ([{"a": "b"}], "struct"),
+    ],
+)
+def test_a_parquet_column_of_another_type_is_refused(tmp_path, values, kind):
+    pq.write_table(pa.table({"text": values}), tmp_path / "x.parquet")
+    with pytest.raises(UserError, match=f"column text holds {kind}.* where text belongs"):
+        list(rows(tmp_path / "x.parquet", ("text",)))
+    assert [row["text"] for row in rows(tmp_path / "x.parquet", (), ("text",))] == values
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.null()]
+)
+def test_all_that_holds_text_in_parquet_is_read(tmp_path, kind):
+    values = [None, None] if kind == pa.null() else ["a", None]
+    pq.write_table(pa.table({"text": pa.array(values, kind)}), tmp_path / "x.parquet")
+    assert [row["text"] for row in rows(tmp_path / "x.parquet", ("text",))] == values
+
+
+@pytest.mark.parametrize(
+    "name, data, says",
+    [
+        ("x.jsonl", b"", "is empty"),
+        ("x.jsonl", b" \n \n", "is empty"),
+        ("x.jsonl", b'{"text": "a"}\n{"text": "b', "line 2 is not JSON"),
+        ("x.jsonl", b"[" * 100_000, "no whole JSON list"),
+        ("x.jsonl", b'{"text": ' + b"[" * 100_000, "is not JSON"),
+        ("x.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "is not JSON"),
+        ("x.json", b'[{"text": "a"}, {"text": "b"', "no whole JSON list .*element 2"),
+        ("x.json", b'[{"text": "a"} {"text": "b"}]', "no comma"),
+        ("x.json", b'[{"text": "a"}]]', "something behind"),
+        ("x.json", b'[{"text": "a"},]', "no whole JSON list"),
+        ("x.json", b"[", "no whole JSON list"),
+        ("x.json", b"[]x", "something behind"),
+        ("x.json", '[{"text": "ä"}]'.encode("latin-1"), "is not UTF-8"),
+        ("x.json", '[{"text": "a"}]'.encode("utf-16"), "is not UTF-8"),
+        ("x.csv", b"", "has no column text; it has: none"),
+        ("x.csv", b'text,n\n"a,1\nb,2\n', "line 3: unexpected end of data"),
+        ("x.csv", b'text,n\n"a"b,1\n', "line 2"),
+        ("x.csv", b"text,text\na,b\n", "has the column text twice"),
+        ("x.csv", "text\nä\n".encode("latin-1"), "is not UTF-8"),
+        ("x.parquet", b"", "no whole Parquet file"),
+        ("x.parquet", b"PAR1 and nothing more PAR1", "no whole Parquet file"),
+        ("x.parquet.gz", gzip.compress(b"nothing"), "no whole Parquet file"),
+        ("x.csv.gz", b"text\na\n", "no whole gzip file"),
+        ("x.csv.gz", gzip.compress(b"text\n" + bytes(range(97, 120)) * 500)[:60], "no whole gzip file"),
+        ("x.jsonl.zst", b'{"text": "a"}', "no whole zstd file"),
+        ("x.xlsx", b"", "ending .xlsx is none of .csv"),
+        ("x", b"", r"ending \(none\) is none"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, name, data, says):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=says) as caught:
+        list(rows(tmp_path / name, ("text",)))
+    assert str(caught.value).startswith(name) and "\n" not in str(caught.value)
+
+
+def test_an_empty_list_has_no_rows(tmp_path):
+    (tmp_path / "x.json").write_text(" [ ] \n")
+    assert list(rows(tmp_path / "x.json", ("text",))) == []
+
+
+def test_a_parquet_that_holds_the_column_twice_is_refused(tmp_path):
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(UserError, match="twice"):
+        list(rows(tmp_path / "x.parquet", ("text",)))
+
+
+def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):
+    for name in ("x.jsonl", "x.csv.gz", "x.parquet"):
+        with pytest.raises(FileNotFoundError) as caught:
+            list(rows(tmp_path / name, ("text",)))
+        assert str(tmp_path / name) in str(caught.value)
+
+
+def test_documents(tmp_path):
+    (tmp_path / "x.json.gz").write_bytes(gzip.compress(b'\xef\xbb\xbf{"data": ["\\ud800"]}'))
+    assert document(tmp_path / "x.json.gz") == {"data": ["\ufffd"]}
+    (tmp_path / "y.json").write_text('{"data": [')
+    with pytest.raises(UserError, match="y.json is not JSON"):
+        document(tmp_path / "y.json")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv", "x.parquet"])
+def test_rows_come_one_at_a_time(tmp_path, name):
+    """Ten times as many rows take no more memory: all of them at once would be 45 MB of strings, and their dicts."""
+    code = (
+        "import sys; from pathlib import Path; from dapt.corpus.tables import rows\n"
+        "print(sum(1 for _ in rows(Path(sys.argv[1]), ('text',))))\n"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    peak = []
+    for count in (20_000, 200_000):
+        path = written(tmp_path / name, [{"text": f"{number} " + "words of a row " * 10} for number in range(count)])
+        done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+        found, kilobytes = map(int, done.stdout.split())
+        assert found == count
+        peak.append(kilobytes)
+    assert peak[1] - peak[0] < 20_000

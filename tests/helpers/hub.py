@@ -1,0 +1,169 @@
+"""A hub on loopback: the protocol by which single files are resolved and downloaded, as the real one speaks it.
+
+Large files (LFS) are redirected to a store of another origin, with the file's sha256 and size in the answer; small ones
+within the hub, with git's SHA-1 as their ETag. Both answers name the commit. What goes wrong is set by the test.
+"""
+
+import hashlib
+import re
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+LARGE = (".parquet", ".safetensors", ".bin")
+TOKEN = "hf_test"
+
+
+@dataclass
+class Repository:
+    """Files of a repository at one commit, which `revisions` name as well."""
+
+    files: dict[str, bytes]
+    commit: str
+    revisions: tuple[str, ...] = ("main",)
+    private: bool = False
+    gated: bool = False
+    moved: str | None = None  # the new name
+
+
+@dataclass
+class Hub:
+    """`repositories` by their path: NAME for a model, datasets/NAME for a data set."""
+
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)  # files that lose a bit whenever they are sent
+    cut: set[str] = field(default_factory=set)  # files whose connection is cut off half-way, once
+    held: set[str] = field(default_factory=set)  # files that stop half-way until the end of the test
+    xet: bool = False  # offers large files by Xet as well, from a store that has none of them
+    log: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, file, Range; nothing of redirects
+    half: threading.Event = field(default_factory=threading.Event)  # a held file has stopped half-way
+    end: threading.Event = field(default_factory=threading.Event)
+    address: str = ""
+    store: str = ""
+
+    def gets(self) -> list[str]:
+        return [file for method, file, _ in self.log if method == "GET"]
+
+
+def git_hash(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def hub(self) -> Hub:
+        return self.server.hub
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.answer()
+
+    do_GET = do_HEAD
+
+    def head(self, status: int, headers: dict[str, object]) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Length": 0} | headers).items():
+            self.send_header(name, str(value))
+        self.end_headers()
+
+    def answer(self) -> None:
+        if match := re.fullmatch(r"/(?:store|api/resolve-cache)/([^@]+)@(\w+)/(.+)", self.path):
+            name, _, file = map(unquote, match.groups())
+            return self.send_content(self.hub.repositories[name], file)
+        if self.path == "/xet":
+            return self.head(
+                200, {"X-Xet-Cas-Url": self.hub.store, "X-Xet-Access-Token": "xet", "X-Xet-Token-Expiration": 1 << 40}
+            )
+        if "/reconstructions/" in self.path:
+            return self.head(404, {})
+        match = re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
+        name, revision, file = map(unquote, match.groups())
+        repository = self.hub.repositories.get(name)
+        known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        if repository is None or repository.private and not known:
+            return self.head(404 if known else 401, {"X-Error-Code": "RepoNotFound"})
+        if repository.moved:
+            return self.head(307, {"Location": self.path.replace(f"/{name}/", f"/{repository.moved}/", 1)})
+        if repository.gated:
+            return self.head(403 if known else 401, {"X-Error-Code": "GatedRepo"})
+        if revision not in (repository.commit, *repository.revisions):
+            return self.head(404, {"X-Error-Code": "RevisionNotFound"})
+        commit = {"X-Repo-Commit": repository.commit}
+        if file not in repository.files:
+            return self.head(404, commit | {"X-Error-Code": "EntryNotFound"})
+        content, path = repository.files[file], f"{name}@{repository.commit}/{file}"
+        if not file.endswith(LARGE):
+            return self.head(307, commit | {"Location": f"/api/resolve-cache/{path}"})
+        if self.hub.xet:
+            commit |= {"X-Xet-Hash": "0" * 64, "X-Xet-Refresh-Route": f"{self.hub.address}/xet"}
+        self.head(
+            302,
+            commit
+            | {
+                "Location": f"{self.hub.store}/store/{path}",
+                "X-Linked-Size": len(content),
+                "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"',
+            },
+        )
+
+    def send_content(self, repository: Repository, file: str) -> None:
+        """A file's bytes, from the Range's start on; in two parts where the test wants something between them."""
+        content = repository.files[file]
+        self.hub.log.append((self.command, file, self.headers.get("Range")))
+        start = int(re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "bytes=0-"))[1])
+        headers = {
+            "X-Repo-Commit": repository.commit,
+            "ETag": f'"{git_hash(content)}"',
+            "Content-Length": len(content) - start,
+        }
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self.head(206 if start else 200, headers)
+        if self.command == "HEAD":
+            return
+        if file in self.hub.damaged:
+            content = bytes([content[0] ^ 1]) + content[1:]
+        middle = (start + len(content)) // 2
+        self.wfile.write(content[start:middle])
+        if file in self.hub.cut:
+            self.hub.cut.remove(file)
+            self.close_connection = True
+            return
+        if file in self.hub.held:
+            self.hub.half.set()
+            self.hub.end.wait()
+        self.wfile.write(content[middle:])
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, hub: Hub):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.hub = hub
+
+    def handle_error(self, request, client_address):  # a client that was killed is no error of the hub
+        pass
+
+
+@contextmanager
+def running():
+    """A hub and its store, each on a free port, until the block ends."""
+    hub = Hub()
+    servers = [Server(hub), Server(hub)]
+    hub.address, hub.store = (f"http://127.0.0.1:{server.server_port}" for server in servers)
+    for server in servers:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield hub
+    finally:
+        hub.end.set()
+        for server in servers:
+            server.shutdown()
+            server.server_close()

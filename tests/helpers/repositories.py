@@ -1,0 +1,118 @@
+"""Temporary repositories for the tests: real git, real DVC, the pipeline shortened by params.yaml alone."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+SHORT = {
+    "train.steps": 6,
+    "train.warmup": 2,
+    "train.valid_every": 3,
+    "train.valid_windows": 8,
+    "repair.max_steps": 4,
+    "repair.every": 2,
+    "split.heldout": 0.02,
+    "compare.resamples": 200,
+    "finetune.seeds": [0, 1],
+    "finetune.valid": 20,
+}
+SHORT |= {
+    f"tasks.{task}.{name}": value
+    for task in ("finance_classification", "biomed_topic", "multiple_choice", "answer_ranking")
+    for name, value in {"rows": 64, "epochs": 1}.items()
+}
+
+
+def environment(home: Path) -> dict[str, str]:
+    """This interpreter's commands first; no settings, caches or state of DVC but those of the test."""
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
+        "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
+        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+        "DVC_NO_ANALYTICS": "1",
+        "GIT_AUTHOR_NAME": "test",
+        "GIT_AUTHOR_EMAIL": "test@localhost",
+        "GIT_COMMITTER_NAME": "test",
+        "GIT_COMMITTER_EMAIL": "test@localhost",
+    }
+
+
+def run(folder: Path, *command: str, code: int | None = 0) -> str:
+    """Standard output and error of a command; `code` None allows any exit status."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder.parent),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+    assert code is None or done.returncode == code, (
+        f"{' '.join(command)} gave {done.returncode}:\n{done.stdout[-6000:]}"
+    )
+    return done.stdout
+
+
+def change(params: Path, settings: dict[str, object], profile: str = "sample") -> None:
+    yaml = YAML()
+    yaml.width = 1000
+    values = yaml.load(params.read_text())
+    for place, value in settings.items():
+        *above, last = place.split(".")
+        at = values
+        for name in ("tasks", above[1], profile) if above[0] == "tasks" else ("profiles", profile, *above):
+            at = at[name]
+        at[last] = value
+    with open(params, "w") as file:
+        yaml.dump(values, file)
+
+
+def copy_of_tree(folder: Path) -> Path:
+    """What git tracks or would track here, committed anew in `folder` with the shortened settings and without lock."""
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, check=True, capture_output=True
+    ).stdout.splitlines()
+    for name in files:
+        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("metrics/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    change(folder / "params.yaml", SHORT)
+    params = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(re.sub(r"^finetuned: .*$", "finetuned: [base, biomed]", params, flags=re.M))
+    run(folder, "git", "init", "-q", "-b", "main")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "start")
+    return folder
+
+
+def ground_in(folder: Path, model_folder: Path, tokens, special, settings: dict[str, object]) -> Path:
+    """models/base and data/tokens/biomed of a model that trains in milliseconds a step, ready to train."""
+    from dapt.mlm.tokens import write_tokens
+
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
+    change(
+        folder / "params.yaml",
+        {
+            "train.batch": 8,
+            "train.window": 32,
+            "train.warmup": 5,
+            "train.threads": 1,
+            "train.precision": "fp32",
+            **settings,
+        },
+    )
+    shutil.copytree(model_folder, folder / "models/base")
+    documents = [tokens.ids[tokens.offsets[i] : tokens.offsets[i + 1]] for i in range(len(tokens))]
+    (folder / "data/tokens/biomed").mkdir(parents=True)
+    write_tokens(folder / "data/tokens/biomed", "train", documents[:100], special)
+    write_tokens(folder / "data/tokens/biomed", "valid", documents[100:], special)
+    return folder

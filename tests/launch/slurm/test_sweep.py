@@ -1,0 +1,42 @@
+"""`dvc exp run --queue` through a real Slurm: real git, real DVC, two learning rates, each a job of its own."""
+
+import json
+import re
+
+from repositories import run
+from slurm_runs import only_training
+
+RATES = [0.001, 0.003]
+
+
+def test_each_queued_experiment_is_a_job_with_the_code_of_its_own_folder(ground, cluster, tmp_path, monkeypatch):
+    folder = only_training(tmp_path / "repository", ground, 20)
+    program = folder / "src/dapt/launch/node.py"
+    program.write_text(program.read_text().replace("PATIENCE =", 'print("code:", __file__)\nPATIENCE ='))
+    run(folder, "git", "commit", "-qam", "says where it is")
+    monkeypatch.setenv("DAPT_LAUNCHER", "slurm")
+    run(
+        folder,
+        "dvc",
+        "exp",
+        "run",
+        "--queue",
+        "-S",
+        f"profiles.sample.train.lr={','.join(map(str, RATES))}",
+        "--pull",
+        "--allow-missing",
+        "train@biomed",
+    )
+    said = run(folder, "dvc", "exp", "run", "--run-all")
+    assert len(set(re.findall(r"biomed: job (\d+) is done", said))) == len(RATES), said
+    assert len(set(re.findall(rf"code: {folder}/(\.dvc/tmp/exps/\w+)/src/dapt/launch/node.py", said))) == len(RATES)
+
+    shown = json.loads(run(folder, "dvc", "exp", "show", "--json"))
+    found = [experiment["revs"][0]["data"] for experiment in shown[1]["experiments"]]
+    models = {
+        one["params"]["params.yaml"]["data"]["profiles"]["sample"]["train"]["lr"]: one["metrics"][
+            "metrics/train/biomed.json"
+        ]["data"]["model_sha256"]
+        for one in found
+    }
+    assert sorted(models) == RATES and len(set(models.values())) == len(RATES)

@@ -1,0 +1,371 @@
+"""The real client of the hub, in processes of its own, against a hub on loopback."""
+
+import doctest
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from dapt.core import config
+from dapt.core.config import Origin
+from dapt.telling.errors import UserError
+from dapt.tools import pin
+from dapt.tools.pin import rewritten
+from hub import TOKEN, Hub, Repository, git_hash, running
+from repositories import ROOT
+
+PARAMS = (ROOT / "params.yaml").read_text().replace("profile: sample", "profile: full", 1)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WIKITEXT = "b08601e04326c79dfdd32d625aee71d232d685c3"
+TRAIN = "wikitext-103-raw-v1/train-00000-of-00002.parquet"
+VALIDATION = "wikitext-103-raw-v1/validation-00000-of-00001.parquet"
+FIQA = "b578a77e5524c96ff809d089d2fbd0b3dc5b6565"
+TEXTS = {TRAIN: bytes(range(256)) * 3000, VALIDATION: b"validation" * 1000}
+ANSWERS = {"train.json": b'[{"instruction": "a"}]', "test.json": b"[]"}
+
+
+@pytest.fixture()
+def hub():
+    with running() as hub:
+        hub.repositories = {
+            "datasets/Salesforce/wikitext": Repository(dict(TEXTS), WIKITEXT),
+            "datasets/llamafactory/fiqa": Repository(dict(ANSWERS), FIQA),
+            "datasets/Hmehdi515/biomedical_en-de": Repository(
+                {"default/train/0000.parquet": b"parts"}, COMMIT, ("refs/convert/parquet",)
+            ),
+        }
+        yield hub
+
+
+@pytest.fixture()
+def repository(tmp_path) -> Path:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    (folder / "params.yaml").write_text(PARAMS)
+    return folder
+
+
+def environment(hub: Hub, folder: Path, settings: dict[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    return kept | {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder.parent / "hf"), "NO_PROXY": "127.0.0.1"} | settings
+
+
+def dapt(hub: Hub, folder: Path, *arguments: str, code: int = 0, **settings: str) -> str:
+    """Standard output of `dapt …`; where it fails the last line of errors, which must be dapt's own, and nothing lies in
+    data/raw.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "dapt", *arguments],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        env=environment(hub, folder, settings),
+    )
+    assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
+    if code:
+        assert done.stderr.splitlines()[-1].startswith("dapt fetch: ") and not list(folder.glob("data/raw/*"))
+    return done.stderr.splitlines()[-1] if code else done.stdout
+
+
+def raw(folder: Path, part: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "data/raw" / part).iterdir()}
+
+
+def flat(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {Path(name).name: content for name, content in files.items()}
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    text = (folder / "params.yaml").read_text()
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1))
+
+
+def cached(folder: Path, content: bytes) -> Path:
+    """Where the hub's cache holds a large file."""
+    return next((folder.parent / "hf/hub").glob(f"*/blobs/{hashlib.sha256(content).hexdigest()}"))
+
+
+def test_files_are_downloaded_once_and_then_need_no_hub(hub, repository):
+    assert "general/wikitext: train-00000-of-00002.parquet, validation" in dapt(hub, repository, "fetch", "general")
+    assert raw(repository, "general/wikitext") == flat(TEXTS) and hub.gets() == list(TEXTS)
+    dapt(hub, repository, "fetch", "general")
+    dapt(hub, repository, "fetch", "general", HF_HUB_OFFLINE="1")
+    assert hub.gets() == list(TEXTS) and raw(repository, "general/wikitext") == flat(TEXTS)
+
+
+def test_small_files_and_a_branch(hub, repository):
+    dapt(hub, repository, "fetch", "fiqa_labeled")
+    assert raw(repository, "fiqa_labeled/fiqa") == ANSWERS
+    dapt(hub, repository, "fetch", "biomed_mlm_2")
+    assert raw(repository, "biomed_mlm_2/biomed_en_de") == {"0000.parquet": b"parts"}
+
+
+def test_without_network_and_cache_it_is_said_in_one_line(hub, repository):
+    message = dapt(hub, repository, "fetch", "general", code=2, HF_HUB_OFFLINE="1")
+    assert f"Salesforce/wikitext at {WIKITEXT}: the hub cannot be reached and {TRAIN} is not in its cache" in message
+    assert not hub.log
+
+
+def test_a_connection_cut_off_half_way_is_resumed(hub, repository):
+    large = bytes(range(256)) * 100_000  # the client writes, and so can resume, in pieces of 10 MiB
+    hub.repositories["datasets/Salesforce/wikitext"].files[TRAIN] = large
+    hub.cut.add(TRAIN)
+    dapt(hub, repository, "fetch", "general")
+    assert raw(repository, "general/wikitext") == flat(TEXTS | {TRAIN: large})
+    assert hub.log[:2] == [("GET", TRAIN, None), ("GET", TRAIN, f"bytes={10 << 20}-")]
+
+
+def test_a_store_of_large_files_that_fails_is_one_line_and_plain_http_a_way_round_it(hub, repository):
+    hub.xet = True
+    message = dapt(hub, repository, "fetch", "general", code=2)
+    assert f"Salesforce/wikitext at {WIKITEXT}, {TRAIN}: " in message and "or with HF_HUB_DISABLE_XET=1" in message
+    dapt(hub, repository, "fetch", "general", HF_HUB_DISABLE_XET="1")
+    assert raw(repository, "general/wikitext") == flat(TEXTS)
+
+
+def test_after_a_kill_only_what_was_not_finished_is_downloaded_again(hub, repository):
+    hub.held.add(VALIDATION)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dapt", "fetch", "general"],
+        cwd=repository,
+        env=environment(hub, repository, {}),
+        stderr=subprocess.DEVNULL,
+    )
+    assert hub.half.wait(60)
+    process.kill()
+    process.wait()
+    assert not (repository / "data/raw/general").exists()
+    hub.held.clear()
+    dapt(hub, repository, "fetch", "general")
+    assert raw(repository, "general/wikitext") == flat(TEXTS) and hub.gets() == [TRAIN, VALIDATION, VALIDATION]
+
+
+def test_another_file_than_the_pinned_one_is_refused(hub, repository):
+    right = hashlib.sha256(TEXTS[TRAIN]).hexdigest()
+    change(repository, f"revision: {WIKITEXT}", f"revision: {WIKITEXT}, sha256: [{right}, {'f' * 64}]")
+    message = dapt(hub, repository, "fetch", "general", code=2)
+    assert f"{VALIDATION} of Salesforce/wikitext has sha256 {hashlib.sha256(TEXTS[VALIDATION]).hexdigest()}" in message
+    assert f"params.yaml says {'f' * 64}" in message and "mend sha256" in message
+    assert hub.gets() == list(TEXTS)  # it is what the hub has, so another download would bring nothing else
+
+
+@pytest.mark.parametrize("corpus, files", [("general", TEXTS), ("fiqa_labeled", ANSWERS)])
+def test_content_that_is_not_what_the_hub_promised_is_refused(hub, repository, corpus, files):
+    file = list(files)[-1]
+    promised = git_hash(files[file]) if file.endswith("json") else hashlib.sha256(files[file]).hexdigest()
+    hub.damaged.add(file)
+    message = dapt(hub, repository, "fetch", corpus, code=2)
+    assert f"{file} of" in message and f"the hub says {promised}" in message
+    assert hub.gets().count(file) == 2
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_damaged_file_of_the_cache_is_downloaded_anew(hub, repository, links):
+    settings = {} if links else {"HF_HUB_DISABLE_SYMLINKS": "1"}
+    dapt(hub, repository, "fetch", "general", **settings)
+    found = [
+        path
+        for path in (repository.parent / "hf/hub").rglob("*")
+        if path.is_file() and not path.is_symlink() and path.read_bytes() == TEXTS[TRAIN]
+    ]
+    assert len(found) == 1 and ("blobs" in found[0].parts) == links
+    found[0].write_bytes(b"x" + TEXTS[TRAIN][1:])
+    assert "is damaged, in the hub's cache" in dapt(hub, repository, "fetch", "general", **settings)
+    assert raw(repository, "general/wikitext") == flat(TEXTS) and hub.gets() == [TRAIN, VALIDATION, TRAIN]
+    assert "damaged" not in dapt(hub, repository, "fetch", "general", **settings)
+
+
+def test_a_damaged_file_of_the_cache_is_not_taken_where_there_is_no_network(hub, repository):
+    dapt(hub, repository, "fetch", "general")
+    path = cached(repository, TEXTS[TRAIN])
+    path.write_bytes(b"x" + TEXTS[TRAIN][1:])
+    shutil.rmtree(repository / "data")
+    message = dapt(hub, repository, "fetch", "general", code=2, HF_HUB_OFFLINE="1")
+    assert f"the hub cannot be reached and {TRAIN} is not in its cache" in message
+
+
+def test_what_params_know_needs_no_hub_even_where_the_cache_keeps_no_links(hub, repository):
+    change(repository, f"revision: {WIKITEXT}", f"revision: {WIKITEXT}, sha256: [{', '.join(digests(TEXTS))}]")
+    dapt(hub, repository, "fetch", "general", HF_HUB_DISABLE_SYMLINKS="1")
+    asked = len(hub.log)
+    dapt(hub, repository, "fetch", "general", HF_HUB_DISABLE_SYMLINKS="1", HF_HUB_OFFLINE="1")
+    assert raw(repository, "general/wikitext") == flat(TEXTS) and len(hub.log) == asked
+
+
+def test_what_the_hub_refuses_is_told_in_one_line(hub, repository):
+    wikitext = hub.repositories["datasets/Salesforce/wikitext"]
+    wikitext.gated = True
+    for settings in ({}, {"HF_TOKEN": TOKEN}):
+        message = dapt(hub, repository, "fetch", "general", code=2, **settings)
+        assert "is gated: accept its terms on the hub, then set HF_TOKEN" in message
+    wikitext.gated = False
+    wikitext.commit = COMMIT
+    message = dapt(hub, repository, "fetch", "general", code=2)
+    assert f"Salesforce/wikitext at {WIKITEXT}: no such revision; mend it in params.yaml" in message
+    wikitext.commit = WIKITEXT
+    del wikitext.files[VALIDATION]
+    assert f"has no file {VALIDATION}; mend files" in dapt(hub, repository, "fetch", "general", code=2)
+    hub.repositories.clear()
+    for settings in ({}, {"HF_TOKEN": TOKEN}):
+        message = dapt(hub, repository, "fetch", "fiqa_labeled", code=2, **settings)
+        assert "llamafactory/fiqa at" in message and "no such repository, or it is private" in message
+
+
+def test_a_private_repository_opens_to_the_token(hub, repository):
+    hub.repositories["datasets/Salesforce/wikitext"].private = True
+    assert "set HF_TOKEN" in dapt(hub, repository, "fetch", "general", code=2)
+    dapt(hub, repository, "fetch", "general", HF_TOKEN=TOKEN)
+    assert raw(repository, "general/wikitext") == flat(TEXTS)
+
+
+def test_a_renamed_repository_is_told_once_and_fetched(hub, repository):
+    hub.repositories["datasets/other/texts"] = hub.repositories["datasets/Salesforce/wikitext"]
+    hub.repositories["datasets/Salesforce/wikitext"] = Repository({}, WIKITEXT, moved="datasets/other/texts")
+    output = dapt(hub, repository, "fetch", "general")
+    assert output.count("now called") == 1
+    assert "Salesforce/wikitext is now called other/texts; put the new name into params.yaml\n" in output
+    assert raw(repository, "general/wikitext") == flat(TEXTS)
+    assert "now called" not in dapt(hub, repository, "fetch", "fiqa_labeled")  # small files are redirected too
+
+
+def digests(files: dict[str, bytes]) -> list[str]:
+    return [hashlib.sha256(content).hexdigest() for content in files.values()]
+
+
+def test_pin_writes_commit_and_hashes_and_nothing_else(hub, repository):
+    output = dapt(hub, repository, "fetch", "--pin", "biomed_mlm_2")
+    assert f"pinned biomed_mlm_2/biomed_en_de at {COMMIT}" in output and not (repository / "data").exists()
+    [digest] = digests({"": b"parts"})
+    old = "          hub: {repo: Hmehdi515/biomedical_en-de, revision: refs/convert/parquet}\n"
+    new = (
+        f"          hub: {{repo: Hmehdi515/biomedical_en-de, revision: {COMMIT},\n"
+        f"                sha256: [{digest}]}}\n"
+    )
+    assert (repository / "params.yaml").read_text() == PARAMS.replace(old, new)
+    assert PARAMS.count(old) == 1
+    dapt(hub, repository, "fetch", "--pin", "biomed_mlm_2")
+    assert (repository / "params.yaml").read_text() == PARAMS.replace(old, new)
+    assert "not pinned" not in dapt(hub, repository, "check")
+
+
+def test_check_names_what_is_not_pinned(hub, repository):
+    assert "not pinned: Hmehdi515/biomedical_en-de; dapt fetch --pin" in dapt(hub, repository, "check")
+
+
+def model(*names: str) -> dict[str, bytes]:
+    return {name: name.encode() for name in names}
+
+
+def test_pin_without_a_name_pins_all_that_the_profile_reads(hub, repository):
+    bert = model("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
+    emotion = model("config.json", "pytorch_model.bin", "tokenizer.json", "tokenizer_config.json")
+    news = {"default/train/0000.parquet": b"news"}
+    bank = {"sentences_50agree/financial_phrasebank-train.parquet": b"bank"}
+    questions = {f"data/{side}-00000-of-00001.parquet": side.encode() for side in ("train", "validation", "test")}
+    hub.repositories |= {
+        "google-bert/bert-base-uncased": Repository(bert, "86b5e0934494bd15c9632b12f734a8a67f723594"),
+        "bhadresh-savani/bert-base-go-emotion": Repository(emotion, "6ecebb2" + "0" * 33, ("main", "6ecebb2")),
+        "datasets/lukecarlate/english_finance_news": Repository(news, "bfa354804f5b6f3ef53c4e484af63ead01c41765"),
+        "datasets/takala/financial_phrasebank": Repository(bank, "4a94a2397c42fc3274b7db5632f913eb914e9e0f"),
+        "datasets/openlifescienceai/medmcqa": Repository(questions, "91c6572c454088bf71b679ad90aa8dffcd0d5868"),
+    }
+    assert "BioASQ-train-factoid-6b-full-annotated.json is missing: get it from bioasq.org" in dapt(
+        hub, repository, "fetch", "--pin", code=2
+    )
+    assert (repository / "params.yaml").read_text() == PARAMS
+    given = repository / "data/local/BioASQ-train-factoid-6b-full-annotated.json"
+    given.parent.mkdir(parents=True)
+    given.write_bytes(b"{}")
+    dapt(hub, repository, "fetch", "--pin")
+
+    text = (repository / "params.yaml").read_text()
+    before, after = (YAML(typ="safe", pure=True).load(value) for value in (PARAMS, text))
+    full = before["profiles"]["full"]["corpora"]
+    for corpus, number, where, files in [
+        ("biomed_mlm", 0, "local", {"": b"{}"}),
+        ("biomed_mlm_2", 0, "hub", {"": b"parts"}),
+        ("finance_mlm1", 0, "hub", news),
+        ("finance_mlm1", 1, "hub", bank),
+        ("fiqa_labeled", 0, "hub", ANSWERS),
+        ("medmcqa_labeled", 0, "hub", questions),
+        ("general", 0, "hub", TEXTS),
+    ]:
+        full[corpus][number][where]["sha256"] = digests(files)
+    full["biomed_mlm_2"][0]["hub"]["revision"] = COMMIT
+    before["bases"]["go-emotion"]["hub"]["sha256"] = digests(emotion)
+    before["bases"]["bert-base"]["hub"]["sha256"] = digests(bert)
+    assert after == before  # the news that two corpora share is one entry with an alias
+    for line in PARAMS.splitlines():
+        assert line in text or line.lstrip().startswith(("hub: ", "local: ")), line
+    assert text.count("#") == PARAMS.count("#")
+    assert max(map(len, text.splitlines())) <= max(map(len, PARAMS.splitlines()))
+    given.write_bytes(b"[]")
+    assert "params.yaml says" in dapt(hub, repository, "fetch", "biomed_mlm", code=2)
+
+
+def test_sources_that_share_an_entry_but_not_their_files_are_not_pinned_wrongly(hub, repository):
+    hub.repositories["datasets/lukecarlate/english_finance_news"] = Repository(
+        {"default/train/0000.parquet": b"news", "other.parquet": b"other"}, "bfa354804f5b6f3ef53c4e484af63ead01c41765"
+    )
+    hub.repositories["datasets/takala/financial_phrasebank"] = Repository(
+        {"sentences_50agree/financial_phrasebank-train.parquet": b"bank"}, "4a94a2397c42fc3274b7db5632f913eb914e9e0f"
+    )
+    change(repository, "          files: *news_files", "          files: [other.parquet]")
+    change(repository, "biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false")
+    for corpus in ("biomed_mlm_2", "fiqa_labeled", "medmcqa_labeled", "general"):
+        change(repository, f"  {corpus}: {{enabled: true", f"  {corpus}: {{enabled: false")
+    for name in ("google-bert/bert-base-uncased", "bhadresh-savani/bert-base-go-emotion"):
+        hub.repositories[name] = Repository(
+            model("config.json", "pytorch_model.bin", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+            "86b5e0934494bd15c9632b12f734a8a67f723594",
+            ("6ecebb2",),
+        )
+    text = (repository / "params.yaml").read_text()
+    assert "shares its entry with a source that takes other files" in dapt(hub, repository, "fetch", "--pin", code=2)
+    assert (repository / "params.yaml").read_text() == text
+
+
+def test_pin_has_nothing_to_do_for_packages(hub, repository):
+    change(repository, "profile: full", "profile: sample")
+    text = (repository / "params.yaml").read_text()
+    assert "nothing to pin" in dapt(hub, repository, "fetch", "--pin")
+    assert (repository / "params.yaml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("{repo: a/b, revision: null}\n", "{repo: a/b, revision: c,\n    sha256: [d,\n             e]}\n"),
+        (
+            "\n  revision: 'main'  # why\n\n  # and\n  repo: a/b  # this\n\n# end\n",
+            "\n  revision: c  # why\n\n  # and\n  repo: a/b  # this\n  sha256: [d,\n           e]\n\n# end\n",
+        ),
+        ("\n  revision: main\n  sha256: []\n  repo: a/b", "\n  revision: c\n  sha256: [d,\n           e]\n  repo: a/b"),
+    ],
+)
+def test_a_setting_is_written_where_it_belongs_in_either_style(old, new):
+    assert doctest.testmod(pin) == (0, 1)
+    assert rewritten(f"h: {old}", ["h"], {"revision": "c", "sha256": ["d", "e"]}) == f"h: {new}"
+
+
+def test_an_entry_that_is_not_written_out_is_pinned_by_hand():
+    with pytest.raises(UserError, match="hub of x.hub is not written out; pin it by hand"):
+        rewritten("y: &y {hub: {repo: a/b, revision: main}}\nx: {<<: *y}\n", ["x", "hub"], {"revision": "c"})
+    with pytest.raises(UserError, match="x.revision is empty"):
+        rewritten("x: {repo: a/b, revision: }\n", ["x"], {"revision": "c"})
+
+
+@pytest.mark.parametrize("place", [{"hub": {"repo": "a/b", "revision": "main"}}, {"local": {"folder": "data/local"}}])
+def test_hashes_are_hashes_and_one_for_each_file(place):
+    [(kind, settings)] = place.items()
+    for hashes, message in (["0" * 64], "one hash for each of files"), (["0" * 63, "0" * 64], "pattern"):
+        with pytest.raises(ValueError, match=message):
+            Origin.model_validate({kind: settings | {"sha256": hashes}, "files": ["a", "b"], "licence": "test"})
+    assert config.parse(PARAMS).unpinned()

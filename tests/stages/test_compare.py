@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+
+from dapt.core import config
+from dapt.core.files import read_json, write_lines
+from dapt.reporting.comparison import check_tokenizers, choose, compare, losses_by_group, ranked
+from dapt.reporting.plots import read_csv
+from dapt.reporting.tables import table, write_csv
+from dapt.reporting.task_comparison import TaskPredictions
+from dapt.telling.errors import UserError
+from repositories import ROOT
+
+METRICS = ROOT / "metrics"
+PARAMS = config.parse((METRICS.parent / "params.yaml").read_text())
+BETTER = {"base": 0.0, "biomed": -1.0, "finance": -0.5, "biomed_finance": -1.5, "general": -0.2}
+
+
+@pytest.fixture()
+def judged(tmp_path):
+    """Losses of five models, each better than the base by a known amount and some noise."""
+    rng = np.random.default_rng(0)
+    masked = rng.integers(5, 50, 300)
+    common = rng.normal(6, 1, 300)
+    for model, gain in BETTER.items():
+        write_lines(
+            tmp_path / f"{model}.jsonl",
+            (
+                {
+                    "set": held_out,
+                    "group": f"g:{number}",
+                    "loss": float((common[number] + gain + rng.normal(0, 0.1)) * masked[number]),
+                    "masked": int(masked[number]),
+                    "correct": 0,
+                }
+                for held_out in PARAMS.heldout
+                for number in range(300)
+            ),
+        )
+    return tmp_path
+
+
+def evaluated(losses) -> dict:
+    return {
+        name: {
+            held_out: {
+                "loss": float(losses[held_out][0][number].sum() / losses[held_out][1].sum()),
+                "loss_ci95": [0.0, 9.0],
+                "perplexity": 1.0,
+                "accuracy": 0.5,
+                "accuracy_top5": 0.7,
+            }
+            for held_out in PARAMS.heldout
+        }
+        for number, name in enumerate(PARAMS.models)
+    }
+
+
+def tasks() -> tuple[dict, dict]:
+    """Every task: finance is the best of the models."""
+    names = [*PARAMS.finetuned, "majority"]
+    values = np.random.default_rng(2).uniform(size=(len(names), 200))
+    values[names.index("finance")] += 1
+    figures = {
+        name: {"metric": "accuracy", "mean": float(values[number].mean()), "sd": 0.01, "ci95": [0, 1], "others": {}}
+        for number, name in enumerate(names)
+    }
+    return (
+        {task: TaskPredictions(names, values, [str(number) for number in range(200)]) for task in PARAMS.tasks},
+        {task: figures for task in PARAMS.tasks},
+    )
+
+
+def test_differences_are_paired_and_negative_where_better(judged):
+    losses = losses_by_group(PARAMS.models, judged)
+    found = compare(PARAMS, losses, evaluated(losses), *tasks())
+    for model, gain in BETTER.items():
+        for held_out in PARAMS.heldout:
+            cell = found["matrix"][model][held_out]
+            assert ("vs_base" in cell, "vs_control" in cell) == (model != "base", model != "general")
+            if model == "base":
+                continue
+            low, high = cell["vs_base"]["ci95"]
+            assert low < gain < high and low < cell["vs_base"]["diff"] < high
+            assert high - low < 0.1  # the common part, which spreads ten times as much, cancels
+    assert found["choice"]["model"] == "biomed_finance" and found["choice"]["beyond_noise"]
+
+
+def test_the_choice_says_when_it_is_noise():
+    rng = np.random.default_rng(1)
+    near = np.stack([rng.normal(3.0, 0.2, 500), rng.normal(3.01, 0.2, 500)])
+    far = np.stack([rng.normal(5.0, 0.01, 500), rng.normal(4.0, 0.01, 500)])
+    found = choose("loss on a", ranked(["x", "y"], np.array([3.0, 3.01]), near), "lowest")
+    assert found["model"] == "x" and not found["beyond_noise"] and "within noise" in found["why"]
+    assert found["rule"] == "lowest loss on a"
+    lowest = choose("loss on b", ranked(["x", "y"], np.array([5.0, 4.0]), far), "lowest")
+    highest = choose("accuracy on b", ranked(["x", "y"], np.array([5.0, 4.0]), far, highest=True), "highest")
+    assert (lowest["model"], highest["model"]) == ("y", "x") and lowest["beyond_noise"] and highest["beyond_noise"]
+
+
+def test_all_models_are_ranked_by_each_figure_with_their_gap_to_the_best(judged):
+    losses = losses_by_group(PARAMS.models, judged)
+    best = compare(PARAMS, losses, evaluated(losses), *tasks())["best"]
+    assert list(best) == [
+        "mean loss over biomed, finance, general",
+        "loss on biomed",
+        "loss on finance",
+        "loss on general",
+        *(f"accuracy on {task}" for task in PARAMS.tasks),
+    ]
+    for figure in list(best)[:4]:
+        assert [one["model"] for one in best[figure]] == sorted(BETTER, key=BETTER.get)
+        for one in best[figure][1:]:
+            assert one["gap"]["diff"] == pytest.approx(BETTER["biomed_finance"] - BETTER[one["model"]], abs=0.05)
+            assert one["beyond_noise"]
+    assert "gap" not in best["loss on biomed"][0]
+    for task in PARAMS.tasks:
+        assert sorted(one["model"] for one in best[f"accuracy on {task}"]) == sorted(PARAMS.finetuned)
+        assert (
+            best[f"accuracy on {task}"][0]["model"] == "finance" and best[f"accuracy on {task}"][1]["gap"]["diff"] > 0.5
+        )
+
+
+@pytest.mark.parametrize("rule, model", [("mean", "biomed_finance"), ("target", "biomed_finance"), ("task", "finance")])
+def test_the_choice_follows_its_rule(judged, rule, model):
+    losses = losses_by_group(PARAMS.models, judged)
+    params = PARAMS.model_copy(
+        update={
+            "profiles": {
+                PARAMS.profile: PARAMS.active.model_copy(
+                    update={"compare": PARAMS.active.compare.model_copy(update={"rule": rule})}
+                )
+            }
+        }
+    )
+    assert compare(params, losses, evaluated(losses), *tasks())["choice"]["model"] == model
+
+
+def test_models_judged_on_other_masks_are_not_compared(judged):
+    lines = (judged / "finance.jsonl").read_text().splitlines()
+    (judged / "finance.jsonl").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(UserError, match="same masks"):
+        losses_by_group(PARAMS.models, judged)
+
+
+def test_models_with_other_tokenizers_are_not_compared():
+    def made_from(tokenizer):
+        return {
+            "made_from": ["00  models/x/model.safetensors", f"{tokenizer}  models/x/tokenizer.json", "11  data/split"]
+        }
+
+    check_tokenizers({"base": made_from("aa"), "biomed": made_from("aa")})
+    with pytest.raises(UserError, match="base and finance have different tokenizers"):
+        check_tokenizers({"base": made_from("aa"), "biomed": made_from("aa"), "finance": made_from("bb")})
+
+
+def test_the_table_has_a_row_a_model(judged):
+    losses = losses_by_group(PARAMS.models, judged)
+    lines = table(compare(PARAMS, losses, evaluated(losses), *tasks())).splitlines()
+    assert lines[0] == "| model | biomed | finance | general |" and len(lines) == 2 + len(PARAMS.models)
+    assert {line.count("|") for line in lines} == {5}
+
+
+def test_a_table_for_pictures_keeps_what_its_cells_hold(tmp_path):
+    write_csv(tmp_path / "table.csv", "right,share", [('Muscle, "head" or neck', 0.25)])
+    assert read_csv(tmp_path / "table.csv") == [{"right": 'Muscle, "head" or neck', "share": 0.25}]
+
+
+def test_the_committed_confusion_and_calibration_add_up_to_the_accuracy_of_all_seeds():
+    """By another way: scikit-learn's accuracy of each seed, as metrics/tasks has it."""
+    calibration = read_csv(METRICS / "calibration.csv")
+    tables = {path.stem: read_csv(path) for path in (METRICS / "confusion").glob("*.csv")}
+    assert tables.keys() == {name for name, task in PARAMS.active_tasks.items() if task.kind == "classification"}
+    for task, table in tables.items():
+        for name in PARAMS.finetuned:
+            figures = read_json(METRICS / f"tasks/{task}/{name}.json")
+            of = [row for row in table if row["model"] == name]
+            bins = [row for row in calibration if (row["task"], row["model"]) == (task, name)]
+            total = figures["rows"]["test"] * len(figures["seeds"])
+            assert sum(row["count"] for row in of) == sum(row["count"] for row in bins) == total
+            hit = sum(row["count"] for row in of if row["right"] == row["predicted"])
+            assert hit / total == pytest.approx(figures["mean"], abs=1e-4)
+            found = sum(row["count"] * row["accuracy"] for row in bins) / total
+            assert found == pytest.approx(figures["mean"], abs=2e-4)

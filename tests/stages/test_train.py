@@ -1,0 +1,280 @@
+"""`dapt train` as a process, on a small repository made of the fixtures: killed, stopped and started again.
+
+DAPT_KILLS sets how often the run is killed (3 times without it).
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from accelerate import Accelerator
+
+from dapt.core.files import read_lines, sha256
+from dapt.mlm.batches import valid_batches
+from dapt.mlm.tokens import read_tokens, write_tokens
+from dapt.mlm.windows import text_in_memory
+from dapt.model.checkpoint import load
+from dapt.model.masked_lm import MaskedLM
+from dapt.training.loop import mean_loss
+from repositories import ROOT, change, ground_in
+
+STEPS = 300  # a few milliseconds each: enough that a run is still under way when it is killed
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory, model_folder, tokens, special) -> Path:
+    """models/base and data/tokens/biomed, ready to train."""
+    return ground_in(
+        tmp_path_factory.mktemp("ground"),
+        model_folder,
+        tokens,
+        special,
+        {"train.steps": STEPS, "train.valid_every": 100, "train.save_every": 3, "train.keep": [10, 40]},
+    )
+
+
+def copy(ground: Path, folder: Path) -> Path:
+    shutil.copytree(ground, folder)
+    return folder
+
+
+def start(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [Path(sys.executable).parent / "dapt", "train", "biomed"],
+        cwd=folder,
+        text=True,
+        env=os.environ | {"DAPT_STATE": str(folder / "state")},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(ground, tmp_path_factory) -> Path:
+    folder = copy(ground, tmp_path_factory.mktemp("whole") / "run")
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return folder
+
+
+def test_a_run_writes_its_model_kept_checkpoints_curve_and_figures(uninterrupted):
+    figures = json.loads((uninterrupted / "metrics/train/biomed.json").read_text())
+    assert figures["steps"] == STEPS and figures["model_sha256"] == sha256(
+        uninterrupted / "models/biomed/model.safetensors"
+    )
+    assert figures["last_loss"] < figures["first_loss"] and figures["valid_loss"] < figures["valid_loss_before"]
+    weights = [
+        sha256(uninterrupted / f"models/biomed/{place}model.safetensors")
+        for place in ("checkpoint-10/", "checkpoint-40/", "")
+    ]
+    assert len(set(weights)) == 3
+    lines = (uninterrupted / "data/curves/biomed.csv").read_text().splitlines()
+    assert lines[0] == "step,loss,model,set"
+    assert [line.split(",")[0] for line in lines if line.endswith("valid")] == ["0", "100", "200", "300"]
+    assert sum(line.endswith("train") for line in lines) == STEPS // 10
+    assert not any((uninterrupted / "state").iterdir())
+
+
+def wait_for_checkpoint(folder: Path, step: int) -> None:
+    deadline = time.monotonic() + 60
+    while not any(int(path.name[5:]) >= step for path in folder.glob("state/*/step-*")):
+        assert time.monotonic() < deadline, "no checkpoint in a minute"
+        time.sleep(0.01)
+
+
+def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupted, tmp_path):
+    folder, chance = copy(ground, tmp_path / "run"), random.Random(2)
+    for step in sorted(chance.sample(range(3, 200, 3), int(os.environ.get("DAPT_KILLS", "3")))):
+        process = start(folder)
+        wait_for_checkpoint(folder, step)
+        time.sleep(chance.random() / 20)  # a step, a look at valid, or a checkpoint half written
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0 and "resumed at step" in output, output
+    for name in (
+        "models/biomed/model.safetensors",
+        "models/biomed/checkpoint-10/model.safetensors",
+        "metrics/train/biomed.json",
+        "data/curves/biomed.csv",
+    ):
+        assert (folder / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, uninterrupted, tmp_path, number):
+    folder = copy(ground, tmp_path / "run")
+    process = start(folder)
+    wait_for_checkpoint(folder, 3)
+    process.send_signal(number)  # to `dapt train` alone, which passes it on
+    output = process.communicate()[0]
+    assert process.returncode == 75, output
+    left = int(re.search(r"biomed: asked to leave at step (\d+) of 300", output)[1])
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0 and f"resumed at step {left}" in output, output
+    weights = "models/biomed/model.safetensors"
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+    first, second = read_lines(folder / "logs/took-biomed.jsonl")
+    assert first["seconds"] > 0 and first["model_sha256"] is None and second["model_sha256"] == sha256(folder / weights)
+
+
+def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    process = start(folder)
+    wait_for_checkpoint(folder, 3)
+    process.send_signal(signal.SIGTERM)
+    left = int(re.search(r"asked to leave at step (\d+)", process.communicate()[0])[1])
+    change(folder / "params.yaml", {"train.lr": 2e-3, "train.steps": 20, "train.keep": []})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0 and "resumed" not in output.replace("not resumed", ""), output
+    assert re.search(rf"not resumed: step-{left} in \S+, where train.keep, train.lr, train.steps differs", output), (
+        output
+    )
+    assert f"step-{left}" in {path.name for path in (folder / "state").glob("*/step-*")}  # it is left alone
+
+
+def test_a_checkpoint_is_written_behind_so_many_minutes(ground, uninterrupted, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.save_every": 100_000, "train.save_minutes": 1e-4})
+    process = start(folder)
+    wait_for_checkpoint(folder, 1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0 and "resumed at step" in output, output
+    weights = "models/biomed/model.safetensors"
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
+def test_replayed_general_text_is_forgotten_less(ground, tokens, special, tmp_path):
+    """Of two kinds of text that have nothing in common, the one that is replayed is predicted better afterwards."""
+    folder = copy(ground, tmp_path / "run")
+    shutil.copytree(folder / "data/tokens/biomed", folder / "data/tokens/general")
+    own = [np.full(60, 60 + word % 40) for word in range(100)]
+    write_tokens(folder / "data/tokens/biomed", "train", own, special)
+    write_tokens(folder / "data/tokens/biomed", "valid", own[:4], special)
+    general = read_tokens(folder / "data/tokens/general", "valid", special)
+    looks = valid_batches(text_in_memory(general, 32, special), 8, 32, 0.15)
+    losses = {}
+    for replay in (0.0, 0.5):
+        change(folder / "params.yaml", {"train.replay": replay, "train.lr": 1e-2})
+        process = start(folder)
+        output = process.communicate()[0]
+        assert process.returncode == 0, output
+        assert json.loads((folder / "metrics/train/biomed.json").read_text())["replay"] == replay
+        losses[replay] = mean_loss(Accelerator(cpu=True), MaskedLM(load(folder / "models/biomed")[0]), looks)
+    assert losses[0.5] < losses[0.0] - 0.5, losses
+
+
+def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path):
+    """Two processes, stopped and gone on with as one, then as four: losses agree to rounding."""
+    folder = copy(ground, tmp_path / "run")
+
+    def run(processes: int, code: int) -> str:
+        several = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []  # --cpu starts one alone
+        command = [
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            *several,
+            "--num_processes",
+            str(processes),
+            "--num_machines",
+            "1",
+            "--mixed_precision",
+            "no",
+            "--dynamo_backend",
+            "no",
+            "--num_cpu_threads_per_process",
+            "1",
+            "--module",
+            "dapt.stages.train",
+            "biomed",
+        ]
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")},
+            start_new_session=True,
+        )
+        if code:
+            wait_for_checkpoint(folder, 3 if processes == 2 else 20)
+            for one in [*psutil.Process(process.pid).children(recursive=True), process]:  # each in a session of its own
+                one.kill()
+        output = process.communicate()[0]
+        assert bool(process.returncode) == bool(code) and f"fp32 on {processes} × cpu" in output, output
+        return output
+
+    run(2, code=-9)
+    run(4, code=-9)
+    assert "resumed at step" in run(1, code=0)
+    ours, theirs = ((path / "data/curves/biomed.csv").read_text().splitlines()[1:] for path in (folder, uninterrupted))
+    for one, other in zip(ours[:6], theirs[:6], strict=True):  # 60 steps; rounding grows from step to step
+        assert float(one.split(",")[1]) == pytest.approx(float(other.split(",")[1]), abs=2e-3), (one, other)
+
+
+def test_activations_that_are_computed_again_give_the_same_model(ground, uninterrupted, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.gradient_checkpointing": True})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    weights = "models/biomed/model.safetensors"
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
+def test_a_run_that_diverges_names_the_step_the_documents_and_the_checkpoint(ground, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.lr": 1e30, "train.clip": 1e30})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 2 and "Traceback" not in output, output
+    found = re.search(
+        r"the loss is not finite in step (\d+), on lines ([\d, ]+)(and others )?of data/split/biomed/train.jsonl; "
+        r"the last good checkpoint is (the base|step-\d+)",
+        output,
+    )
+    assert found, output
+    assert all(1 <= int(line) <= 100 for line in found[2].split(","))
+
+
+def test_no_steps_give_the_base(ground, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.steps": 0, "train.keep": []})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    from safetensors.torch import load_file
+
+    base, model = (load_file(folder / f"models/{name}/model.safetensors") for name in ("base", "biomed"))
+    assert base.keys() == model.keys() and all((value == model[name]).all() for name, value in base.items())
+
+
+def test_what_cannot_be_trained_is_refused_in_one_line_and_code_2(ground, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    change(folder / "params.yaml", {"train.window": 161})
+    process = start(folder)
+    output = process.communicate()[0]
+    assert (
+        process.returncode == 2 and "dapt train biomed: windows of 161 tokens" in output and "Traceback" not in output
+    )

@@ -1,0 +1,217 @@
+import math
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from dapt.mlm.batches import TrainingBatches, valid_batches
+from dapt.mlm.masks import IGNORED
+from dapt.mlm.windows import text_in_memory
+from dapt.model.checkpoint import load
+from dapt.model.masked_lm import MaskedLM, restore, state
+from dapt.telling.errors import UserError
+from dapt.training.divergence import Diverged, hopeless
+from dapt.training.loop import Asked, compile_static, fit, halved, mean_loss, real_tokens, shares
+from dapt.training.optimizer import optimizer, optimizer_tensors
+from dapt.training.schedule import Schedule
+
+SCHEDULE = Schedule(steps=12, lr=1e-3, warmup=3, weight_decay=0.01, clip=1.0)
+
+
+@pytest.fixture()
+def batch_of(tokens, special):
+    return TrainingBatches(text_in_memory(tokens, 32, special), 8, 0.15, 0)
+
+
+def never(*_) -> bool:
+    return False
+
+
+def weights(masked_lm) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in state(masked_lm).items()}
+
+
+def test_the_loop_is_plain_torch(model_folder, batch_of):
+    """The same weights as a loop written out with torch alone."""
+    ours = MaskedLM(load(model_folder)[0])
+    course = fit(Accelerator(cpu=True), ours, batch_of, SCHEDULE, "test", never, never)
+    theirs = MaskedLM(load(model_folder)[0]).train()
+    decayed = [value for value in theirs.parameters() if value.ndim > 1]
+    plain = [value for value in theirs.parameters() if value.ndim < 2]
+    optim = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}])
+    losses = []
+    for step in range(SCHEDULE.steps):
+        for group in optim.param_groups:
+            group["lr"] = SCHEDULE.rate(step)
+        batch = batch_of(step)
+        loss = theirs(*batch.tensors())[0].sum() / (batch.labels != IGNORED).sum()
+        optim.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        optim.step()
+        losses.append(loss.item())
+    assert course.train == pytest.approx(losses, rel=1e-5)
+    for name, value in weights(ours).items():
+        if not name.endswith("key.bias"):  # its gradient is 0 but for rounding, which Adam blows up
+            assert torch.allclose(value, state(theirs)[name], atol=1e-5), name
+
+
+def test_two_runs_are_bit_equal_and_so_is_one_stopped_and_resumed(model_folder, batch_of):
+    def run(stop=None, start=None):
+        masked_lm = MaskedLM(load(model_folder)[0], dropout=0.0)
+        saved = {}
+        if start:
+            restore(masked_lm, start[0])
+
+        def visit(step, optim, course, leaving):
+            saved[step] = (
+                {**weights(masked_lm), **{name: value.clone() for name, value in optimizer_tensors(optim).items()}},
+                course,
+                step,
+            )
+            return step == stop
+
+        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", lambda step: step == 5, visit, start)
+        return weights(masked_lm), course, saved
+
+    whole, course, _ = run()
+    again, _, _ = run()
+    _, _, saved = run(stop=5)
+    resumed, resumed_course, _ = run(start=saved[5])
+    assert resumed_course.train == course.train and resumed_course.tokens == course.tokens
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]) and torch.equal(value, resumed[name]), name
+
+
+def test_only_what_requires_a_gradient_is_trained_and_norms_are_not_decayed(model_folder, batch_of):
+    masked_lm = MaskedLM(load(model_folder)[0])
+    before = weights(masked_lm)
+    masked_lm.requires_grad_(False)
+    head = masked_lm.head_parameters()
+    for value in head.values():
+        value.requires_grad_(True)
+    groups = optimizer(masked_lm.named_parameters(), 0.01).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0]
+    assert len(groups[0]["params"]) == 1 and len(groups[1]["params"]) == 4  # the transform's matrix; biases and norm
+    fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never)
+    for name, value in weights(masked_lm).items():
+        assert torch.equal(value, before[name]) == (name.removeprefix("model.") not in head), name
+
+
+def test_mean_loss_is_over_predicted_tokens(model_folder, tokens, special):
+    masked_lm = MaskedLM(load(model_folder)[0])
+    batches = valid_batches(text_in_memory(tokens, 32, special), 4, 10, 0.15)
+    with torch.no_grad():
+        losses = [masked_lm.eval()(*batch.tensors())[0] for batch in batches]
+    labels = [batch.labels.flatten() for batch in batches]
+    every = torch.cat([loss[torch.from_numpy(label) != IGNORED] for loss, label in zip(losses, labels)])
+    assert mean_loss(Accelerator(cpu=True), masked_lm, batches) == pytest.approx(every.mean().item(), rel=1e-6)
+
+
+def test_tokens_counted_are_those_of_the_text(tokens, special):
+    text = text_in_memory(tokens, 32, special)
+    batches = TrainingBatches(text, 1, 0.15, 0)
+    epoch = sum(real_tokens(batches(step)) for step in range(len(text.windows)))
+    assert epoch == len(tokens.ids)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(model_folder, batch_of):
+    masked_lm = MaskedLM(load(model_folder)[0])
+
+    def broken(step):
+        if step == 7:
+            with torch.no_grad():
+                masked_lm.model.cls.predictions.bias.fill_(math.nan)
+        return batch_of(step)
+
+    with pytest.raises(Diverged, match="not finite in step 8"):
+        fit(Accelerator(cpu=True), masked_lm, broken, SCHEDULE, "test", never, never)
+
+
+def test_parts_of_a_batch_add_up_to_it(model_folder, batch_of):
+    whole, course = (MaskedLM(load(model_folder)[0]) for _ in range(2)), []
+    models = list(whole)
+    for masked_lm, parts in zip(models, (1, 4)):
+        course.append(fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never, parts=parts))
+    assert course[1].train == pytest.approx(course[0].train, rel=1e-5)
+    for name, value in weights(models[0]).items():
+        if not name.endswith("key.bias"):  # its gradient is 0 but for rounding, which Adam blows up
+            assert torch.allclose(value, state(models[1])[name], atol=1e-5), name
+
+
+def test_all_shares_of_all_processes_are_the_batch(batch_of):
+    batch = batch_of(0)
+    for world, parts in ((1, 1), (2, 2), (4, 1), (1, 8)):
+        pieces = [piece for rank in range(world) for piece in shares(batch, rank, world, parts)]
+        assert len(pieces) == world * parts
+        assert (torch.cat([torch.from_numpy(piece.ids) for piece in pieces]).numpy() == batch.ids).all()
+
+
+def test_out_of_memory_halves_the_parts_and_keeps_the_batch(model_folder, batch_of, capsys):
+    """As on a small GPU: a forward pass of more than two rows fails."""
+    small, plain = MaskedLM(load(model_folder)[0]), MaskedLM(load(model_folder)[0])
+    forward = small.forward
+
+    def limited(ids, *rest):
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(ids, *rest)
+
+    small.forward = limited
+    course = fit(Accelerator(cpu=True), small, batch_of, SCHEDULE, "test", never, never)
+    reference = fit(Accelerator(cpu=True), plain, batch_of, SCHEDULE, "test", never, never)
+    assert course.train == pytest.approx(reference.train, rel=1e-5)
+    assert capsys.readouterr().out == "".join(
+        f"test: out of memory; the batch is taken in {parts} parts from now on\n" for parts in (2, 4)
+    )
+
+
+def test_out_of_memory_with_a_single_window_is_the_users_to_mend():
+    for parts, share, world in ((8, 8, 1), (1, 8, 2)):
+        with pytest.raises(UserError, match="out of memory with"):
+            halved(parts, share, world, torch.OutOfMemoryError())
+    assert halved(2, 8, 1, torch.OutOfMemoryError()) == 4
+
+
+def test_fp16_has_failed_after_three_skips_at_scale_one():
+    assert not hopeless(2, 1.0) and not hopeless(7, 2.0) and hopeless(3, 1.0)
+
+
+def test_a_run_that_is_asked_for_something_visits_at_once_and_one_that_is_to_leave_ends(model_folder, batch_of):
+    visits, wishes = [], iter([Asked(), Asked(save=True), Asked(), Asked(leave=True)])
+
+    def visit(step, optim, course, asked):
+        visits.append((step, len(course.train), *asked))
+        return asked.leave
+
+    course = fit(
+        Accelerator(cpu=True),
+        MaskedLM(load(model_folder)[0]),
+        batch_of,
+        SCHEDULE,
+        "test",
+        never,
+        visit,
+        asked=lambda: next(wishes),
+    )
+    assert visits == [(2, 2, False, True), (4, 4, True, False)] and len(course.train) == 4
+
+
+def test_compiled_it_is_the_same_training_and_repeatable(model_folder, batch_of):
+    def run(compiled):
+        masked_lm = MaskedLM(load(model_folder)[0])
+        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never, compiled=compiled)
+        return course.train, weights(masked_lm)
+
+    try:
+        (plain, _), (first, one), (second, other) = run(False), run(True), run(True)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert first == pytest.approx(plain, rel=1e-4) and first == second
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_without_a_compiler_compilation_is_refused(monkeypatch, model_folder):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="train.compile needs a C\\+\\+ compiler"):
+        compile_static(MaskedLM(load(model_folder)[0]))
