@@ -1,5 +1,6 @@
-"""The text of the report, from metrics/ alone."""
+"""The text of the report, from metrics/ alone: one function per section."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from dapt.core.config import Params
@@ -14,6 +15,129 @@ HEADS = {
     "together. What more steps alone bring is the control's row.",
     "untrained": "**The base's head is untrained (below): any training on any text beats it.**",
 }
+TRAINING = ["model", "steps", "tokens seen", "epochs", "first loss", "last loss", "loss on valid", "precision"]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What metrics/ holds, by file or folder."""
+
+    comparison: dict
+    mistakes: dict
+    split: dict
+    validate: dict
+    base: dict
+    clean: dict[str, dict]
+    train: dict[str, dict]
+    eval: dict[str, dict]
+    tasks: dict[str, dict[str, dict]]
+
+    @classmethod
+    def read(cls, params: Params, metrics: Path) -> "Figures":
+        files = ("comparison", "mistakes", "split", "validate", "base")
+        return cls(
+            *(read_json(metrics / f"{name}.json") for name in files),
+            *(numbers(metrics / folder) for folder in ("clean", "train", "eval")),
+            {task: numbers(metrics / "tasks" / task) for task in params.tasks},
+        )
+
+
+def markdown(params: Params, metrics: Path) -> str:
+    """The report's text."""
+    found = Figures.read(params, metrics)
+    about = {name: task.about.get(params.profile, "") for name, task in params.tasks.items()}
+    overlap = params.active.split.overlap
+    tasks = task_sections.markdown(found.comparison["tasks"], found.mistakes, found.tasks, about, overlap)
+    parts = [
+        overview(params, found),
+        losses(params, found),
+        against_others(params, found),
+        tasks,
+        training(params, found),
+        the_base(found.base),
+        corpora(params, found),
+        licences(params),
+        reproduce(params, found),
+    ]
+    return "\n".join(parts)
+
+
+def overview(params: Params, found: Figures) -> str:
+    choice = found.comparison["choice"]
+    return f"""# Domain-adaptive pre-training: profile {params.profile}
+
+**Use {choice["model"]}** ({choice["rule"]}): {choice["why"]}.
+
+A difference is called noise where another sample of text might turn it round: where its 95 % interval (bootstrap over
+groups) holds 0. Each model is a single pre-training run (one seed); `dapt spread` tells how far another seed moves its
+losses. Intervals are not adjusted for their number; p is.
+
+## Which model for what
+
+{uses(found.comparison)}
+
+Losses are better where they are lower, the others where they are higher.
+"""
+
+
+def uses(comparison: dict) -> str:
+    """For each figure the best model, and how far it is ahead of the next."""
+    lines = [
+        [figure, best["model"], f"{best['value']:.3f}", second["model"], signed(second["gap"])]
+        for figure, (best, second, *_) in comparison["best"].items()
+    ]
+    return rows(lines, ["judged by", "best", "figure", "next", "difference"])
+
+
+def losses(params: Params, found: Figures) -> str:
+    settings = params.active
+    sizes = ", ".join(
+        f"{name}: {found.eval['base'][name]['masked_tokens']:,} masked tokens in "
+        f"{found.split['sets'][name]['heldout']['groups']:,} groups"
+        for name in params.heldout
+    )
+    resamples = f"{RESAMPLES:,} resamples; {settings.compare.resamples:,} for differences"
+    return f"""## Loss on held-out text
+
+Masked-LM loss per masked token, with its 95 % interval ({resamples}). No document of these sets, nor a near duplicate
+of one (MinHash, Jaccard {settings.split.similar}), is in any training set here; what the base read before it came here
+is not known. {sizes}.
+
+{table(found.comparison)}
+
+![Loss of each model on each held-out set](matrix.svg)
+
+Accuracy, the share of masked tokens that a model holds for the likeliest / for one of the five likeliest:
+
+{accuracies(found.comparison)}
+"""
+
+
+def against_others(params: Params, found: Figures) -> str:
+    comparison, control = found.comparison, params.control
+    return f"""### Against the base
+
+Paired differences; negative is better. {HEADS[found.base["head_after"]]}
+
+{differences(comparison, "vs_base")}
+
+### Against the control
+
+`{control}` was trained for equally many steps on general text: this is what the *domain* brings, beyond more steps.
+
+{differences(comparison, "vs_control")}
+
+### Each domain on its own text
+
+{specialists(params, comparison)}
+
+### What was forgotten
+
+On general text: a positive difference to the base is what a model has forgotten since; one to the control, which saw
+only such text, is what the same steps would have brought there (`train.replay` mixes some of it in):
+
+{forgotten(params, comparison)}
+"""
 
 
 def specialists(params: Params, comparison: dict) -> str:
@@ -28,241 +152,125 @@ def specialists(params: Params, comparison: dict) -> str:
     return rows(lines, ["model", "held-out text", "against", "difference of the loss"])
 
 
-def uses(comparison: dict) -> str:
-    """For each figure the best model, and how far it is ahead of the next."""
-    lines = [
-        [figure, best["model"], f"{best['value']:.3f}", second["model"], signed(second["gap"])]
-        for figure, (best, second, *_) in comparison["best"].items()
-    ]
-    return rows(lines, ["judged by", "best", "figure", "next", "difference"])
-
-
 def forgotten(params: Params, comparison: dict) -> str:
     if params.control not in params.heldout:
         return f"Not measured: {params.control} is not among heldout in params.yaml."
+    cells = {name: of_model[params.control] for name, of_model in comparison["matrix"].items()}
     lines = [
         [name, f"{cell['loss']:.3f}", signed(cell.get("vs_base")), signed(cell.get("vs_control"))]
-        for name, cell in ((name, cells[params.control]) for name, cells in comparison["matrix"].items())
+        for name, cell in cells.items()
     ]
     return rows(lines, ["model", f"loss on {params.control}", "against the base", "against the control"])
 
 
-def reproduce(
-    params: Params, metrics: Path, comparison: dict, evaluated: dict, trained: dict, base: dict, scores: dict
-) -> str:
-    """A row a figure: the command that makes it, and the hashes of what it was made from, of the files as they are now."""
-    split, valid = (read_json(metrics / f"{name}.json") for name in ("split", "validate"))
-    made = {
-        "dvc repro validate": valid,
-        "dvc repro split": split,
-        "dvc repro compare": comparison,
-        "dvc repro base": base,
-        **{f"dvc repro train@{name}": figures for name, figures in trained.items()},
-        **{f"dvc repro evaluate@{name}": evaluated[name] for name in params.models},
-        **{f"dvc repro baseline@{name}": scores[name][task.words] for name, task in params.tasks.items()},
-        **{
-            f"dvc repro finetune@{task}-{name}": scores[task][name]
-            for task in params.tasks
-            for name in params.finetuned
-        },
-    }
-    return rows(
-        [
-            [f"`{command}`", "<br>".join(f"{made['path']} `{made['sha256'][:16]}…`" for made in figures["made_from"])]
-            for command, figures in made.items()
-        ],
-        ["command", "inputs"],
-    )
+def training(params: Params, found: Figures) -> str:
+    def sources(corpus: str) -> str:
+        return "; ".join(source.name for source in params.active.corpora[corpus])
 
-
-def markdown(params: Params, metrics: Path) -> str:
-    """The report's text."""
-    comparison, split, base = (read_json(metrics / f"{name}.json") for name in ("comparison", "split", "base"))
-    cleaned, trained, evaluated = (numbers(metrics / part) for part in ("clean", "train", "eval"))
-    settings, choice = params.active, comparison["choice"]
-    corpora = [
-        [
-            name,
-            ", ".join(source.name for source in settings.corpora[name]) if corpus.enabled else "not enabled",
-            f"{cleaned[name]['rows_in']:,}",
-            f"{cleaned[name]['kept']:,}",
-        ]
-        for name, corpus in params.corpora.items()
-    ]
-    after = [
-        [
-            name,
-            counts["rows"],
-            counts["kept"],
-            ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items()) or "–",
-        ]
-        for name, counts in split["corpora"].items()
-    ]
-    held = [
-        [name, *(f"{sides[side]['documents']:,} / {sides[side]['groups']:,}" for side in sides)]
-        for name, sides in split["sets"].items()
-    ]
-    trainings = [
-        [
-            name,
-            figures["steps"],
-            f"{figures['tokens_seen']:,}",
-            figures["epochs"],
-            figures["first_loss"],
-            figures["last_loss"],
-            figures["valid_loss"],
-            figures["precision"],
-            f"{figures['parameters']:,}",
-            f"{figures['model_bytes'] / 1e6:.1f} MB",
-        ]
-        for name, figures in trained.items()
-    ]
-    sizes = ", ".join(
-        f"{name}: {evaluated['base'][name]['masked_tokens']:,} masked tokens in "
-        f"{split['sets'][name]['heldout']['groups']:,} groups"
-        for name in params.heldout
-    )
-    scores = {task: numbers(metrics / "tasks" / task) for task in params.tasks}
-    about = {name: task.about.get(params.profile, "") for name, task in params.tasks.items()}
-    downstream = task_sections.markdown(
-        comparison["tasks"], read_json(metrics / "mistakes.json"), scores, about, settings.split.overlap
-    )
-    domains = [
-        [
-            name,
-            ", ".join(
-                f"{corpus} ({'; '.join(source.name for source in settings.corpora[corpus])})" for corpus in corpora
-            ),
-        ]
+    trained_on = [
+        [name, ", ".join(f"{corpus} ({sources(corpus)})" for corpus in corpora)]
         for name, corpora in params.domains.items()
     ]
-    notes = dict.fromkeys(
-        f"{source.name}: {source.note}." for sources in settings.corpora.values() for source in sources if source.note
-    )
-    unpinned = ", ".join(params.unpinned())
-    not_pinned = f"Not pinned, so another run may read other text: {unpinned}.\n\n" if unpinned else ""
-    licences = sorted(
-        {(source.name, source.licence) for sources in settings.corpora.values() for source in sources}
-        | {(name, params.bases[name].licence) for _, name in settings.model if name}
-    )
-    return f"""# Domain-adaptive pre-training: profile {params.profile}
+    trainings = [
+        [name, of["steps"], f"{of['tokens_seen']:,}", of["epochs"], of["first_loss"], of["last_loss"], of["valid_loss"]]
+        + [of["precision"], f"{of['parameters']:,}", f"{of['model_bytes'] / 1e6:.1f} MB"]
+        for name, of in found.train.items()
+    ]
+    return f"""## Training
 
-**Use {choice["model"]}** ({choice["rule"]}): {choice["why"]}.
-
-A difference is called noise where another sample of text might turn it round: where its 95 % interval (bootstrap over groups)
-holds 0. Behind each model stands one pre-training seed; `dapt spread` tells how far another one moves its losses. Intervals are
-not adjusted for their number; p is.
-
-## Which model for what
-
-{uses(comparison)}
-
-Losses are better where they are lower, the others where they are higher.
-
-## Loss on held-out text
-
-Masked-LM loss a masked token, with its 95 % interval ({RESAMPLES:,} resamples; {
-        settings.compare.resamples:,} for differences).
-No document of these sets, nor a near duplicate of one (MinHash, Jaccard {
-        settings.split.similar
-    }), is in any training set here; what
-the base read before it came here is not known. {sizes}.
-
-{table(comparison)}
-
-![Loss of each model on each held-out set](matrix.svg)
-
-Accuracy, the share of masked tokens that a model holds for the likeliest / for one of the five likeliest:
-
-{accuracies(comparison)}
-
-### Against the base
-
-Paired differences; negative is better. {HEADS[base["head_after"]]}
-
-{differences(comparison, "vs_base")}
-
-### Against the control
-
-`{params.control}` was trained as long on text of no domain: this is what the *domain* brings, beyond more steps.
-
-{differences(comparison, "vs_control")}
-
-### Each domain on its own text
-
-{specialists(params, comparison)}
-
-### What was forgotten
-
-On general text: a positive difference to the base is what a model has forgotten since; one to the control, which saw only such
-text, is what the same steps would have brought there (`train.replay` mixes some of it in):
-
-{forgotten(params, comparison)}
-
-{downstream}
-## Training
-
-{rows(domains, ["model", "trained on"])}
+{rows(trained_on, ["model", "trained on"])}
 
 ![Loss during training](curves.svg)
 
-{
-        rows(
-            trainings,
-            [
-                "model",
-                "steps",
-                "tokens seen",
-                "epochs",
-                "first loss",
-                "last loss",
-                "loss on valid",
-                "precision",
-                "parameters",
-                "size",
-            ],
-        )
-    }
+{rows(trainings, [*TRAINING, "parameters", "size"])}
 
 First and last loss are means of 10 steps on training text of the model's own domain: they can't be compared across
 models; the matrix can. One seed each (`dapt spread` runs several).
 
 Beside the runs of the original project (BERT-base, one seed; theirs first, then these):
 
-{original_runs.table(trained)}
+{original_runs.table(found.train)}
+"""
 
-## The base
 
-{base["parameters"]:,} parameters, pooler {base["pooler"]}. Its head was {base["head"]} as it came: a loss of {
-        base["probe_before"]
-    } on
-the probe text ({base["probe_tokens"]:,} tokens), where token frequencies alone reach {base["probe_unigram"]}. Repair:
-{base["repair"]} ({base["steps"]} steps on general text, body frozen); then it was {base["head_after"]}, with a loss of
-{base["probe_after"]}. On general validation text the loss went from {base["loss_before"]} to {base["loss_after"]}.
+def the_base(base: dict) -> str:
+    repair = f"{base['repair']} ({base['steps']} steps on general text, body frozen)"
+    return f"""## The base
 
-## Corpora
+{base["parameters"]:,} parameters, pooler {base["pooler"]}. Its head was {base["head"]} as it came: a loss of
+{base["probe_before"]} on the probe text ({base["probe_tokens"]:,} tokens), where token frequencies alone reach
+{base["probe_unigram"]}. Repair: {repair}; then it was {base["head_after"]}, with a loss of {base["probe_after"]}.
+On general validation text the loss went from {base["loss_before"]} to {base["loss_after"]}.
+"""
 
-{rows(corpora, ["corpus", "sources", "rows in", "kept"])}
+
+def corpora(params: Params, found: Figures) -> str:
+    of_profile = params.active.corpora
+    read = [
+        [name, ", ".join(source.name for source in of_profile[name]) if corpus.enabled else "not enabled"]
+        + [f"{found.clean[name][key]:,}" for key in ("rows_in", "kept")]
+        for name, corpus in params.corpora.items()
+    ]
+    after = [
+        [name, counts["rows"], counts["kept"]]
+        + [", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items()) or "–"]
+        for name, counts in found.split["corpora"].items()
+    ]
+    held = [
+        [name, *(f"{counts['documents']:,} / {counts['groups']:,}" for counts in sides.values())]
+        for name, sides in found.split["sets"].items()
+    ]
+    sources = [source for of_corpus in of_profile.values() for source in of_corpus]
+    notes = dict.fromkeys(f"{source.name}: {source.note}.\n\n" for source in sources if source.note)
+    unpinned = ", ".join(params.unpinned())
+    not_pinned = f"Not pinned, so another run may read other text: {unpinned}.\n\n" if unpinned else ""
+    return f"""## Corpora
+
+{rows(read, ["corpus", "sources", "rows in", "kept"])}
 
 What was dropped and repaired, lengths, languages, and what the corpora hold of each other: data.html, the data card.
 
-{"".join(f"{note}{chr(10) * 2}" for note in notes)}{
-        not_pinned
-    }De-duplicated within and across corpora, and cleared of what is held out or tested on:
+{"".join(notes)}{not_pinned}De-duplicated within and across corpora, and cleared of what is held out or tested on:
 
 {rows(after, ["corpus", "rows", "kept", "dropped"])}
 
-Documents / groups a set:
+Documents / groups per set:
 
 {rows(held, ["domain", "train", "valid", "held-out"])}
+"""
 
-## Licences
 
-{rows([list(licence) for licence in licences], ["source", "licence"])}
+def licences(params: Params) -> str:
+    settings = params.active
+    of_text = {(source.name, source.licence) for sources in settings.corpora.values() for source in sources}
+    of_models = {(name, params.bases[name].licence) for _, name in settings.model if name}
+    return f"""## Licences
 
-## Reproduce
+{rows([list(licence) for licence in sorted(of_text | of_models)], ["source", "licence"])}
+"""
+
+
+def reproduce(params: Params, found: Figures) -> str:
+    """One row per figure: the command that makes it, and the hashes of what it was made from."""
+    made = {
+        "dvc repro validate": found.validate,
+        "dvc repro split": found.split,
+        "dvc repro compare": found.comparison,
+        "dvc repro base": found.base,
+    }
+    made |= {f"dvc repro train@{name}": figures for name, figures in found.train.items()}
+    made |= {f"dvc repro evaluate@{name}": found.eval[name] for name in params.models}
+    made |= {f"dvc repro baseline@{name}": found.tasks[name][task.words] for name, task in params.tasks.items()}
+    for task in params.tasks:
+        made |= {f"dvc repro finetune@{task}-{name}": found.tasks[task][name] for name in params.finetuned}
+
+    def inputs(figures: dict) -> str:
+        return "<br>".join(f"{made['path']} `{made['sha256'][:16]}…`" for made in figures["made_from"])
+
+    lines = [[f"`{command}`", inputs(figures)] for command, figures in made.items()]
+    return f"""## Reproduce
 
 `dvc repro` makes each figure again; `dvc pull` fetches the models. What each was made from, by SHA-256:
 
-{reproduce(params, metrics, comparison, evaluated, trained, base, scores)}
+{rows(lines, ["command", "inputs"])}
 """
