@@ -1,5 +1,6 @@
 """Small real things for the tests: a WordPiece tokenizer, a BERT with random weights that belongs to it, a finished repository."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from repositories import ROOT, copy_of_tree, run
 from sentences import sentences
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: several workers would wait for each other's threads
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dapt", description=__doc__.split("\n\n")[0])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, text: str, to=commands) -> argparse.ArgumentParser:
+    def add(
+        name: str, text: str, to: "argparse._SubParsersAction[argparse.ArgumentParser]" = commands
+    ) -> argparse.ArgumentParser:
         return to.add_parser(name, help=text, description=text)
 
     sub = {}
@@ -343,6 +345,7 @@ def main() -> int:
         print(f"dapt {args.command}: interrupted", file=sys.stderr, flush=True)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)  # a shell's loop goes on behind a code, and ends behind a signal
+        return 130  # the signal has ended the process
 
 
 if __name__ == "__main__":

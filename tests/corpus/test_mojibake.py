@@ -1,25 +1,12 @@
 """UTF-8 read as cp949 and put back. The damage is done here by Python's own codec, pair by pair, as Windows does it."""
 
-import codecs
 import doctest
 
 import pytest
 
 from dapt.corpus import mojibake
 from dapt.corpus.mojibake import mended
-
-
-def _pair_lost(error: UnicodeDecodeError) -> tuple[str, int]:
-    """What Windows makes of a pair that cp949 lacks: one question mark; a lone 80 is a control character."""
-    alone = error.object[error.start] == 0x80
-    return ("\x80", error.start + 1) if alone else ("?", min(error.start + 2, len(error.object)))
-
-
-codecs.register_error("as Windows does", _pair_lost)
-
-
-def damaged(text: str) -> str:
-    return text.encode().decode("cp949", "as Windows does")
+from sources import damaged
 
 
 def test_the_examples_in_the_module():

@@ -1,9 +1,7 @@
 """Raw table files: every format, packed and plain, gives the same rows; what is wrong with one is said in one line."""
 
-import csv
 import doctest
 import gzip
-import io
 import json
 import subprocess
 import sys
@@ -16,33 +14,13 @@ import pytest
 from dapt.corpus import records, tables
 from dapt.corpus.tables import document, rows
 from dapt.telling.errors import UserError
+from sources import written
 
 ROWS = [
     {"text": 'first, with "quotes"\nand two lines', "n": "1"},
     {"text": "zweite Zeile: ä, €, 😊", "n": "2"},
     {"text": "", "n": "3"},
 ]
-
-
-def written(path: Path, found: list[dict]) -> Path:
-    """Rows in the format and the packing that the name tells."""
-    name, buffer = path.name.removesuffix(".gz").removesuffix(".zst"), io.BytesIO()
-    if name.endswith(".parquet"):
-        pq.write_table(pa.Table.from_pylist(found), buffer)
-    elif name.endswith(("csv", "tsv")):
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, found[0].keys(), dialect="excel" if name.endswith("csv") else "excel-tab")
-        writer.writeheader()
-        writer.writerows(found)
-        buffer.write(text.getvalue().encode())
-    elif name.endswith(".json"):
-        buffer.write(json.dumps(found, indent=2).encode())
-    else:
-        buffer.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found).encode())
-    data = buffer.getvalue()
-    packed = {".gz": gzip.compress, ".zst": lambda data: pa.compress(data, codec="zstd", asbytes=True)}
-    path.write_bytes(packed.get(path.suffix, bytes)(data))
-    return path
 
 
 @pytest.mark.parametrize("module", [tables, records])
@@ -176,7 +154,7 @@ def test_all_that_holds_text_in_parquet_is_read(tmp_path, kind):
         ("x.jsonl.zst", b'{"text": "a"}', "no whole zstd file"),
         ("x.xlsx", b"", "ending .xlsx is none of .csv"),
         ("x", b"", r"ending \(none\) is none"),
-    ],
+    ],    ids=lambda value: value if isinstance(value, str) else "data",
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, name, data, says):
     (tmp_path / name).write_bytes(data)

@@ -1,10 +1,11 @@
+"""Documents as ids, in memory and on disk."""
+
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models
 
 from dapt.mlm import tokens as tokens_module
 from dapt.mlm.tokens import encode, encode_tokens, read_tokens, write_tokens
-from dapt.model.tokenizer import continuations, load_tokenizer
+from dapt.model.tokenizer import load_tokenizer
 from dapt.telling.errors import UserError
 from sentences import sentences
 
@@ -23,17 +24,6 @@ def test_ids_are_those_of_transformers(model_folder):
         reference.pad_token_id,
     )
     assert special.vocabulary == len(reference)
-
-
-def test_the_longest_text_is_what_tokenizer_config_json_says(tokenizer_folder, tmp_path):
-    """Read and written by transformers; none is none, although it writes a number then."""
-    from transformers import AutoTokenizer
-
-    reference = AutoTokenizer.from_pretrained(tokenizer_folder)
-    for said, found in ((512, 512), (reference.model_max_length, None)):
-        reference.model_max_length = said
-        reference.save_pretrained(tmp_path)
-        assert load_tokenizer(tmp_path)[1].longest == found
 
 
 def test_nothing_is_cut_and_the_disk_holds_what_memory_holds(model_folder, tmp_path):
@@ -77,29 +67,3 @@ def test_a_cut_off_file_is_refused(model_folder, tmp_path):
     (tmp_path / "train.bin").write_bytes(whole[:-4])
     with pytest.raises(UserError, match="train.bin"):
         read_tokens(tmp_path, "train", special)
-
-
-def test_a_folder_without_or_with_a_damaged_tokenizer_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no tokenizer.json"):
-        load_tokenizer(tmp_path)
-    (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(UserError, match="damaged"):
-        load_tokenizer(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "marks, expected",
-    [
-        (["[UNK]", "heart", "##y", "un"], [False, False, True, False]),
-        (["<unk>", "Ġheart", "y", "Ġun"], [True, False, True, False]),
-        (["<unk>", "▁heart", "y", "▁un"], [True, False, True, False]),
-    ],
-)
-def test_tokens_that_go_on_with_a_word(marks, expected):
-    vocabulary = {mark: number for number, mark in enumerate(marks)}
-    assert continuations(Tokenizer(models.WordLevel(vocabulary, unk_token=marks[0]))).tolist() == expected
-
-
-def test_a_tokenizer_without_marks_has_no_whole_words():
-    with pytest.raises(UserError, match="train.whole_words"):
-        continuations(Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]")))

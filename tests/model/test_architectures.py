@@ -1,84 +1,24 @@
 """Every known type of model against transformers' own forward, each text alone; and one that is not known."""
 
 import copy
-from functools import partial
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_model import dense_loss
 from transformers import (
-    AlbertConfig,
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    CamembertConfig,
-    DebertaV2Config,
-    DistilBertConfig,
-    ElectraConfig,
-    ModernBertConfig,
-    RobertaConfig,
-    XLMRobertaConfig,
 )
 
 from dapt.mlm.batches import TrainingBatches
-from dapt.mlm.tokens import encode_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model.architectures import HEADS
 from dapt.model.checkpoint import check_fits, load, pooler, save
 from dapt.model.masked_lm import MaskedLM, transplant
-from dapt.model.tokenizer import load_tokenizer
 from dapt.telling.errors import UserError
-
-SIZES = {
-    "vocab_size": 128,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 160,
-    "initializer_range": 0.3,
-}
-deberta = partial(
-    DebertaV2Config,
-    **SIZES,
-    relative_attention=True,
-    pos_att_type=["c2p", "p2c"],
-    position_buckets=8,
-    max_relative_positions=-1,
-    norm_rel_ebd="layer_norm",
-    share_att_key=True,
-)
-CONFIGS = {
-    "bert": BertConfig(**SIZES),
-    "bert untied": BertConfig(**SIZES, tie_word_embeddings=False),
-    "distilbert": DistilBertConfig(
-        vocab_size=128, dim=32, hidden_dim=64, n_layers=2, n_heads=2, initializer_range=0.3, max_position_embeddings=160
-    ),
-    "roberta": RobertaConfig(**SIZES, pad_token_id=1),
-    "xlm-roberta": XLMRobertaConfig(**SIZES, pad_token_id=1),
-    "camembert": CamembertConfig(**SIZES, pad_token_id=1),
-    "electra": ElectraConfig(**SIZES, embedding_size=16),
-    "deberta-v2": deberta(position_biased_input=False),
-    "deberta-v2 new head": deberta(legacy=False, type_vocab_size=2),
-    "modernbert": ModernBertConfig(
-        **SIZES,
-        layer_types=["full_attention", "sliding_attention"],
-        local_attention=8,
-        pad_token_id=0,
-        cls_token_id=2,
-        sep_token_id=3,
-        bos_token_id=2,
-        eos_token_id=3,
-    ),
-}
-NOT_PACKED = {
-    "deberta-v2 convolution": deberta(conv_kernel_size=3, conv_act="gelu"),
-    "albert": AlbertConfig(**SIZES, embedding_size=16),
-}
-ALL = CONFIGS | NOT_PACKED
+from networks import ALL, CONFIGS, NOT_PACKED
+from references import dense_loss
 
 
 def test_every_type_in_the_table_is_tried():
@@ -277,33 +217,3 @@ def test_what_is_not_packed_says_so_once_and_in_one_process(network_of, capsys, 
     monkeypatch.setenv("RANK", "1")
     MaskedLM(network_of("albert"))
     assert capsys.readouterr().err == ""
-
-
-def test_robertas_tokenizer_is_understood(tmp_path):
-    """Byte-level BPE with <s> and </s>: our ids between them are those that transformers' own tokenizer gives."""
-    from tokenizers import ByteLevelBPETokenizer
-    from tokenizers.processors import RobertaProcessing
-    from transformers import PreTrainedTokenizerFast
-
-    trained = ByteLevelBPETokenizer()
-    trained.train_from_iterator(
-        ["the patient has fever", "the bank raised its rate"],
-        vocab_size=300,
-        show_progress=False,
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
-    )
-    trained._tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
-    PreTrainedTokenizerFast(
-        tokenizer_object=trained._tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        cls_token="<s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        mask_token="<mask>",
-    ).save_pretrained(tmp_path)
-    tokenizer, special = load_tokenizer(tmp_path)
-    assert (special.cls, special.pad, special.sep, special.mask) == (0, 1, 2, 4)
-    text = "the patient has a rate"
-    ours = encode_tokens(tokenizer, special, [text]).ids.tolist()
-    assert [special.cls, *ours, special.sep] == AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"]

@@ -3,11 +3,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_model_types import CONFIGS
 from transformers import AutoModelForSequenceClassification
 
 from dapt.tasks.embedding_rows import put_back, train_only
 from dapt.training.optimizer import optimizer
+from networks import CONFIGS
 
 SEEN, PAD = 60, {"roberta": 1, "xlm-roberta": 1, "camembert": 1}
 

@@ -10,8 +10,8 @@ from dapt.mlm.windows import text_in_memory
 from dapt.model.checkpoint import load
 from dapt.model.masked_lm import MaskedLM, restore, state
 from dapt.telling.errors import UserError
-from dapt.training.divergence import Diverged, hopeless
-from dapt.training.loop import Asked, compile_static, fit, halved, mean_loss, real_tokens, shares
+from dapt.training.divergence import Diverged
+from dapt.training.loop import Asked, Run, Start, compile_static, fit, halved, mean_loss, real_tokens, shares
 from dapt.training.optimizer import optimizer, optimizer_tensors
 from dapt.training.schedule import Schedule
 
@@ -23,8 +23,11 @@ def batch_of(tokens, special):
     return TrainingBatches(text_in_memory(tokens, 32, special), 8, 0.15, 0)
 
 
-def never(*_) -> bool:
-    return False
+def run_with(**parts) -> Run:
+    """A run of which some attributes and methods are these."""
+    run = Run()
+    vars(run).update(name="test", **parts)
+    return run
 
 
 def weights(masked_lm) -> dict[str, torch.Tensor]:
@@ -34,7 +37,7 @@ def weights(masked_lm) -> dict[str, torch.Tensor]:
 def test_the_loop_is_plain_torch(model_folder, batch_of):
     """The same weights as a loop written out with torch alone."""
     ours = MaskedLM(load(model_folder)[0])
-    course = fit(Accelerator(cpu=True), ours, batch_of, SCHEDULE, "test", never, never)
+    course = fit(Accelerator(cpu=True), ours, batch_of, SCHEDULE, run_with())
     theirs = MaskedLM(load(model_folder)[0]).train()
     decayed = [value for value in theirs.parameters() if value.ndim > 1]
     plain = [value for value in theirs.parameters() if value.ndim < 2]
@@ -61,17 +64,15 @@ def test_two_runs_are_bit_equal_and_so_is_one_stopped_and_resumed(model_folder, 
         masked_lm = MaskedLM(load(model_folder)[0], dropout=0.0)
         saved = {}
         if start:
-            restore(masked_lm, start[0])
+            restore(masked_lm, start.tensors)
 
         def visit(step, optim, course, leaving):
-            saved[step] = (
-                {**weights(masked_lm), **{name: value.clone() for name, value in optimizer_tensors(optim).items()}},
-                course,
-                step,
-            )
+            tensors = weights(masked_lm) | {name: value.clone() for name, value in optimizer_tensors(optim).items()}
+            saved[step] = Start(tensors, course, step)
             return step == stop
 
-        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", lambda step: step == 5, visit, start)
+        looks = run_with(pause=lambda step: step == 5, visit=visit)
+        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, looks, start)
         return weights(masked_lm), course, saved
 
     whole, course, _ = run()
@@ -93,7 +94,7 @@ def test_only_what_requires_a_gradient_is_trained_and_norms_are_not_decayed(mode
     groups = optimizer(masked_lm.named_parameters(), 0.01).param_groups
     assert [group["weight_decay"] for group in groups] == [0.01, 0.0]
     assert len(groups[0]["params"]) == 1 and len(groups[1]["params"]) == 4  # the transform's matrix; biases and norm
-    fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never)
+    fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, run_with())
     for name, value in weights(masked_lm).items():
         assert torch.equal(value, before[name]) == (name.removeprefix("model.") not in head), name
 
@@ -125,14 +126,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(model_folder, batch
         return batch_of(step)
 
     with pytest.raises(Diverged, match="not finite in step 8"):
-        fit(Accelerator(cpu=True), masked_lm, broken, SCHEDULE, "test", never, never)
+        fit(Accelerator(cpu=True), masked_lm, broken, SCHEDULE, run_with())
 
 
 def test_parts_of_a_batch_add_up_to_it(model_folder, batch_of):
     whole, course = (MaskedLM(load(model_folder)[0]) for _ in range(2)), []
     models = list(whole)
     for masked_lm, parts in zip(models, (1, 4)):
-        course.append(fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never, parts=parts))
+        course.append(fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, run_with(parts=parts)))
     assert course[1].train == pytest.approx(course[0].train, rel=1e-5)
     for name, value in weights(models[0]).items():
         if not name.endswith("key.bias"):  # its gradient is 0 but for rounding, which Adam blows up
@@ -158,8 +159,8 @@ def test_out_of_memory_halves_the_parts_and_keeps_the_batch(model_folder, batch_
         return forward(ids, *rest)
 
     small.forward = limited
-    course = fit(Accelerator(cpu=True), small, batch_of, SCHEDULE, "test", never, never)
-    reference = fit(Accelerator(cpu=True), plain, batch_of, SCHEDULE, "test", never, never)
+    course = fit(Accelerator(cpu=True), small, batch_of, SCHEDULE, run_with())
+    reference = fit(Accelerator(cpu=True), plain, batch_of, SCHEDULE, run_with())
     assert course.train == pytest.approx(reference.train, rel=1e-5)
     assert capsys.readouterr().out == "".join(
         f"test: out of memory; the batch is taken in {parts} parts from now on\n" for parts in (2, 4)
@@ -173,10 +174,6 @@ def test_out_of_memory_with_a_single_window_is_the_users_to_mend():
     assert halved(2, 8, 1, torch.OutOfMemoryError()) == 4
 
 
-def test_fp16_has_failed_after_three_skips_at_scale_one():
-    assert not hopeless(2, 1.0) and not hopeless(7, 2.0) and hopeless(3, 1.0)
-
-
 def test_a_run_that_is_asked_for_something_visits_at_once_and_one_that_is_to_leave_ends(model_folder, batch_of):
     visits, wishes = [], iter([Asked(), Asked(save=True), Asked(), Asked(leave=True)])
 
@@ -184,23 +181,15 @@ def test_a_run_that_is_asked_for_something_visits_at_once_and_one_that_is_to_lea
         visits.append((step, len(course.train), *asked))
         return asked.leave
 
-    course = fit(
-        Accelerator(cpu=True),
-        MaskedLM(load(model_folder)[0]),
-        batch_of,
-        SCHEDULE,
-        "test",
-        never,
-        visit,
-        asked=lambda: next(wishes),
-    )
+    run = run_with(visit=visit, asked=lambda: next(wishes))
+    course = fit(Accelerator(cpu=True), MaskedLM(load(model_folder)[0]), batch_of, SCHEDULE, run)
     assert visits == [(2, 2, False, True), (4, 4, True, False)] and len(course.train) == 4
 
 
 def test_compiled_it_is_the_same_training_and_repeatable(model_folder, batch_of):
     def run(compiled):
         masked_lm = MaskedLM(load(model_folder)[0])
-        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, "test", never, never, compiled=compiled)
+        course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, run_with(compiled=compiled))
         return course.train, weights(masked_lm)
 
     try:

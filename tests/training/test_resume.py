@@ -57,7 +57,7 @@ def test_another_process_is_refused_until_the_first_is_gone(tmp_path):
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from dapt import resume\n"
+            "import sys; from pathlib import Path; from dapt.training import resume\n"
             f"with resume.locked(Path({str(tmp_path)!r}), {{}}): print('held', flush=True); sys.stdin.read()",
         ],
         stdin=subprocess.PIPE,

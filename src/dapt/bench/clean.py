@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import ftfy
 
@@ -25,6 +26,9 @@ from dapt.corpus.cleaners.biomed_en_de import english_side
 from dapt.corpus.cleaning import MINIMUM, clean
 from dapt.corpus.text_repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE
 from dapt.telling.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 RULES = (
     (SPACES, " "),
@@ -58,13 +62,19 @@ def ours(corpus: str, files: dict[str, list[Path]], out: Path) -> None:
 def usual(corpus: str, files: dict[str, list[Path]], out: Path) -> None:
     from datasets import concatenate_datasets
 
-    seen = set()
+    seen: set[str] = set()
+
+    def is_new(text: str) -> bool:
+        before = len(seen)
+        seen.add(text)
+        return len(seen) > before
+
     rows = concatenate_datasets([_usually_read(name, paths, out.with_suffix("")) for name, paths in files.items()])
-    rows = rows.filter(lambda text: text not in seen and not seen.add(text), input_columns="text")
+    rows = rows.filter(is_new, input_columns="text")
     rows.to_json(out, force_ascii=False)
 
 
-def _usually_read(name: str, paths: list[Path], cache: Path):
+def _usually_read(name: str, paths: list[Path], cache: Path) -> "Dataset":
     from datasets import load_dataset
 
     form = paths[0].suffix[1:]

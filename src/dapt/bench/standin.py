@@ -8,7 +8,7 @@ always the same.
 
 import codecs
 import json
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from random import Random
 
@@ -89,7 +89,7 @@ ANSWER = (
 def embedded(processed: Path) -> dict[str, list[str]]:
     """The cleaned texts of each domain, those of the sample profile or of any other."""
     files = {domain: [processed / f"{corpus}.jsonl" for corpus in corpora] for domain, corpora in EMBEDDED.items()}
-    for path in sum(files.values(), []):
+    for path in chain.from_iterable(files.values()):
         if not path.exists():
             raise UserError(f"{path} is not there, and the stand-in is made from it; run `dvc repro` first")
     return {domain: [row["text"] for path in paths for row in read_lines(path)] for domain, paths in files.items()}
@@ -104,7 +104,7 @@ def write(folder: Path, texts: dict[str, list[str]], scale: float = 1.0) -> None
     biomed, finance = pools["biomed"], pools["finance"]
     phrases = _phrasebank(finance, scale)
     *public, hidden = _sides(_medmcqa(biomed, scale), 182_822 / 193_155, 187_005 / 193_155)
-    made = {
+    made: dict[str, list] = {
         "bioasq": [_bioasq(biomed, scale)],
         "biomed_en_de": [_en_de(biomed, scale)],
         "finance_news": [_news(finance, scale, [row["sentence"] for row in phrases])],
@@ -150,7 +150,7 @@ def _repeated(rows: list, count: int, chance: Random) -> list:
 def _sides(rows: list, *ends: float) -> list[list]:
     """The rows cut where the shares `ends` end."""
     places = [0, *(round(end * len(rows)) for end in ends), len(rows)]
-    return [rows[start:end] for start, end in zip(places, places[1:])]
+    return [rows[start:end] for start, end in pairwise(places)]
 
 
 def _bioasq(pool: list[str], scale: float) -> dict:
@@ -212,8 +212,9 @@ def _read_as_cp949(text: str) -> str:
     return text.encode().decode("cp949", "as Windows reads")
 
 
-def _lost_pair(error: UnicodeDecodeError) -> tuple[str, int]:
+def _lost_pair(error: UnicodeError) -> tuple[str, int]:
     """A pair of bytes that cp949 lacks becomes one question mark; a lone 80 is a control character."""
+    assert isinstance(error, UnicodeDecodeError)
     alone = error.object[error.start] == 0x80
     return ("\x80", error.start + 1) if alone else ("?", min(error.start + 2, len(error.object)))
 

@@ -14,8 +14,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import numpy as np
 import torch
@@ -121,7 +123,8 @@ class Clock(Run):
     name = "ours"
 
     def __init__(self, compiled: bool):
-        self.compiled, self.ends = compiled, []
+        self.compiled = compiled
+        self.ends: list[float] = []
 
     def pause(self, step: int) -> bool:
         self.ends.append(time.perf_counter())
@@ -147,7 +150,7 @@ def ours(task: Task, precision: str, compiled: bool) -> dict:
     peak, gemm = peak_mb(), gemm_peak(accelerator.mixed_precision)
     seconds = statistics.median(np.diff(ends)[SKIPPED - 1 :])
     picks = task.kind.batch * (int((WINDOW - 2) * settings.mask) + 1)
-    work = step_flops(masked_lm.model.config, task.kind.batch, WINDOW, picks)
+    work = step_flops(cast(BertConfig, masked_lm.model.config), task.kind.batch, WINDOW, picks)
     return _figures(slots, ends) | {
         "steps": len(course.train),
         "loss": _heldout(accelerator, masked_lm.model, task, special),
@@ -178,7 +181,7 @@ def peer(task: Task, precision: str, dropout: float | None) -> dict:
         return batch
 
     class PeerClock(TrainerCallback):
-        def on_step_end(self, *_, **__):
+        def on_step_end(self, *_: object, **__: object) -> None:
             ends.append(time.perf_counter())
 
     with TemporaryDirectory() as out:
@@ -218,7 +221,7 @@ def peer(task: Task, precision: str, dropout: float | None) -> dict:
 
 def _rows(tokens: Tokens, special: Special) -> list[dict]:
     """A text a row, as the usual script tokenizes them."""
-    texts = [tokens.ids[start:stop].tolist() for start, stop in zip(tokens.offsets, tokens.offsets[1:])]
+    texts = [tokens.ids[start:stop].tolist() for start, stop in pairwise(tokens.offsets)]
     return [
         {
             "input_ids": [special.cls, *ids, special.sep],
@@ -239,9 +242,9 @@ def _heldout(accelerator: Accelerator, model: PreTrainedModel, task: Task, speci
 def _figures(slots: list[tuple[int, int]], ends: list[float]) -> dict:
     """Median over the timed steps of tokens a second, and the share of padding; `slots` are (tokens, slots) of each
     step's batch, `ends` the time at the end of each step."""
-    slots = np.array(slots[: len(ends)])  # the Trainer's loader reads a batch ahead
-    rates = slots[1:, 0] / np.diff(ends)
-    return {"rate": float(np.median(rates[SKIPPED - 1 :])), "padding": 1 - slots[:, 0].sum() / slots[:, 1].sum()}
+    counts = np.array(slots[: len(ends)])  # the Trainer's loader reads a batch ahead
+    rates = counts[1:, 0] / np.diff(ends)
+    return {"rate": float(np.median(rates[SKIPPED - 1 :])), "padding": 1 - counts[:, 0].sum() / counts[:, 1].sum()}
 
 
 def gemm_peak(precision: str) -> float:
@@ -274,7 +277,7 @@ def measure(kinds: dict[str, Kind], rounds: int) -> Iterator[dict]:
         for name, kind in kinds.items():
             for text in CORPORA:
                 task = Task(kind, folder / text)
-                jobs = {
+                jobs: dict[str, tuple] = {
                     "ours": (ours, task, best, kind.compiled),
                     "fp32": (peer, task, "fp32", None),
                     "best": (peer, task, best, None),
@@ -324,7 +327,10 @@ def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None
     if rounds < 1 or (steps is not None and steps < 2 * SKIPPED):
         raise UserError(f"--steps is at least {2 * SKIPPED}, --rounds at least 1; give other numbers")
     kinds = {name: replace(kind, steps=steps or kind.steps) for name, kind in KINDS.items() if only in (None, name)}
-    needed = [MODELS / "base/config.json", *(PROCESSED / f"{corpus}.jsonl" for corpus in sum(CORPORA.values(), []))]
+    needed = [
+        MODELS / "base/config.json",
+        *(PROCESSED / f"{corpus}.jsonl" for corpus in chain.from_iterable(CORPORA.values())),
+    ]
     for path in needed:
         if not path.exists():
             raise UserError(f"{path} is not there, and the bench trains on it; run `dvc repro` first")

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import TypeVar
 
 MEGA = 1e6
+Result = TypeVar("Result")
 
 
-def apart(job: Callable, *given):
+def apart(job: Callable[..., Result], *given: object) -> Result:
     """What `job` returns in a process of its own, so that no run finds another's memory or imports."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(job, *given).result()

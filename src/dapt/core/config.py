@@ -2,8 +2,9 @@
 
 import difflib
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -69,7 +70,7 @@ class Origin(Settings):
     licence: str
 
     @model_validator(mode="after")
-    def one_place(self):
+    def one_place(self) -> Self:
         if sum(place is not None for place in (self.package, self.hub, self.local)) != 1:
             raise ValueError("must name one of package, hub and local")
         for name, place in (("hub", self.hub), ("local", self.local)):
@@ -109,6 +110,10 @@ class Downstream(Settings):
     __pydantic_extra__: dict[str, Task]
     about: dict[str, str] = {}  # profile → what is asked there, for a reader of the report
     words: Name  # a baseline of the task's kind
+
+    @property
+    def by_profile(self) -> dict[str, Task]:
+        return self.__pydantic_extra__
 
 
 class Model(Settings):
@@ -166,7 +171,7 @@ class Train(Settings):
     keep: list[Count]  # steps whose weights stay in models/X/checkpoint-N
 
     @model_validator(mode="after")
-    def fits(self):
+    def fits(self) -> Self:
         if sum(length is not None for length in (self.steps, self.epochs, self.tokens)) != 1:
             raise ValueError("must have one of steps, epochs and tokens")
         if self.batch % self.parts:
@@ -248,7 +253,7 @@ class Params(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def tasks_speak_of_profiles(cls, values):
+    def tasks_speak_of_profiles(cls, values: object) -> object:
         """Looked at before the types: what stands under a misspelt key would be taken for a profile's settings."""
         match values:
             case {"tasks": dict(tasks), "profiles": dict(profiles)}:
@@ -258,7 +263,7 @@ class Params(Settings):
         return values
 
     @model_validator(mode="after")
-    def hangs_together(self):
+    def hangs_together(self) -> Self:
         _known("profile", self.profile, self.profiles)
         _known("domain", self.domain, self.domains)
         _known("control", self.control, self.domains)
@@ -292,9 +297,9 @@ class Params(Settings):
                     "sources there"
                 )
         for name, task in self.tasks.items():
-            for profile, settings in task.model_extra.items():
-                _known(f"tasks.{name}.{profile}.corpus", settings.corpus, self.corpora)
-            if self.profile not in task.model_extra:
+            for where, settings in task.by_profile.items():
+                _known(f"tasks.{name}.{where}.corpus", settings.corpus, self.corpora)
+            if self.profile not in task.by_profile:
                 raise ValueError(f"tasks.{name} says nothing of the profile {self.profile}; add its settings there")
         return self
 
@@ -304,11 +309,11 @@ class Params(Settings):
 
     @property
     def active_tasks(self) -> dict[str, Task]:
-        return {name: task.model_extra[self.profile] for name, task in self.tasks.items()}
+        return {name: task.by_profile[self.profile] for name, task in self.tasks.items()}
 
     def unpinned(self) -> list[str]:
         """Hub repositories that the active profile reads and whose content may change under the same name."""
-        origins = [
+        origins: list[Origin] = [
             source for name, corpus in self.corpora.items() if corpus.enabled for source in self.active.corpora[name]
         ]
         origins += [self.bases[name] for _, name in self.active.model if name]
@@ -320,12 +325,12 @@ class Params(Settings):
         return [name for name in self.heldout if set(self.domains[name]) <= corpora]
 
 
-def _known(where: str, value: str, names) -> None:
+def _known(where: str, value: str, names: Collection[str]) -> None:
     if value not in names:
         raise ValueError(f"{where}: unknown name {value!r}{_instead(value, names)}")
 
 
-def _instead(value: str, names) -> str:
+def _instead(value: str, names: Collection[str]) -> str:
     close = difflib.get_close_matches(value, list(names), 1)
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(names))}"
 
@@ -334,7 +339,15 @@ def _setting_names(model: type[Settings] = Settings) -> set[str]:
     return set(model.model_fields).union(*(_setting_names(part) for part in model.__subclasses__()))
 
 
-def parse(text: str, where: str = "params.yaml", kind: type[Kind] = Params) -> Kind:
+@overload
+def parse(text: str, where: str = ...) -> Params: ...
+
+
+@overload
+def parse(text: str, where: str, kind: type[Kind]) -> Kind: ...
+
+
+def parse(text: str, where: str = "params.yaml", kind: type[Settings] = Params) -> Settings:
     """Typed settings from YAML 1.2.
 
     >>> parse("profile: sample\\nprofil: x")
@@ -352,7 +365,7 @@ def parse(text: str, where: str = "params.yaml", kind: type[Kind] = Params) -> K
         raise UserError(f"{where}: {_one_line(problems[0])}") from error
 
 
-def _one_line(problem: dict) -> str:
+def _one_line(problem: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(problem["loc"][-1]), sorted(_setting_names()), 1)

@@ -17,9 +17,9 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO]:
     """Open a temporary file beside `path` that takes its name only when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
-        with open(temporary, mode, **text) as file:
+        with open(temporary, mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -114,6 +114,6 @@ def sha256(path: Path) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+    for inner in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{inner.relative_to(path).as_posix()}\0{sha256(inner)}\n".encode())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from dapt.core.files import json_line, whole_file
 from dapt.core.rows import text_id
@@ -31,7 +32,8 @@ class Report:
     def __init__(self, expected: int | None = None):
         self.expected = expected
         self.rows_in, self.kept = 0, 0
-        self.dropped, self.repaired = Counter(), Counter()
+        self.dropped: Counter[str] = Counter()
+        self.repaired: Counter[str] = Counter()
         self.original_texts: set[bytes] = set()
 
     def count_original(self, text: str) -> None:
@@ -84,7 +86,7 @@ def rows(records: Iterable[Record], corpus: str, minimum: int, seen: set[bytes],
         yield row | fields
 
 
-def _repaired(value, kinds: set[str]):
+def _repaired(value: Any, kinds: set[str]) -> Any:
     if isinstance(value, str):
         return repair(value, kinds)
     return [_repaired(item, kinds) for item in value] if isinstance(value, list) else value
@@ -92,7 +94,8 @@ def _repaired(value, kinds: set[str]):
 
 def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, expected: int | None = None) -> Report:
     """Clean `sources` (cleaner, files, options) into one file; labelled sources first, so that their rows stay."""
-    report, seen = Report(expected), set()
+    report = Report(expected)
+    seen: set[bytes] = set()
     ordered = sorted(sources, key=lambda source: not getattr(cleaner(source[0]), "LABELLED", False))
     with whole_file(out) as file:
         for name, files, options in ordered:

@@ -5,7 +5,7 @@ run of words (GPT-3's decontamination, Brown et al. 2020, appendix C).
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import pairwise, permutations
 
 from rensa import RMinHash, RMinHashLSH
 
@@ -22,7 +22,7 @@ def words(text: str) -> list[str]:
 
 def pairs(words: list[str]) -> list[str]:
     """What near duplicates are measured on: the pairs of neighbouring words, or the word of a one-word text."""
-    return [f"{a} {b}" for a, b in zip(words, words[1:])] or words
+    return [f"{a} {b}" for a, b in pairwise(words)] or words
 
 
 def runs(words: list[str], length: int) -> Iterator[int]:
@@ -51,7 +51,7 @@ class Seen:
         self.sketches: list[RMinHash] = []
         self.runs: dict[str, set[int]] = {}  # what is guarded → hashes of its runs of words
         self.corpora: list[str | None] = []  # of each text by its number; a test row is of none
-        self.twins: dict[int, Counter] = {}  # number of a text → corpora of the later ones like it
+        self.twins: dict[int, Counter[str]] = {}  # number of a text → corpora of the later ones like it
 
     def twin(self, text: str, corpus: str) -> str | None:
         """How an earlier text is like this one, of `corpus`; or None, and it is remembered."""
@@ -96,9 +96,9 @@ class Seen:
         self.sketches.append(sketch)
         self.corpora.append(corpus)
 
-    def held_by(self) -> Counter:
+    def held_by(self) -> Counter[tuple[str, str]]:
         """(one, other) → how many texts of corpus `one` the corpus `other` holds too, equal or nearly so."""
-        found = Counter()
+        found: Counter[tuple[str, str]] = Counter()
         for number, twins in self.twins.items():
             counts = twins + Counter(filter(None, [self.corpora[number]]))
             for one, other in permutations(counts, 2):

@@ -104,7 +104,8 @@ class Writer:
             side: files.enter_context(open(folder / f"{side}.jsonl", "w", encoding="utf-8", newline="\n"))
             for side in sides
         }
-        self.documents, self.words = Counter(), Counter()
+        self.documents: Counter[str] = Counter()
+        self.words: Counter[str] = Counter()
         self.groups: dict[str, set[str]] = {side: set() for side in sides}
 
     def write(self, side: str, row: dict) -> None:
@@ -120,7 +121,7 @@ class Writer:
         }
 
 
-def held_by(ids: dict[str, set[bytes]], twins: Counter) -> dict[str, dict[str, int]]:
+def held_by(ids: dict[str, set[bytes]], twins: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
     """For each corpus how many of its texts each other one holds too: equal ones, by `ids`, or also the nearly equal
     ones in `twins`, which were looked for among the unlabelled corpora.
     """
@@ -160,7 +161,8 @@ def split_domains(
     params: Params, corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], seen: Seen, out: Path
 ) -> tuple[dict, dict]:
     """Write each domain's sets; return what they hold, and what became of each unlabelled corpus."""
-    rows, dropped = Counter(), {name: Counter() for name in corpora}
+    rows: Counter[str] = Counter()
+    dropped: dict[str, Counter[str]] = {name: Counter() for name in corpora}
     with ExitStack() as files:
         writers = {name: Writer(out / name, SIDES, files) for name in params.domains}
         for corpus, current, row, reason in decided(corpora, tests, params.active.split, seen):

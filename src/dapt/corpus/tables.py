@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from dapt.telling.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 csv.field_size_limit(1 << 30)
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -170,13 +173,13 @@ def _elements(file: TextIO, name: str) -> Iterator[object]:
     decode = json.JSONDecoder().raw_decode
     text, at, count = "", 0, 0
     while True:
-        start = WHITE.match(text, at).end()
+        start = _behind_white(text, at)
         if not count and text[start : start + 1] == "]":
             text = text[start + 1 :]
             break
         try:
             value, end = decode(text, start)
-            mark = WHITE.match(text, end).end()
+            mark = _behind_white(text, end)
             if mark == len(text):
                 raise ValueError("its list does not end")
             if text[mark] not in ",]":
@@ -200,7 +203,14 @@ def _elements(file: TextIO, name: str) -> Iterator[object]:
         raise UserError(f"{name}: there is something behind its JSON list; fetch it again or mend it there")
 
 
-def sound(value, source: str):
+def _behind_white(text: str, at: int) -> int:
+    """Where the white space that begins at `at`, if any, ends."""
+    white = WHITE.match(text, at)
+    assert white is not None  # the pattern matches nothing, too
+    return white.end()
+
+
+def sound(value: Any, source: str) -> Any:
     r"""A value read from `source`, with U+FFFD for each lone surrogate, which no file can hold.
 
     >>> sound(["\ud83d", 1], r'["\ud83d", 1]')
@@ -239,7 +249,7 @@ def _parquet_rows(path: Path, text: tuple, others: tuple, optional: tuple) -> It
         raise UserError(f"{path.name} is no whole Parquet file ({reason}); fetch it again") from error
 
 
-def _holds_text(file: str, name: str, schema) -> None:
+def _holds_text(file: str, name: str, schema: "pyarrow.Schema") -> None:
     from pyarrow import types
 
     if schema.names.count(name) > 1:
@@ -263,12 +273,12 @@ def zipped_csv(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]
     yield from csv_rows(decoded(data, f"{path.name}/{names[0]}"), path.name, columns)
 
 
-def csv_rows(text: str, name: str, columns: tuple[str, ...], **form) -> Iterator[dict[str, str]]:
+def csv_rows(text: str, name: str, columns: tuple[str, ...], **form: Any) -> Iterator[dict[str, str]]:
     """Rows of a CSV text, with at least `columns`; cells that a row lacks are empty."""
     yield from _csv_rows(io.StringIO(text, newline=""), name, columns, restval="", **form)
 
 
-def _csv_rows(lines: Iterable[str], name: str, columns: tuple[str, ...], **form) -> Iterator[dict]:
+def _csv_rows(lines: Iterable[str], name: str, columns: tuple[str, ...], **form: Any) -> Iterator[dict]:
     reader = csv.DictReader(lines, **form)
     try:
         header = reader.fieldnames or []

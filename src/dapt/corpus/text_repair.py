@@ -7,6 +7,7 @@ that a step acts on, and ftfy is asked only about the lines that hold one of its
 """
 
 import re
+from collections.abc import Callable
 
 import ftfy
 
@@ -39,12 +40,12 @@ def _needs_nothing(text: str) -> bool:
     return not (ACTED_ON.search(text) or "://" in text or "www." in text.lower())
 
 
-def _substitution(pattern: re.Pattern, by: str, needs: str):
+def _substitution(pattern: re.Pattern, by: str, needs: str) -> Callable[[str], str]:
     """A repair that looks at a text only where the cheap test `needs` finds its characters."""
     return lambda text: pattern.sub(by, text) if needs in text else text
 
 
-STEPS = {
+STEPS: dict[str, Callable[[str], str]] = {
     "unicode": lambda text: MAYBE_BROKEN.sub(lambda line: ftfy.fix_text(line[0], FTFY), text),
     "spaces": lambda text: text if text.isascii() else SPACES.sub(" ", text),
     "invisible": lambda text: INVISIBLE.sub("", text),

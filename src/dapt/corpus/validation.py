@@ -44,10 +44,15 @@ def problem(row: dict, corpus: str, labelled: bool) -> str | None:
 
 def validated(rows: Iterable[dict], corpus: str, labelled: bool) -> tuple[dict, list[dict]]:
     """The figures of a corpus, and a sample of its rows; a row that is wrong is refused with its number."""
-    ids, groups, labels, lengths, lost, sample = set(), set(), Counter(), [], 0, []
+    ids: set[bytes] = set()
+    groups: set[int] = set()
+    labels: Counter[str] = Counter()
+    lengths: list[int] = []
+    lost = 0
+    sample: list[tuple[int, int, dict]] = []
     for number, row in enumerate(rows, 1):
         wrong = problem(row, corpus, labelled)
-        name = "" if wrong else bytes.fromhex(row["id"])
+        name = b"" if wrong else bytes.fromhex(row["id"])
         if wrong or name in ids:
             raise UserError(
                 f"{PROCESSED / corpus}.jsonl line {number}: {wrong or 'the same text stands further up'}; "

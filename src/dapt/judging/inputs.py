@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ def texts(path: Path, most: int | None) -> list[dict]:
     """Text and group of the first `most` rows of a file, or of all; one without a group is a group of its own."""
     if most is not None and most < 1:
         raise UserError(f"--most is {most}; it must be 1 or more")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"text": row.get("text"), "group": str(row.get("group", f"line {number}"))}
         for number, row in enumerate(islice(read_lines(path), most), 1)
     ]

@@ -18,4 +18,4 @@ def use_onednn(network: nn.Module) -> None:
     if torch.backends.mkldnn.is_available():
         for layer in network.modules():
             if isinstance(layer, nn.Linear):
-                layer.forward = partial(product, layer)
+                layer.forward = partial(product, layer)  # type: ignore[method-assign]  # of this layer, not of its class

@@ -77,7 +77,8 @@ def predictions(
         labels = torch.from_numpy(batch.labels.flatten()[used]).to(device)
         losses, ranks = token_losses(masked_lm, masked_lm.states(*read), labels)
         found.append((places.flatten()[used], losses.double().cpu().numpy(), ranks.cpu().numpy()))
-    return tuple(map(np.concatenate, zip(*found)))
+    every_place, every_loss, every_rank = map(np.concatenate, zip(*found))
+    return every_place, every_loss, every_rank
 
 
 def by_group(

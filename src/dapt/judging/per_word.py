@@ -64,7 +64,9 @@ def asked(row: dict, words: int, how: Evaluate) -> np.ndarray:
     return rng.random(words) < how.mask
 
 
-def losses(one: JudgedModel, encodings: list[Encoding], of: list[np.ndarray], masked: list[np.ndarray], how: Evaluate):
+def losses(
+    one: JudgedModel, encodings: list[Encoding], of: list[np.ndarray], masked: list[np.ndarray], how: Evaluate
+) -> np.ndarray:
     """The loss of each word of all documents, float64 [words], 0 where it is not asked for; from the word of each token
     and which words are masked, document by document."""
     first = np.cumsum([0, *map(len, masked)])

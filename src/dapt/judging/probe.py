@@ -51,7 +51,7 @@ def head(masked_lm: MaskedLM, tokenizer: Tokenizer, special: Special, missing: b
     that of token frequencies, and how many tokens. The model is left in eval mode."""
     masked_lm.eval()
     device = next(masked_lm.parameters()).device
-    window = min(WINDOW, architectures.usable_positions(masked_lm.model))
+    window = int(min(WINDOW, architectures.usable_positions(masked_lm.model)))
     text = encode_tokens(tokenizer, special, (PROBE / "text.txt").read_text(encoding="utf-8").splitlines())
     losses, labels = [], []
     for batch in (batch for draw in range(DRAWS) for batch in masked(text, special, draw, window)):

@@ -85,10 +85,9 @@ def together(found: list[Piece]) -> Iterator[list[Piece]]:
 
 def losses(one: JudgedModel, some: list[Piece], how: Evaluate) -> Iterator[tuple[Piece, np.ndarray, np.ndarray]]:
     """Each piece with the losses of its tokens by the two ways of hiding, float64 [tokens]."""
-    hidden, asked = (list(both) for both in zip(*map(masks, some)))
     copies = np.concatenate([np.tile(piece.ids, piece.copies) for piece in some])
     lengths = np.concatenate([np.full(piece.copies, len(piece.ids)) for piece in some])
-    hidden, asked = (np.concatenate([array.flatten() for array in arrays]) for arrays in (hidden, asked))
+    hidden, asked = (np.concatenate([array.flatten() for array in arrays]) for arrays in zip(*map(masks, some)))
     tokens = Tokens(copies, np.cumsum([0, *lengths]))
     shown = np.where(hidden, one.special.mask, copies)
     places, found, _ = predictions(one.masked_lm, tokens, shown, asked, one.special, how)

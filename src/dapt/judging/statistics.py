@@ -64,7 +64,7 @@ def paired_intervals(sums: np.ndarray, counts: np.ndarray, seed: int) -> list[di
     sums, counts = sums[:, counts > 0], counts[counts > 0]  # a resample of groups without any has no mean
     drawn = resampled(sums, counts, RESAMPLES, seed)
     means = [ratio(row, counts) for row in sums]
-    found = [{"loss_ci95": interval(some)} for some in drawn]
+    found: list[dict] = [{"loss_ci95": interval(some)} for some in drawn]
     for one, mean, some in zip(found[1:], means[1:], drawn[1:]):
         one["vs_first"] = {"diff": round(mean - means[0], 4), "ci95": interval(some - drawn[0])}
     return found

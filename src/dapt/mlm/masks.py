@@ -59,7 +59,9 @@ def _whole_words(
     return lottery, place.max(1)
 
 
-def fixed_masks(tokens: Tokens, keys: np.ndarray, rate: float, special: Special, seed: int):
+def fixed_masks(
+    tokens: Tokens, keys: np.ndarray, rate: float, special: Special, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Masks for evaluation, a function of (seed, a document's key): the same whatever else is in the set and however
     it is batched. Returns the masked ids and which are predicted, both over all tokens of the set."""
     shown, predicted = np.array(tokens.ids, np.int64), np.zeros(len(tokens.ids), bool)

@@ -4,7 +4,7 @@ A set is two files: SET.bin, the ids of all documents in a row, little-endian (u
 uint32), and SET.offsets.npy, where each document begins, int64 [documents + 1]. Both are memory-mapped when read.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,18 +69,18 @@ def _dtype(special: Special) -> str:
 
 
 @contextmanager
-def growing_array(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
+def growing_array(path: Path) -> Iterator[Callable[[np.ndarray | Sequence[int]], None]]:
     """A function that appends int64 values to a .npy file, whose header, of a fixed length, is written last."""
+    count = 0
 
     def header() -> None:
         np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (count,)})
 
-    def append(values: np.ndarray) -> None:
+    def append(values: np.ndarray | Sequence[int]) -> None:
         nonlocal count
         file.write(np.asarray(values, "<i8").tobytes())
         count += len(values)
 
-    count = 0
     with whole_file(path, "wb") as file:
         header()
         yield append

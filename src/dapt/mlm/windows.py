@@ -66,7 +66,9 @@ def pack(sizes: np.ndarray, capacity: int) -> np.ndarray:
     return window_of
 
 
-def cut_to_fill(starts: np.ndarray, lengths: np.ndarray, window_of: np.ndarray, size: int):
+def cut_to_fill(
+    starts: np.ndarray, lengths: np.ndarray, window_of: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pieces and their windows with little padding: the fullest windows stay, as many as have PADDING together; the
     pieces of the others are laid one behind the other and cut where a window ends.
 
@@ -128,7 +130,8 @@ def packed(tokens: Tokens, size: int, cut: bool) -> Iterator[tuple[np.ndarray, n
 def windows_in_memory(tokens: Tokens, size: int) -> Windows:
     """All documents in windows of `size` tokens, [CLS] and [SEP] of each piece included, in memory; one that fits a
     window is not cut."""
-    return Windows(*map(np.concatenate, zip(*packed(tokens, size, cut=False))), size)
+    starts, lengths, bounds = map(np.concatenate, zip(*packed(tokens, size, cut=False)))
+    return Windows(starts, lengths, bounds, size)
 
 
 def windows_on_disk(folder: Path, tokens: Tokens, size: int) -> Windows:
@@ -140,7 +143,8 @@ def windows_on_disk(folder: Path, tokens: Tokens, size: int) -> Windows:
             for chunk in packed(tokens, size, cut=True):
                 for append, values in zip(appends, chunk):
                     append(values)
-    return Windows(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS), size)
+    starts, lengths, bounds = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS)
+    return Windows(starts, lengths, bounds, size)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What is known of each type of encoder: its head's modules, its positions, its dropout."""
 
 import math
+from typing import Any, cast
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -44,4 +45,4 @@ def set_dropout(model: nn.Module, rate: float) -> None:
         if isinstance(module, nn.Dropout):
             module.p = rate
         elif isinstance(getattr(module, "attention_dropout", None), int | float):  # ModernBERT's, a bare number
-            module.attention_dropout = rate
+            cast(Any, module).attention_dropout = rate

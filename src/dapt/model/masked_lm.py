@@ -37,7 +37,14 @@ class MaskedLM(nn.Module):
         encoder = set(self.model.base_model.parameters())
         return {name: value for name, value in self.model.named_parameters() if value not in encoder}
 
-    def forward(self, ids, segments, positions, picks, labels):
+    def forward(
+        self,
+        ids: torch.Tensor,
+        segments: torch.Tensor,
+        positions: torch.Tensor,
+        picks: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """int64 tensors as in Batch → the loss of each pick, fp32 [rows * K], 0 where its label is -100, and its logits."""
         rows, size = ids.shape
         flat = (picks + torch.arange(rows, device=ids.device)[:, None] * size).flatten()
@@ -45,14 +52,16 @@ class MaskedLM(nn.Module):
         losses = F.cross_entropy(logits, labels.flatten(), reduction="none")  # -100 is ignored
         return losses, logits
 
-    def states(self, ids, segments, positions, flat):
+    def states(
+        self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor, flat: torch.Tensor
+    ) -> torch.Tensor:
         """What `logits` takes, at the slots `flat` of the windows: hidden states [picks, width], or, of a model that is not
         in HEADS, its logits."""
         if not self.head:
             return self.dense(ids, segments, positions, flat)
         return self.encode(ids, segments, positions).flatten(0, 1).index_select(0, flat)
 
-    def encode(self, ids, segments, positions):
+    def encode(self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Hidden states [rows, size, width] of windows whose texts do not see each other."""
         encoder, config = self.model.base_model, self.model.config
         mask = segments[:, None, :, None] == segments[:, None, None, :]
@@ -64,7 +73,7 @@ class MaskedLM(nn.Module):
         positions = positions + first_position(self.model)
         return encoder(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
 
-    def logits(self, hidden):
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """What `states` gives → [picks, vocabulary]."""
         for name in self.head:
             module = getattr(self.model, name)
@@ -73,13 +82,17 @@ class MaskedLM(nn.Module):
         return hidden
 
     @torch.compiler.disable  # every batch has another shape
-    def dense(self, ids, segments, positions, flat):
+    def dense(
+        self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor, flat: torch.Tensor
+    ) -> torch.Tensor:
         """Logits [picks, vocabulary] at the slots `flat` of the windows, from the model's own forward, one text a row."""
         ids, real, place = unpacked(ids, segments, positions)
         return self.model(input_ids=ids, attention_mask=real).logits.flatten(0, 1).index_select(0, place[flat])
 
 
-def unpacked(ids, segments, positions):
+def unpacked(
+    ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Windows [rows, size] → one text a row: ids (0 behind the text) and which are real, int64 [texts, longest]; and
     where each slot of the windows went, int64 [rows * size], counted over all rows (padding: to the start of a text).
     """

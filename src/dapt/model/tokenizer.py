@@ -33,7 +33,7 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:
         raise UserError(f"{path} is damaged ({error}); fetch it again") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    ids = {}
+    ids: dict[str, int] = {}
     for name, spellings in {
         "cls": ("[CLS]", "<s>"),
         "sep": ("[SEP]", "</s>"),
@@ -41,11 +41,12 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:
         "pad": ("[PAD]", "<pad>"),
     }.items():
         found = [tokenizer.token_to_id(spelling) for spelling in spellings]
-        ids[name] = next((number for number in found if number is not None), None)
-        if ids[name] is None:
+        number = next((number for number in found if number is not None), None)
+        if number is None:
             raise UserError(
                 f"{path} has no {spellings[0]} token, which masked-language modelling needs; take another base"
             )
+        ids[name] = number
     return tokenizer, Special(tokenizer.get_vocab_size(with_added_tokens=True), **ids, longest=_longest(folder))
 
 

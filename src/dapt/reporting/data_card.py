@@ -33,7 +33,7 @@ def totals(params: Params, cleaned: dict, valid: dict) -> list[list]:
             if name in of_original or not of_original:
                 sums[part] = [one + other for one, other in zip(sums[part], values)]
     for part, values in sums.items():
-        compared = map(counted, values[3:]) if of_original else ["–", "–"]
+        compared = list(map(counted, values[3:])) if of_original else ["–", "–"]
         lines.append(
             [
                 f"**{part}**" + (" of the original project's" if of_original else ""),

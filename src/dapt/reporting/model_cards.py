@@ -48,7 +48,9 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     settings = params.active
     corpora = params.domains.get(name, [])
     sources = origins(params, name, trained, base)
-    models = [settings.model.base] + ([settings.model.donor] if "transplant" in base["repair"] else [])
+    models = [settings.model.base]
+    if settings.model.donor and "transplant" in base["repair"]:
+        models.append(settings.model.donor)
     licences = sorted(
         {f"{source.name}: {source.licence}" for source in sources}
         | {f"{model}: {params.bases[model].licence}" for model in models}

@@ -22,7 +22,9 @@ def gains(tasks: dict[str, dict[str, dict]]) -> str:
 def free(tasks: dict[str, dict[str, dict]]) -> str:
     """The models against the best baseline; those behind one are named, beyond noise (adjusted for the cells of the table) and
     within it."""
-    lines, lost, behind = [], {}, {}
+    lines = []
+    lost: dict[str, list[str]] = {}
+    behind: dict[str, list[str]] = {}
     for task, models in tasks.items():
         for name, cell in models.items():
             if pair := cell.get("vs_free"):

@@ -8,12 +8,12 @@ against the hub's own hash, by which the cache calls a file: the sha256 of a lar
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from httpx2 import HTTPError
+from httpx2 import HTTPError, Response
 from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -32,12 +32,13 @@ REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)/resolve/")  # in the address of a fi
 
 def download(hub: Hub, files: list[str]) -> list[Path]:
     """Where the files lie in the hub's cache, verified; what is not right there is downloaded once more."""
-    return [_verified(hub, file, known) for file, known in zip(files, hub.sha256 or [None] * len(files))]
+    hashes: Sequence[str | None] = hub.sha256 or [None] * len(files)
+    return [_verified(hub, file, known) for file, known in zip(files, hashes)]
 
 
 def commit(hub: Hub, file: str) -> str:
     """The commit that the revision is now; one that is a commit, or the beginning of one, stays as it is."""
-    if hub.pinned:
+    if hub.revision is not None and hub.pinned:
         return hub.revision
     with _one_line(hub, file):
         return hf_hub_download(hub.repo, file, repo_type=hub.type, revision=hub.revision, dry_run=True).commit_hash
@@ -69,7 +70,9 @@ def _verified(hub: Hub, file: str, known: str | None) -> Path:
 def _hash_of_the_hub(hub: Hub, file: str, cached: Path) -> str:
     if cached.is_symlink():  # not resolved further: what lies behind may be shared under yet another name
         return Path(os.readlink(cached)).name
-    return get_hf_file_metadata(hf_hub_url(hub.repo, file, repo_type=hub.type, revision=hub.revision)).etag
+    etag = get_hf_file_metadata(hf_hub_url(hub.repo, file, repo_type=hub.type, revision=hub.revision)).etag
+    assert etag is not None  # the hub gives one of every file
+    return etag
 
 
 def _git_hash(path: Path) -> str:
@@ -109,7 +112,7 @@ def _watch_names() -> None:
         hooks.append(_tell_new_name)
 
 
-def _tell_new_name(response) -> None:
+def _tell_new_name(response: Response) -> None:
     """The hub answers for a renamed repository with a redirect to the new name, which the client follows in silence."""
     old, new = map(REPOSITORY.search, (response.request.url.path, response.headers.get("Location", "")))
     if old and new and old[1] != new[1]:

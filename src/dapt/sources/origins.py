@@ -22,6 +22,7 @@ def on_disk(origin: Origin) -> list[Path]:
         return local.on_disk(origin.local, origin.files)
     from dapt.sources.hub import download  # the client takes a while to import, and a package does without it
 
+    assert origin.hub is not None  # an origin has one of package, hub and local
     return download(origin.hub, origin.files)
 
 

@@ -8,6 +8,8 @@ those and what is like them, this stage looks once more for equal texts in what 
 
 from dataclasses import replace
 
+import numpy as np
+
 from dapt.core import config
 from dapt.core.files import made_from
 from dapt.core.paths import SPLIT
@@ -31,7 +33,7 @@ def run(task: str) -> None:
     right = kind.right(found.test, kind.classes(found.all_train + found.valid + found.test))
     groups = [row["group"] for row in found.test]
 
-    def scores(name: str, train: list[dict]):
+    def scores(name: str, train: list[dict]) -> np.ndarray:
         return kind.BASELINES[name](train, found.valid, found.test, settings)
 
     def figures(name: str, train: list[dict]) -> dict:

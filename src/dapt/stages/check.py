@@ -15,16 +15,16 @@ def check(params: Params) -> None:
     """What the types of config.py cannot know: that each task's kind exists, and each source's cleaner, which takes its
     options."""
     for name, task in params.tasks.items():
-        for profile, settings in task.model_extra.items():
+        for where, settings in task.by_profile.items():
             if settings.kind not in kinds.names():
                 raise UserError(
-                    f"params.yaml: tasks.{name}.{profile}.kind: unknown kind {settings.kind!r}; known: "
+                    f"params.yaml: tasks.{name}.{where}.kind: unknown kind {settings.kind!r}; known: "
                     f"{', '.join(kinds.names())}"
                 )
-    for profile, settings in params.profiles.items():
-        for corpus, sources in settings.corpora.items():
+    for where, profile in params.profiles.items():
+        for corpus, sources in profile.corpora.items():
             for number, source in enumerate(sources):
-                at = f"params.yaml: profiles.{profile}.corpora.{corpus}.{number}"
+                at = f"params.yaml: profiles.{where}.corpora.{corpus}.{number}"
                 if source.cleaner not in names():
                     raise UserError(f"{at}.cleaner: unknown cleaner {source.cleaner!r}; known: {', '.join(names())}")
                 takes = list(inspect.signature(cleaner(source.cleaner).read).parameters)[1:]

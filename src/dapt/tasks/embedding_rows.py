@@ -6,6 +6,8 @@ layers is a tenth to a sixth shorter, and a word that fine-tuning never met stay
 parameters, and of their gradients and moments on a GPU, word embeddings are a fifth.
 """
 
+from typing import cast
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,9 @@ from transformers import PreTrainedModel
 class SeenRows(nn.Module):
     """In place of `whole`: in training the rows of `seen` (ids, ascending, padding among them) and no others can be read;
     in evaluation all."""
+
+    seen: torch.Tensor
+    place: torch.Tensor
 
     def __init__(self, whole: nn.Embedding, seen: np.ndarray):
         super().__init__()
@@ -44,11 +49,12 @@ class SeenRows(nn.Module):
 
 def train_only(network: PreTrainedModel, seen: np.ndarray) -> PreTrainedModel:
     """The network, its word embeddings replaced by SeenRows."""
-    network.set_input_embeddings(SeenRows(network.get_input_embeddings(), seen))
+    network.set_input_embeddings(SeenRows(cast(nn.Embedding, network.get_input_embeddings()), seen))
     return network
 
 
 def put_back(network: PreTrainedModel) -> PreTrainedModel:
     """The opposite of train_only; the rows are as trained."""
-    network.set_input_embeddings(network.get_input_embeddings().written_back().requires_grad_())
+    rows = cast(SeenRows, network.get_input_embeddings())
+    network.set_input_embeddings(rows.written_back().requires_grad_())
     return network

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 from tokenizers import Tokenizer
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -32,6 +34,9 @@ from dapt.telling.errors import UserError
 from dapt.training.divergence import Diverged
 from dapt.training.optimizer import optimizer
 from dapt.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 JUDGED = 64  # rows of a batch when nothing is trained
 SORTED = 16  # batches whose rows are sorted by length together
@@ -106,7 +111,7 @@ def load(kind: ModuleType, folder: Path, classes: list[str], dropout: float, see
     return network
 
 
-def with_adapters(network: PreTrainedModel, lora: Lora, dropout: float):
+def with_adapters(network: PreTrainedModel, lora: Lora, dropout: float) -> "PeftModel":
     """Adapters beside every linear layer; they and what stands outside the encoder (the new head) are trained."""
     from peft import LoraConfig, get_peft_model  # takes a third of a second to import, and few want adapters
 
@@ -126,7 +131,7 @@ def with_adapters(network: PreTrainedModel, lora: Lora, dropout: float):
 class Tuner:
     """One fine-tuning: a network, its optimizer, and what is read."""
 
-    def __init__(self, kind: ModuleType, network, accelerator: Accelerator, pad: int, settings: Finetune):
+    def __init__(self, kind: ModuleType, network: nn.Module, accelerator: Accelerator, pad: int, settings: Finetune):
         self.kind, self.accelerator, self.pad, self.settings = kind, accelerator, pad, settings
         self.network = network.to(accelerator.device)
         self.types = getattr(network.config, "type_vocab_size", 0) > 1
@@ -261,7 +266,7 @@ class FineTuning:
             done = [one_seed(seed) for seed in seeds]
         return [scores for scores, _ in done], [course for _, course in done]
 
-    def _network(self, kind: ModuleType, classes: list[str], seen: np.ndarray, seed: int):
+    def _network(self, kind: ModuleType, classes: list[str], seen: np.ndarray, seed: int) -> Any:
         """With a new head; what is trained are adapters, or all weights but those of words that are not `seen`."""
         network = load(kind, self.source, classes, self.settings.dropout, seed)
         if self.task.length > (longest := usable_positions(network)):

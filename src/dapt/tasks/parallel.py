@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dapt.telling.errors import UserError
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _work: Callable | None = None  # what the forked processes do: they inherit it, so that it need not be pickled
 
 
@@ -42,7 +43,8 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processe
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _call(item):
+def _call(item: Any) -> Any:
+    assert _work is not None
     return _work(item)
 
 
@@ -51,7 +53,9 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def follow() -> None:
-        multiprocessing.parent_process().join()
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from dapt.core.files import whole_file
 from dapt.core.paths import METRICS, REPORTS
-from dapt.judging.inputs import show
-from dapt.reporting import plots
+from dapt.reporting.latex import latex
+from dapt.reporting.provenance import provenance
 from dapt.telling.errors import UserError
+from dapt.tools import plots
 
 
 def stamped(text: str, line: str, ending: str) -> str:
@@ -28,13 +29,13 @@ def stamped(text: str, line: str, ending: str) -> str:
 def run(folder: Path) -> None:
     if not (REPORTS / "index.html").is_file():
         raise UserError(f"{REPORTS} holds no report; make it with dvc repro report, or get it with dvc pull {REPORTS}")
-    line = show.provenance()
+    line = provenance()
     texts = {
         path.relative_to(REPORTS): stamped(path.read_text(encoding="utf-8"), line, path.suffix)
         for path in sorted(REPORTS.rglob("*.*"))
     }
     texts |= {path.relative_to(METRICS): path.read_text(encoding="utf-8") for path in sorted(METRICS.rglob("*.csv"))}
-    texts[Path("tables.tex")] = show.latex() + "\n"
+    texts[Path("tables.tex")] = latex() + "\n"
     plots.run(folder)
     for name, text in texts.items():
         with whole_file(folder / name) as file:

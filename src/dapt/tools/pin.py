@@ -7,6 +7,7 @@ their places; every other character stays.
 import re
 
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node
 
 from dapt.core import config
 from dapt.core.config import Origin, Params
@@ -24,6 +25,7 @@ def pins(origin: Origin) -> Values:
         return {"sha256": [sha256(path) for path in on_disk(origin)]}
     from dapt.sources.hub import commit
 
+    assert origin.hub is not None  # an origin has one of package, hub and local
     revision = commit(origin.hub, origin.files[0])
     pinned = origin.model_copy(update={"hub": origin.hub.model_copy(update={"revision": revision})})
     return {"revision": revision, "sha256": [sha256(path) for path in on_disk(pinned)]}
@@ -32,7 +34,7 @@ def pins(origin: Origin) -> Values:
 def place(params: Params, name: str, part: str) -> list[str | int]:
     """The keys and numbers that lead to an origin's hub or local in params.yaml."""
     parts = origins(params, name)
-    above = (
+    above: list[str | int] = (
         ["bases", getattr(params.active.model, part)]
         if name == "model"
         else ["profiles", params.profile, "corpora", name, list(parts).index(part)]
@@ -43,7 +45,9 @@ def place(params: Params, name: str, part: str) -> list[str | int]:
 def written_there(params: Params, name: str, part: str, values: Values) -> Values:
     """What params.yaml says of the settings that `values` has."""
     origin = origins(params, name)[part]
-    return (origin.hub or origin.local).model_dump(include=set(values))
+    where = origin.hub or origin.local
+    assert where is not None  # a package is pinned already
+    return where.model_dump(include=set(values))
 
 
 def rewritten(text: str, steps: list[str | int], values: Values) -> str:
@@ -71,14 +75,15 @@ def rewritten(text: str, steps: list[str | int], values: Values) -> str:
         else:
             end = mapping.value[-1][1].end_mark.index
             if not mapping.flow_style:
-                end = re.compile(".*").match(text, end).end()  # a comment stays on its line
+                line_end = text.find("\n", end)  # a comment stays on its line
+                end = len(text) if line_end < 0 else line_end
             edits.append((end, end, f"{',' if mapping.flow_style else ''}{indent}{name}: {written}"))
     for start, end, written in sorted(edits, reverse=True):
         text = text[:start] + written + text[end:]
     return text
 
 
-def _entries(mapping) -> dict:
+def _entries(mapping: MappingNode) -> dict[str, Node]:
     return {key.value: value for key, value in mapping.value}
 
 

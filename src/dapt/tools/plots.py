@@ -42,5 +42,6 @@ def run(folder: Path) -> None:
 def write_page() -> None:
     """The page that `dvc plots show` fills, with Vega and its kin inside: it works without a network."""
     with whole_file(PAGE) as file:
-        file.write(FRAME.format(bundle=vl_convert.javascript_bundle().replace("</script", "<\\/script")))
+        bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub does not say that `snippet` has a default
+        file.write(FRAME.format(bundle=bundle.replace("</script", "<\\/script")))
     print(PAGE)

@@ -76,3 +76,19 @@ def test_an_empty_file_is_refused(tmp_path, name, ending):
     (tmp_path / f"train.{ending}").write_bytes(b"")
     with pytest.raises(UserError):
         cleaned(tmp_path, name, tmp_path / f"train.{ending}")
+
+
+@pytest.mark.parametrize(
+    "name, harm, message",
+    [
+        ("tweets", lambda file: file.write_bytes(b"PK\x03\x04 cut"), "damaged zip"),
+        ("tweets", lambda file: file.write_bytes(b""), "damaged zip"),
+        ("hpo", lambda file: file.write_text("no ontology"), "no OBO stanza"),
+        ("hpo", lambda file: file.write_bytes(b"[Term]\nname: \xe9"), "not UTF-8"),
+        ("reuters", lambda file: file.write_text("Class\tBody\n"), "no column Category"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, name, harm, message):
+    harm(tmp_path / "raw")
+    with pytest.raises(UserError, match=message):
+        cleaned(tmp_path, name, tmp_path / "raw")

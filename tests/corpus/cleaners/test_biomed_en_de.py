@@ -3,10 +3,9 @@
 import doctest
 import json
 
-from test_tables import written
 
 from dapt.corpus.cleaners import biomed_en_de
-from sources import GERMAN, LONG, cleaned, lines, real
+from sources import GERMAN, LONG, cleaned, lines, real, written
 
 
 def test_the_examples_in_the_module():

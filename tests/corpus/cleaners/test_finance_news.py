@@ -1,9 +1,7 @@
 """Financial news, some of it mojibake."""
 
-from test_mojibake import damaged
-from test_tables import written
 
-from sources import LONG, cleaned
+from sources import LONG, cleaned, damaged, written
 
 
 def test_news_has_its_broken_quotes_mended_or_goes(tmp_path):

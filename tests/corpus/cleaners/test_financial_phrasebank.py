@@ -2,10 +2,9 @@
 
 from collections import Counter
 
-from test_tables import written
 
 from dapt.core.rows import text_id
-from sources import LONG, cleaned, real
+from sources import LONG, cleaned, real, written
 
 
 def test_phrasebank_as_it_was_published(tmp_path):

@@ -1,8 +1,7 @@
 """FiQA in the form of instructions."""
 
-from test_tables import written
 
-from sources import cleaned
+from sources import cleaned, written
 
 
 def test_fiqa(tmp_path):

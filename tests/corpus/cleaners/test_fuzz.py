@@ -9,12 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_clean import ONTOLOGY
-from test_mojibake import damaged
-from test_tables import written
 
 from dapt.telling.errors import UserError
-from sources import DATA, LONG, TABLES, cleaned, squad
+from sources import DATA, LONG, ONTOLOGY, TABLES, cleaned, damaged, squad, written
 
 
 def head(path: Path, size: int) -> bytes:

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from test_tables import written
 
 from dapt.telling.errors import UserError
-from sources import LONG, cleaned, lines, medmcqa, real
+from sources import LONG, cleaned, lines, medmcqa, real, written
 
 
 def test_medmcqa_as_it_was_published(tmp_path):

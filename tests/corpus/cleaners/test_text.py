@@ -4,10 +4,9 @@ import gzip
 
 import pyarrow as pa
 import pytest
-from test_tables import written
 
 from dapt.telling.errors import UserError
-from sources import LONG, cleaned, lines
+from sources import LONG, cleaned, lines, written
 
 TEXTS = [f"{LONG}{number}" for number in range(4)]
 

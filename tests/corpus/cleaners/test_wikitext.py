@@ -2,10 +2,9 @@
 
 import doctest
 
-from test_tables import written
 
 from dapt.corpus.cleaners import wikitext
-from sources import cleaned
+from sources import cleaned, written
 
 
 def test_the_examples_in_the_module():

@@ -8,6 +8,7 @@ questions may quote the same one.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dapt.core.rows import text_id
 from dapt.corpus.records import Record, original_text
@@ -48,7 +49,7 @@ def _string(value: object, name: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _record(text: str | None, source: str | None, **more) -> Record:
+def _record(text: str | None, source: str | None, **more: Any) -> Record:
     if text is None:
         return Record("", "bioasq:", drop="not text")
     return Record(text, f"bioasq:{source or text_id(text)}", **more)

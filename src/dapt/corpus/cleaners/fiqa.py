@@ -26,7 +26,7 @@ def read(files: list[Path]) -> Iterator[Record]:
 def _record(row: dict, split: str | None) -> Record:
     instruction, question, answer = (row.get(name) for name in ("instruction", "input", "output"))
     question = "" if question is None else question
-    if not all(isinstance(value, str) for value in (instruction, question, answer)):
+    if not (isinstance(instruction, str) and isinstance(question, str) and isinstance(answer, str)):
         return Record("", "fiqa:", drop="not text")
     text = f"{instruction} {question}".strip()
     question = question if question.strip() else instruction

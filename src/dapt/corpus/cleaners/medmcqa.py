@@ -8,6 +8,7 @@ and rows of the test file carry neither an answer nor a split.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dapt.core.rows import text_id
 from dapt.corpus.records import Record, original_text
@@ -30,7 +31,7 @@ def first_number(path: Path) -> int:
 def read(files: list[Path]) -> Iterator[Record]:
     """Validation first: of a question in two files the test row stays."""
     sides = [(path, named(path, "test", *SPLITS)) for path in files]
-    for path, side in sorted(sides, key=lambda pair: SPLITS.get(pair[1]) != "test"):
+    for path, side in sorted(sides, key=lambda pair: SPLITS.get(pair[1] or "") != "test"):
         first = 0 if side == "test" else first_number(path)
         for row in rows(path, ("question", *OPTIONS, "subject_name"), optional=("cop", "exp", "topic_name")):
             yield _record(row, first, side)
@@ -41,7 +42,8 @@ def _record(row: dict, first: int, side: str | None) -> Record:
     if not isinstance(question, str):
         return Record("", "medmcqa:", drop="not text")
     explanation, subject, topic = (_string(row, name) for name in ("exp", "subject_name", "topic_name"))
-    options, right = [row.get(name) for name in OPTIONS], row.get("cop")
+    options: list[Any] = [row.get(name) for name in OPTIONS]
+    right: Any = row.get("cop")
     choice = all(isinstance(option, str) for option in options)
     answered = choice and side != "test" and right in range(first, first + len(OPTIONS))
     fields = {
@@ -57,7 +59,7 @@ def _record(row: dict, first: int, side: str | None) -> Record:
         ("question", "explanation"),
         f"medmcqa:{text_id(question)}",
         label=subject or "Medical",
-        split=SPLITS.get(side),
+        split=SPLITS.get(side or ""),
         fields=fields,
         original=original_text(f"{question} {explanation or ''}", 50),
     )

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
+from torch import nn
 
 from dapt.core.config import Task
 
@@ -39,7 +40,7 @@ def candidates(rows: list[dict], classes: list[str]) -> list[str]:
     return classes
 
 
-def outputs(network, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
+def outputs(network: nn.Module, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
     return network(**batch).logits
 
 

@@ -11,13 +11,15 @@ import re
 import numpy as np
 import torch
 from sklearn.metrics import accuracy_score
+from torch import nn
 
 from dapt.core.config import Task
-from dapt.tasks.kinds.classification import by_frequency, loss, scores, values  # noqa: F401
+from dapt.tasks.kinds import classification
 
 AUTO = "AutoModelForMultipleChoice"
 METRICS = ("accuracy",)
 WORD = re.compile(r"\w+")
+loss, scores, values = classification.loss, classification.scores, classification.values  # as in a classification
 
 
 def sequences(row: dict, task: Task) -> list[tuple[str, str]]:
@@ -36,7 +38,7 @@ def candidates(rows: list[dict], classes: list[str]) -> list[str]:
     return [f"option {number + 1}" for number in range(len(rows[0]["options"]))]
 
 
-def outputs(network, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
+def outputs(network: nn.Module, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
     return network(**{name: value.view(-1, count, value.shape[-1]) for name, value in batch.items()}).logits
 
 
@@ -45,7 +47,7 @@ def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
 
 
 def majority(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
-    return by_frequency(right(train, []), len(test[0]["options"]), len(test))
+    return classification.by_frequency(right(train, []), len(test[0]["options"]), len(test))
 
 
 def shared(row: dict) -> np.ndarray:

@@ -15,6 +15,7 @@ import bm25s
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from dapt.core.config import Task
 
@@ -50,7 +51,7 @@ def candidates(rows: list[dict], classes: list[str]) -> list[str]:
     return list(ids.values())
 
 
-def means(network, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def means(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Unit vectors [texts, width]: means over tokens. Columns that are padding in every text are not read."""
     size = int(batch["attention_mask"].sum(1).max())
     batch = {name: value[:, :size] for name, value in batch.items()}
@@ -58,7 +59,7 @@ def means(network, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
 
 
-def outputs(network, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
+def outputs(network: nn.Module, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
     """Unit vectors [rows, 2, width]: of the question and of the answer, each read among its like, since answers are long."""
     return torch.stack(
         [means(network, {name: value[place::count] for name, value in batch.items()}) for place in range(count)], dim=1

@@ -4,14 +4,12 @@ import random
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from dapt.core.config import Evaluate
 from dapt.core.rows import text_id
 from dapt.judging import masked_loss
-from dapt.judging.linear import use_onednn
-from dapt.mlm import masks
 from dapt.mlm.tokens import encode_tokens
+from references import plain_loop
 from sentences import sentences
 
 SETTINGS = Evaluate(mask=0.15, draws=2, window=32, batch=8, threads=1, seed=1)
@@ -19,32 +17,6 @@ SETTINGS = Evaluate(mask=0.15, draws=2, window=32, batch=8, threads=1, seed=1)
 
 def rows_of(texts: list[str]) -> list[dict]:
     return [{"id": text_id(text), "group": f"g:{number // 2}", "text": text} for number, text in enumerate(texts)]
-
-
-def plain_loop(folder, rows: list[dict], settings: Evaluate) -> dict[str, tuple[float, int, int, int]]:
-    """transformers alone: each piece of each document by itself, unpadded, logits everywhere, the same masks."""
-    from transformers import AutoModelForMaskedLM
-
-    network = AutoModelForMaskedLM.from_pretrained(folder).eval()
-    _, tokenizer, special = masked_loss.loaded(folder, settings)
-    tokens = encode_tokens(tokenizer, special, [row["text"] for row in rows])
-    keys = np.array([masked_loss.key(row) for row in rows], np.uint64)
-    found: dict[str, list] = {}
-    for draw in range(settings.draws):
-        shown, predicted = masks.fixed_masks(tokens, keys, settings.mask, special, settings.seed + draw)
-        for number, row in enumerate(rows):
-            sums = found.setdefault(row["group"], [0.0, 0, 0, 0])
-            for start in range(tokens.offsets[number], tokens.offsets[number + 1], settings.window - 2):
-                stop = min(start + settings.window - 2, tokens.offsets[number + 1])
-                ids = torch.tensor([[special.cls, *shown[start:stop], special.sep]])
-                with torch.no_grad():
-                    logits = network(input_ids=ids).logits[0, 1:-1][predicted[start:stop]]
-                truth = torch.tensor(tokens.ids[start:stop].astype(int)[predicted[start:stop]], dtype=torch.long)
-                sums[0] += F.cross_entropy(logits, truth, reduction="sum").item()
-                sums[1] += int((logits.argmax(-1) == truth).sum())
-                sums[2] += int((logits.topk(5).indices == truth[:, None]).sum())
-                sums[3] += len(truth)
-    return {group: tuple(sums) for group, sums in found.items()}
 
 
 @torch.no_grad()
@@ -101,14 +73,3 @@ def test_several_draws_are_the_mean_of_each_by_masked_token(model_folder):
     assert both["masked_tokens"] == sum(masked)
     for name in ("loss", "accuracy", "accuracy_top5"):
         assert both[name] == pytest.approx(np.average([one[name] for one in each], weights=masked), abs=1e-4)
-
-
-def test_onednn_gives_what_torch_gives():
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Linear(48, 96), torch.nn.Linear(96, 8, bias=False))
-    states = torch.randn(3, 5, 48)
-    with torch.inference_mode():
-        plain = network(states)
-        use_onednn(network)
-        assert torch.allclose(network(states), plain, atol=1e-5)
-    assert not torch.backends.mkldnn.is_available() or all("forward" in vars(layer) for layer in network)
