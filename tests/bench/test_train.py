@@ -12,9 +12,9 @@ from transformers import BertConfig, BertForMaskedLM
 from dapt.bench import train as bench
 from dapt.core.files import write_lines
 from dapt.mlm.batches import TrainingBatches
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.tokens import read_tokens
 from dapt.mlm.windows import text_in_memory
-from dapt.model.masked_lm import MaskedLM
 from dapt.model.tokenizer import load_tokenizer
 from dapt.telling.errors import UserError
 from sentences import sentences

@@ -12,10 +12,10 @@ from transformers import (
 )
 
 from dapt.mlm.batches import TrainingBatches
+from dapt.mlm.masked_lm import MaskedLM, transplant
 from dapt.mlm.windows import text_in_memory
 from dapt.model.architectures import HEADS
 from dapt.model.checkpoint import check_fits, load, pooler, save
-from dapt.model.masked_lm import MaskedLM, transplant
 from dapt.telling.errors import UserError
 from networks import ALL, CONFIGS, NOT_PACKED
 from references import dense_loss

@@ -21,10 +21,10 @@ from accelerate import Accelerator
 
 from dapt.core.files import read_lines, sha256
 from dapt.mlm.batches import valid_batches
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.tokens import read_tokens, write_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model.checkpoint import load
-from dapt.model.masked_lm import MaskedLM
 from dapt.training.loop import mean_loss
 from repositories import ROOT, change, ground_in
 

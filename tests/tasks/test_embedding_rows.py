@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from dapt.tasks.embedding_rows import put_back, train_only
-from dapt.training.optimizer import optimizer
+from dapt.training.optimization.optimizer import optimizer
 from networks import CONFIGS
 
 SEEN, PAD = 60, {"roberta": 1, "xlm-roberta": 1, "camembert": 1}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dapt.tools import doctor
-from dapt.training.device import Device
+from dapt.training.optimization.device import Device
 from repositories import ROOT, ground_in
 
 DAPT = Path(sys.executable).parent / "dapt"

@@ -5,15 +5,15 @@ import torch
 from accelerate import Accelerator
 
 from dapt.mlm.batches import TrainingBatches, valid_batches
+from dapt.mlm.masked_lm import MaskedLM, restore, state
 from dapt.mlm.masks import IGNORED
 from dapt.mlm.windows import text_in_memory
 from dapt.model.checkpoint import load
-from dapt.model.masked_lm import MaskedLM, restore, state
 from dapt.telling.errors import UserError
-from dapt.training.divergence import Diverged
 from dapt.training.loop import Asked, Run, Start, compile_static, fit, halved, mean_loss, real_tokens, shares
-from dapt.training.optimizer import optimizer, optimizer_tensors
-from dapt.training.schedule import Schedule
+from dapt.training.optimization.divergence import Diverged
+from dapt.training.optimization.optimizer import optimizer, optimizer_tensors
+from dapt.training.optimization.schedule import Schedule
 
 SCHEDULE = Schedule(steps=12, lr=1e-3, warmup=3, weight_decay=0.01, clip=1.0)
 

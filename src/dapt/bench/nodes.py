@@ -25,9 +25,9 @@ from transformers import BertConfig, BertForMaskedLM
 
 from dapt.bench.train import WINDOW, step_flops
 from dapt.core.paths import LOGS
-from dapt.model.masked_lm import MaskedLM
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.telling.errors import UserError
-from dapt.training.optimizer import optimizer
+from dapt.training.optimization.optimizer import optimizer
 
 WINDOWS, PICKS = 8, 19  # a step's windows, of all processes together; predicted tokens of each
 PEAK, SHARE = 53.8e12, 0.4  # FLOP/s of an RTX 2080 Ti in fp16, summed in fp32 (NVIDIA's white paper on Turing)

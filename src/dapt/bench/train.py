@@ -29,16 +29,16 @@ from dapt.core import config
 from dapt.core.files import read_lines
 from dapt.core.paths import MODELS, PROCESSED
 from dapt.mlm.batches import Batch, TrainingBatches, valid_batches
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.tokens import Tokens, encode, read_tokens, write_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model.architectures import set_dropout
 from dapt.model.checkpoint import load
-from dapt.model.masked_lm import MaskedLM
 from dapt.model.tokenizer import Special, load_tokenizer
 from dapt.telling.errors import UserError
-from dapt.training.device import accelerator_for, decide, this_device
 from dapt.training.loop import Run, fit, mean_loss
-from dapt.training.schedule import Schedule
+from dapt.training.optimization.device import accelerator_for, decide, this_device
+from dapt.training.optimization.schedule import Schedule
 
 WINDOW = 128
 TINY = 128  # width of the tiny base

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from dapt.core.config import Evaluate
 from dapt.core.files import read_lines
 from dapt.judging.masked_loss import loaded
-from dapt.model.masked_lm import MaskedLM
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.model.tokenizer import Special
 from dapt.telling.errors import UserError
 

@@ -18,11 +18,11 @@ from dapt.core.rows import text_id
 from dapt.judging.linear import use_onednn
 from dapt.judging.statistics import RESAMPLES, interval, ratio, resampled
 from dapt.mlm.batches import fixed_batches
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.masks import fixed_masks
 from dapt.mlm.tokens import Tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model import checkpoint
-from dapt.model.masked_lm import MaskedLM
 from dapt.model.memory import keep_freed_memory
 from dapt.model.tokenizer import Special, load_tokenizer
 from dapt.telling.errors import UserError

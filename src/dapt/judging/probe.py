@@ -12,11 +12,11 @@ import torch
 from tokenizers import Tokenizer
 
 from dapt.mlm.batches import Batch, fixed_batches
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.masks import IGNORED, masked_as_bert
 from dapt.mlm.tokens import Tokens, encode_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model import architectures
-from dapt.model.masked_lm import MaskedLM
 from dapt.model.tokenizer import Special
 
 PROBE = Path(__file__).parent / "probe_text"

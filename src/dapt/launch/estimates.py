@@ -10,8 +10,8 @@ from safetensors import safe_open
 from dapt.core.config import Train
 from dapt.core.files import read_json
 from dapt.telling.errors import UserError
+from dapt.training.optimization.schedule import length
 from dapt.training.resume import KEPT
-from dapt.training.schedule import length
 
 PROCESS = 800_000_000  # bytes of a process before its model: Python, torch and what it loads
 CONTEXT = 500_000_000  # bytes that CUDA takes of a card

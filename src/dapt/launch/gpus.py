@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dapt.training.device import Device
+from dapt.training.optimization.device import Device
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dapt.launch.gpus import Card, alternatives, card_of
 from dapt.telling.errors import UserError
 from dapt.tools import remote
 from dapt.training import resume
-from dapt.training.device import check_built_for, decide
+from dapt.training.optimization.device import check_built_for, decide
 
 GB = 1e9
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

@@ -14,14 +14,14 @@ from dapt.core.files import made_from, sha256, whole_folder, write_json
 from dapt.core.paths import METRICS, MODELS, RAW_MODEL, TOKENS
 from dapt.judging import probe
 from dapt.mlm.batches import Batch, valid_batches
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.tokens import read_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model import checkpoint
-from dapt.model.masked_lm import MaskedLM
 from dapt.model.tokenizer import Special, load_tokenizer
-from dapt.training.device import accelerator_for
 from dapt.training.head_repair import HeadRepair, transplant
 from dapt.training.loop import mean_loss
+from dapt.training.optimization.device import accelerator_for
 
 RAW_BASE = RAW_MODEL / "base"
 

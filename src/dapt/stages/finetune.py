@@ -8,7 +8,7 @@ from dapt.core.paths import MODELS, SPLIT
 from dapt.tasks import scoring
 from dapt.tasks.finetuning import FineTuning
 from dapt.tasks.kinds import kind as kind_named
-from dapt.training.device import accelerator_for
+from dapt.training.optimization.device import accelerator_for
 
 
 def run(task: str, name: str) -> None:

@@ -22,9 +22,9 @@ from dapt.telling.errors import guarded
 from dapt.telling.events import Events
 from dapt.training import resume
 from dapt.training.curve import mean, write_curve
-from dapt.training.device import accelerator_for
 from dapt.training.domain import DomainRun, prepare
 from dapt.training.loop import Course
+from dapt.training.optimization.device import accelerator_for
 
 ENDS = 10  # steps whose mean is the first, and the last, training loss
 

@@ -31,9 +31,9 @@ from dapt.tasks.kinds import kind as kind_named
 from dapt.tasks.parallel import side_by_side
 from dapt.tasks.scoring import Sides
 from dapt.telling.errors import UserError
-from dapt.training.divergence import Diverged
-from dapt.training.optimizer import optimizer
-from dapt.training.schedule import Schedule
+from dapt.training.optimization.divergence import Diverged
+from dapt.training.optimization.optimizer import optimizer
+from dapt.training.optimization.schedule import Schedule
 
 if TYPE_CHECKING:
     from peft import PeftModel

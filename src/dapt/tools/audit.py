@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from dapt.judging.probe import head
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.model import checkpoint
-from dapt.model.masked_lm import MaskedLM
 from dapt.model.tokenizer import load_tokenizer
 
 

@@ -18,7 +18,7 @@ from dapt.launch.slurm import ask
 from dapt.telling.errors import UserError
 from dapt.tools import remote
 from dapt.training import resume
-from dapt.training.device import Device, check_built_for, decide, this_device
+from dapt.training.optimization.device import Device, check_built_for, decide, this_device
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,22 @@ from transformers import PreTrainedModel
 from dapt.core.config import Params, Train
 from dapt.core.files import made_from, whole_folder
 from dapt.core.paths import MODELS, TOKENS
+from dapt.mlm import masked_lm
 from dapt.mlm.batches import Replay, TrainingBatches, valid_batches
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.order import windows_of_step
 from dapt.mlm.tokens import read_tokens
 from dapt.mlm.windows import TrainingText, text_on_disk
-from dapt.model import checkpoint, masked_lm
-from dapt.model.masked_lm import MaskedLM
+from dapt.model import checkpoint
 from dapt.model.tokenizer import continuations, load_tokenizer
 from dapt.telling.errors import UserError
 from dapt.telling.events import Events
 from dapt.training import resume
 from dapt.training.code import deciding
-from dapt.training.divergence import Diverged
 from dapt.training.loop import Asked, Course, Run, Start, fit, mean_loss
-from dapt.training.optimizer import optimizer_tensors
-from dapt.training.schedule import Schedule, length
+from dapt.training.optimization.divergence import Diverged
+from dapt.training.optimization.optimizer import optimizer_tensors
+from dapt.training.optimization.schedule import Schedule, length
 
 BASE = MODELS / "base"
 CODE = "dapt.stages.train"  # the module whose imports decide the bits

@@ -8,15 +8,16 @@ from accelerate import Accelerator
 from tokenizers import Tokenizer
 
 from dapt.core.config import Profile
+from dapt.mlm import masked_lm
 from dapt.mlm.batches import Batch, TrainingBatches
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.tokens import Tokens
 from dapt.mlm.windows import text_on_disk
-from dapt.model import checkpoint, masked_lm
-from dapt.model.masked_lm import MaskedLM
+from dapt.model import checkpoint
 from dapt.model.tokenizer import Special, load_tokenizer
 from dapt.telling.errors import UserError
 from dapt.training.loop import Asked, Course, Run, fit, mean_loss
-from dapt.training.schedule import Schedule
+from dapt.training.optimization.schedule import Schedule
 
 
 def transplant(model: MaskedLM, tokenizer: Tokenizer, folder: Path) -> None:

@@ -16,13 +16,13 @@ from accelerate import Accelerator
 from torch import nn
 
 from dapt.mlm.batches import Batch
+from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.masks import IGNORED
-from dapt.model.masked_lm import MaskedLM
 from dapt.telling.errors import UserError
 from dapt.telling.progress import Progress
-from dapt.training.divergence import Diverged, hopeless
-from dapt.training.optimizer import optimizer, restore
-from dapt.training.schedule import Schedule
+from dapt.training.optimization.divergence import Diverged, hopeless
+from dapt.training.optimization.optimizer import optimizer, restore
+from dapt.training.optimization.schedule import Schedule
 
 READ_EVERY = 10  # steps between two looks at the losses, each of which makes a GPU wait
 

@@ -3,7 +3,6 @@
 import doctest
 import json
 
-
 from dapt.corpus.cleaners import biomed_en_de
 from sources import GERMAN, LONG, cleaned, lines, real, written
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-
 from dapt.core.rows import text_id
 from sources import LONG, cleaned, real, written
 

@@ -2,7 +2,6 @@
 
 import doctest
 
-
 from dapt.corpus.cleaners import wikitext
 from sources import cleaned, written
 

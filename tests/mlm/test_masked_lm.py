@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from dapt.mlm.batches import TrainingBatches
+from dapt.mlm.masked_lm import MaskedLM, restore, state, transplant
 from dapt.mlm.windows import text_in_memory
 from dapt.model.checkpoint import load
-from dapt.model.masked_lm import MaskedLM, restore, state, transplant
 from dapt.telling.errors import UserError
 from references import dense_loss
 

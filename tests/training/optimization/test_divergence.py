@@ -1,6 +1,6 @@
 """When a training has failed."""
 
-from dapt.training.divergence import hopeless
+from dapt.training.optimization.divergence import hopeless
 
 
 def test_fp16_has_failed_after_three_skips_at_scale_one():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup, get_wsd_schedule
 
-from dapt.training import schedule
-from dapt.training.schedule import Schedule, length
+from dapt.training.optimization import schedule
+from dapt.training.optimization.schedule import Schedule, length
 
 SCHEDULE = Schedule(steps=40, lr=1e-3, warmup=5, weight_decay=0.01, clip=1.0)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from dapt.telling.errors import UserError
-from dapt.training.device import Device, check_built_for, decide
+from dapt.training.optimization.device import Device, check_built_for, decide
 
 TURING = Device("cuda", "NVIDIA GeForce RTX 2080 Ti", bf16=False, fp16=True)
 HOPPER = Device("cuda", "NVIDIA H100", bf16=True, fp16=True)
