@@ -1,34 +1,51 @@
-# make repro · make test · make test-full · make bench · make table · make smoke PROFILE=sample DOMAIN=biomed
 # pip's own settings (index, proxy, constraints) are honoured; docs/install.md tells how to get another build of torch.
 PYTHON ?= python3
 PROFILE ?= sample
 DOMAIN ?= biomed
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# One locale for every caller: messages of other programs in English, text in UTF-8.
+export LC_ALL := C.UTF-8
+export PYTHONUTF8 := 1
 
-.PHONY: repro test test-full bench smoke table
+.PHONY: help repro table lint format test test-full bench smoke
 
-repro: .venv/ready
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+repro: .venv/ready ## the environment, then the whole pipeline, then its tables; only what has changed runs again
 	dvc repro
 	@echo; dapt compare --print; echo; echo "Report: $(CURDIR)/reports/index.html"
 
-table: .venv/ready
+table: .venv/ready ## the tables of the last run
 	@dapt compare --print
 
-test: .venv/ready-dev
-	python -m pytest -q
+lint: .venv/ready-dev ## ruff, mypy, import-linter, codespell and shellcheck
+	ruff check src tests
+	ruff format --check src tests
+	mypy
+	lint-imports --no-logo
+	codespell
+	shellcheck -x slurm/*.sh .ci/run
 
-# Everything in its long form: 10,000 mutated raw files, a training killed 20 times and ten interrupted by Slurm, one on
-# 2 GB of tokens.
-test-full: .venv/ready-dev
-	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 python -m pytest -q
+format: .venv/ready-dev ## mend what ruff can mend, and format the code
+	ruff check --fix src tests
+	ruff format src tests
 
-bench: .venv/ready-bench
+test: .venv/ready-dev ## every test but the slow ones, two at a time
+	python -m pytest -q -n 2 -m "not slow"
+
+# In the long form 10,000 raw files are mutated, a training is killed 20 times and interrupted by Slurm ten times, and
+# one training reads 2 GB of tokens.
+test-full: .venv/ready-dev ## every test in its long form
+	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 python -m pytest -q -n 2
+
+bench: .venv/ready-bench ## the speed of cleaning and of training, each beside the usual way
 	@dapt bench clean
 	@dapt bench train
 
-# The original project's smoke run: ten steps of any profile, in a temporary copy; the models of this workspace stay as they are.
-smoke: .venv/ready
+# The original project's smoke run. It runs in a temporary copy: the models of this workspace stay as they are.
+smoke: .venv/ready ## ten training steps; PROFILE=sample and DOMAIN=biomed, unless you name others
 	dvc exp run --temp -S profile=$(PROFILE) $(foreach s,steps=10 warmup=2 valid_every=5 keep=[],-S 'profiles.$(PROFILE).train.$s') \
 	  train@$(DOMAIN)
 

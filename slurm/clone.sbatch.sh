@@ -26,7 +26,7 @@ if [ -z "${SLURM_JOB_ID:-}" ]; then # submitted from here
   exec sbatch "${@:2}" slurm/clone.sbatch.sh "$domain" "$(git rev-parse HEAD)"
 fi
 
-# shellcheck disable=SC2317 # again calls it
+# shellcheck disable=SC2317,SC2329 # again calls it
 train_in_clone() {
   trap '' USR1 # for git and DVC; the training listens by itself
   set -e

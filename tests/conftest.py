@@ -1,14 +1,15 @@
-"""Small real things for the tests: a WordPiece tokenizer, a BERT with random weights that belongs to it, a finished repository."""
+"""Small real things for the tests: a tokenizer, a model that belongs to it, a finished repository."""
 
 import os
 import shutil
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from repositories import ROOT, copy_of_tree, run
+from repositories import committed_files, run
 from sentences import sentences
+from small_models import write_model, write_tokenizer
+from toy_pipeline import copy_with_toys
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: several workers would wait for each other's threads
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -16,54 +17,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: several wor
 
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory) -> Path:
-    """A folder with a trained WordPiece tokenizer in the two files that transformers reads."""
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(sentences(200), trainers.WordPieceTrainer(vocab_size=120, special_tokens=specials))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    folder = tmp_path_factory.mktemp("tokenizer")
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-    ).save_pretrained(folder)
-    return folder
+    """A folder with a trained WordPiece tokenizer."""
+    return write_tokenizer(tmp_path_factory.mktemp("tokenizer"), sentences(200))
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory, tokenizer_folder) -> Path:
-    """A BertForMaskedLM of 2 layers of 32 with that tokenizer, and a pooler beside it, as a parent would carry one."""
-    import torch
-    from safetensors.torch import load_file, save_file
-    from transformers import BertConfig, BertForMaskedLM
-
-    torch.manual_seed(1)
-    folder = tmp_path_factory.mktemp("model")
-    config = BertConfig(
-        vocab_size=128,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=160,
-        initializer_range=0.5,
-    )
-    BertForMaskedLM(config).save_pretrained(folder)
-    weights = load_file(folder / "model.safetensors")
-    weights |= {"bert.pooler.dense.weight": torch.randn(32, 32), "bert.pooler.dense.bias": torch.randn(32)}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    for file in tokenizer_folder.iterdir():
-        shutil.copy(file, folder)
-    return folder
+    """A BERT with random weights and that tokenizer."""
+    return write_model(tmp_path_factory.mktemp("model"), tokenizer_folder)
 
 
 @pytest.fixture(scope="session")
@@ -83,13 +44,27 @@ def tokens(model_folder):
     return encode_tokens(tokenizer, special, sentences(100) + sentences(20, seed=1, longest=200))
 
 
+@pytest.fixture(scope="session")
+def committed_run(tmp_path_factory) -> Path:
+    """A folder with the committed settings and figures, and what pictures are drawn from; not to be changed."""
+    folder = tmp_path_factory.mktemp("committed")
+    return committed_files(
+        folder, "metrics", "params.yaml", "dvc.yaml", "dvc.lock", ".gitignore", ".dvc", "src/dapt/reporting/figures"
+    )
+
+
+@pytest.fixture(scope="session")
+def committed_metrics(committed_run) -> Path:
+    return committed_run / "metrics"
+
+
 @pytest.fixture()
-def committed(tmp_path, monkeypatch) -> Path:
+def committed(committed_run, tmp_path, monkeypatch) -> Path:
     """A git repository with the committed metrics, in which the test stands."""
     folder = tmp_path / "repository"
-    shutil.copytree(ROOT / "metrics", folder / "metrics")
+    shutil.copytree(committed_run / "metrics", folder / "metrics")
     for name in ("params.yaml", "dvc.yaml", "dvc.lock", ".gitignore"):
-        shutil.copy(ROOT / name, folder)
+        shutil.copy(committed_run / name, folder)
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "run")
@@ -99,10 +74,10 @@ def committed(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
-    """A repository in which the whole pipeline ran once from nothing, on this machine, committed."""
+    """A repository in which the whole pipeline of a toy ran once from nothing, on this machine, committed."""
     folder = tmp_path_factory.mktemp("one") / "repository"
     folder.mkdir()
-    copy_of_tree(folder)
+    copy_with_toys(folder)
     run(folder, "dvc", "repro")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "run")

@@ -12,9 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from hub import Repository, running
-from repositories import ROOT, copy_of_tree, run
+from repositories import committed_text, copy_of_tree, run
 
-TEXT = (ROOT / "params.yaml").read_text().replace("profile: sample", "profile: full", 1)
+TEXT = committed_text("params.yaml").replace("profile: sample", "profile: full", 1)
 PARAMS = YAML(typ="safe", pure=True).load(TEXT)
 BIOASQ = "BioASQ-train-factoid-6b-full-annotated.json"
 LONG = "The patients were examined again after an operation that lasted three hours, number"

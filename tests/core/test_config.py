@@ -2,9 +2,9 @@ import pytest
 
 from dapt.core import config
 from dapt.telling.errors import UserError
-from repositories import ROOT
+from repositories import committed_text
 
-TEXT = (ROOT / "params.yaml").read_text()
+TEXT = committed_text("params.yaml")
 
 
 def test_committed_params_are_right():

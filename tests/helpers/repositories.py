@@ -61,6 +61,21 @@ def run(folder: Path, *command: str, code: int | None = 0) -> str:
     return done.stdout
 
 
+def committed_text(name: str) -> str:
+    """A file as git's index has it: as it is committed, or about to be. Each `dvc repro` on another processor changes the
+    figures of the workspace, and a user its params.yaml."""
+    return subprocess.run(
+        ["git", "show", f":{name}"], cwd=ROOT, encoding="utf-8", check=True, capture_output=True
+    ).stdout
+
+
+def committed_files(folder: Path, *paths: str) -> Path:
+    """What git's index has under these paths, written to `folder`."""
+    names = subprocess.run(["git", "ls-files", "-z", *paths], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["git", "checkout-index", "-z", "--stdin", f"--prefix={folder}/"], cwd=ROOT, input=names, check=True)
+    return folder
+
+
 def change(params: Path, settings: dict[str, object], profile: str = "sample") -> None:
     yaml = YAML()
     yaml.width = 1000
@@ -75,8 +90,8 @@ def change(params: Path, settings: dict[str, object], profile: str = "sample") -
         yaml.dump(values, file)
 
 
-def copy_of_tree(folder: Path) -> Path:
-    """What git tracks or would track here, committed anew in `folder` with the shortened settings and without lock."""
+def copy_of_code(folder: Path) -> Path:
+    """What git tracks or would track here, without the committed run."""
     files = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, check=True, capture_output=True
     ).stdout.splitlines()
@@ -84,6 +99,12 @@ def copy_of_tree(folder: Path) -> Path:
         if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("metrics/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def copy_of_tree(folder: Path) -> Path:
+    """The same, committed anew with the shortened settings."""
+    copy_of_code(folder)
     change(folder / "params.yaml", SHORT)
     params = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(re.sub(r"^finetuned: .*$", "finetuned: [base, biomed]", params, flags=re.M))

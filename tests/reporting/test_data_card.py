@@ -8,14 +8,14 @@ import pytest
 
 from dapt.core import config
 from dapt.reporting.data_card import listed, markdown
-from repositories import ROOT
+from repositories import committed_text
 
-PARAMS = (ROOT / "params.yaml").read_text()
+PARAMS = committed_text("params.yaml")
 
 
 @pytest.fixture()
-def metrics(tmp_path) -> Path:
-    shutil.copytree(ROOT / "metrics", tmp_path / "metrics")
+def metrics(committed_metrics, tmp_path) -> Path:
+    shutil.copytree(committed_metrics, tmp_path / "metrics")
     return tmp_path / "metrics"
 
 

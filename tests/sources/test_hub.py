@@ -17,9 +17,9 @@ from dapt.telling.errors import UserError
 from dapt.tools import pin
 from dapt.tools.pin import rewritten
 from hub import TOKEN, Hub, Repository, git_hash, running
-from repositories import ROOT
+from repositories import committed_text
 
-PARAMS = (ROOT / "params.yaml").read_text().replace("profile: sample", "profile: full", 1)
+PARAMS = committed_text("params.yaml").replace("profile: sample", "profile: full", 1)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WIKITEXT = "b08601e04326c79dfdd32d625aee71d232d685c3"
 TRAIN = "wikitext-103-raw-v1/train-00000-of-00002.parquet"

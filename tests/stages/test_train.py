@@ -19,12 +19,13 @@ import psutil
 import pytest
 from accelerate import Accelerator
 
-from dapt.core.files import read_lines, sha256
+from dapt.core.files import sha256
 from dapt.mlm.batches import valid_batches
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.tokens import read_tokens, write_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model.checkpoint import load
+from dapt.telling import durations, events
 from dapt.training.loop import mean_loss
 from repositories import ROOT, change, ground_in
 
@@ -123,14 +124,18 @@ def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, un
     process.send_signal(number)  # to `dapt train` alone, which passes it on
     output = process.communicate()[0]
     assert process.returncode == 75, output
-    left = int(re.search(r"biomed: asked to leave at step (\d+) of 300", output)[1])
+    left = int(re.search(r"biomed: asked to leave, saved at step (\d+) of 300", output)[1])
     process = start(folder)
     output = process.communicate()[0]
     assert process.returncode == 0 and f"resumed at step {left}" in output, output
     weights = "models/biomed/model.safetensors"
     assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
-    first, second = read_lines(folder / "logs/took-biomed.jsonl")
-    assert first["seconds"] > 0 and first["model_sha256"] is None and second["model_sha256"] == sha256(folder / weights)
+    told = events.read(folder / "logs/train-biomed.jsonl")
+    starts = [number for number, event in enumerate(told) if event["event"] == "started"]
+    assert len(starts) == 2 and told[starts[1] - 1]["event"] == "left" and told[starts[1] - 1]["step"] == left
+    assert (told[-1]["event"], told[-1]["model_sha256"]) == ("done", sha256(folder / weights))
+    first, second = told[starts[1] - 1]["time"] - told[0]["time"], told[-1]["time"] - told[starts[1]]["time"]
+    assert durations.seconds(told, sha256(folder / weights)) == pytest.approx(first + second) > first > 0
 
 
 def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
@@ -138,7 +143,7 @@ def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
     process = start(folder)
     wait_for_checkpoint(folder, 3)
     process.send_signal(signal.SIGTERM)
-    left = int(re.search(r"asked to leave at step (\d+)", process.communicate()[0])[1])
+    left = int(re.search(r"asked to leave, saved at step (\d+)", process.communicate()[0])[1])
     change(folder / "params.yaml", {"train.lr": 2e-3, "train.steps": 20, "train.keep": []})
     process = start(folder)
     output = process.communicate()[0]

@@ -1,4 +1,4 @@
-"""Forked processes that work abreast; each test starts an interpreter of its own, which has no threads to lose."""
+"""Forked processes that work side by side; each test starts an interpreter of its own, which has no threads to lose."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import psutil
 
 PROGRAM = """
 import os, sys, time
-from dapt.tasks.parallel import abreast
+from dapt.tasks.parallel import side_by_side
 from dapt.telling.errors import UserError
 
 secret = object()  # can't be pickled, and need not be
@@ -44,14 +44,14 @@ def said(*lines: str) -> str:
 
 def test_results_come_in_order_from_processes_of_their_own():
     print_all = "print([item for item, _ in found], len({process for _, process in found} - {os.getpid()}) > 0)"
-    assert said("found = abreast(work, [3, 1, 2], 3)", print_all) == "[6, 2, 4] True\n"
-    assert said("found = abreast(work, [3, 1, 2], 1)", print_all) == "[6, 2, 4] True\n"
+    assert said("found = side_by_side(work, [3, 1, 2], 3)", print_all) == "[6, 2, 4] True\n"
+    assert said("found = side_by_side(work, [3, 1, 2], 1)", print_all) == "[6, 2, 4] True\n"
 
 
 def test_a_refusal_comes_through_and_ends_the_others():
     began = time.monotonic()
     lines = said(
-        "try:", "    abreast(work, ['wait', 'refuse'], 2)", "except UserError as error:", "    print(error)"
+        "try:", "    side_by_side(work, ['wait', 'refuse'], 2)", "except UserError as error:", "    print(error)"
     ).splitlines()
     assert lines[-1] == "refused: not this one" and time.monotonic() - began < 40
     for number in lines[:-1]:
@@ -60,7 +60,7 @@ def test_a_refusal_comes_through_and_ends_the_others():
 
 def test_one_that_is_killed_is_told_of():
     assert "a process was ended from outside, most likely since memory ran out" in said(
-        "try:", "    abreast(work, ['die', 1], 2)", "except UserError as error:", "    print(error)"
+        "try:", "    side_by_side(work, ['die', 1], 2)", "except UserError as error:", "    print(error)"
     )
 
 
@@ -74,7 +74,7 @@ def gone(number: int) -> bool:
 
 
 def test_without_their_parent_they_end():
-    process = program("abreast(work, ['wait', 'wait'], 2)")
+    process = program("side_by_side(work, ['wait', 'wait'], 2)")
     numbers = [int(process.stdout.readline()) for _ in range(2)]
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -83,7 +83,7 @@ def test_without_their_parent_they_end():
 
 def test_interrupted_all_end_at_once_and_only_the_parent_says_so():
     process = program(
-        "try:", "    abreast(work, ['wait', 'wait'], 2)", "except KeyboardInterrupt:", "    print('interrupted')"
+        "try:", "    side_by_side(work, ['wait', 'wait'], 2)", "except KeyboardInterrupt:", "    print('interrupted')"
     )
     numbers = [int(process.stdout.readline()) for _ in range(2)]
     os.killpg(process.pid, signal.SIGINT)

@@ -2,36 +2,49 @@ import doctest
 
 import pytest
 
-from dapt.core.files import write_json, write_lines
 from dapt.telling import durations
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+from dapt.telling.durations import seconds
 
 
 def test_words():
     assert doctest.testmod(durations) == (0, 1)
 
 
+def told(*records: tuple) -> list[dict]:
+    """Events from their time, their name and, of `done`, the model."""
+    return [
+        {"time": time, "event": event} | ({"model_sha256": model[0]} if model else {})
+        for time, event, *model in records
+    ]
+
+
+STARTS = told(
+    (100, "started"),
+    (105, "left"),
+    (200, "started"),
+    (210, "done", "aa"),
+    (300, "started"),
+    (301, "step"),
+    (400, "started"),
+    (402, "failed"),
+    (500, "started"),
+    (504, "done", "bb"),
+    (600, "started"),
+    (700, "step"),
+)
+
+
 def test_the_starts_of_a_training_are_summed_up_to_the_model_that_it_made():
-    write_lines(
-        durations.log("law"),
-        [
-            {"seconds": seconds, "model_sha256": made}
-            for seconds, made in [(5, None), (10, "aa"), (1, None), (2, None), (4, "bb"), (100, None)]
-        ],
-    )
-    assert [durations.seconds("law", made) for made in ("aa", "bb", "cc")] == [15, 7, None]
-    assert durations.seconds("biomed", "aa") is None
+    assert [seconds(STARTS, made) for made in ("aa", "bb", "cc")] == [15, 7, None]
+    assert seconds([], "aa") is None
 
 
-def test_a_start_that_fails_is_noted_without_a_model():
-    write_json(durations.METRICS / "train/law.json", {"model_sha256": "of an older run"})
-    with pytest.raises(SystemExit), durations.noted("law"):
-        raise SystemExit(75)
-    assert durations.seconds("law", "of an older run") is None
-    with durations.noted("law"):
-        write_json(durations.METRICS / "train/law.json", {"model_sha256": "new"})
-    assert durations.seconds("law", "new") >= 0
+@pytest.mark.parametrize("last", ["left", "failed", "step"])
+def test_a_start_that_makes_no_model_counts_for_none(last):
+    assert seconds(told((1, "started"), (2, last)), "of an older run") is None
+
+
+def test_what_the_launcher_tells_is_no_time_of_training():
+    """A job waits in its queue before it starts, and ends when Slurm has noticed."""
+    events = told((0, "queued"), (50, "allocated"), (60, "started"), (70, "done", "aa"), (90, "ended"))
+    assert seconds(events, "aa") == 10

@@ -3,13 +3,13 @@
 import hashlib
 
 from dapt.core import config
-from dapt.core.files import json_line, read_json
+from dapt.core.files import read_json, write_lines
 from dapt.reporting.latex import tex
 from dapt.reporting.provenance import provenance
 from dapt.reporting.tables import task_table
-from repositories import ROOT, run
+from repositories import committed_text, run
 
-PARAMS = config.parse((ROOT / "params.yaml").read_text())
+PARAMS = config.parse(committed_text("params.yaml"))
 
 
 def untimed(said: str) -> int:
@@ -26,7 +26,8 @@ def test_the_screen_names_commit_and_lock_and_the_time_of_trainings_made_here(co
     assert "| biomed | 13,656 | 2000 | 7.0465 | 6.7736 | 419 MB | 3 h 55 min |" in said and untimed(said) == 4
     (committed / "logs").mkdir()
     made = read_json(committed / "metrics/train/finance.json")["model_sha256"]
-    (committed / "logs/took-finance.jsonl").write_text(json_line({"seconds": 75.0, "model_sha256": made}))
+    events = [{"time": 100, "event": "started"}, {"time": 175, "event": "done", "model_sha256": made}]
+    write_lines(committed / "logs/train-finance.jsonl", (event | {"name": "finance"} for event in events))
     said = run(committed, "dapt", "compare", "--print")
     assert said.count(" | 1 min 15 s |\n") == 1 and untimed(said) == 3
     (committed / "params.yaml").write_text("changed")

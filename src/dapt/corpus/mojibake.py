@@ -81,7 +81,7 @@ def _mark(questions: str, before: str, after: str, opened: list[str], damaged: b
         raise UnicodeError("neither a quote, nor a dash, nor a possessive")
     if after.isdigit():
         raise UnicodeError("a digit may be lost")
-    if len(questions) == 2 and (before[-1:] in tuple(".,;") or opened and not after):
+    if len(questions) == 2 and (before[-1:] in tuple(".,;") or (opened and not after)):
         return (opened.pop() if opened else "”") + (" " if after.strip() else "")
     if damaged:
         raise UnicodeError("more than a space is lost")

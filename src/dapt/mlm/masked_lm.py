@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,8 +64,9 @@ class MaskedLM(nn.Module):
 
     def encode(self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Hidden states [rows, size, width] of windows whose texts do not see each other."""
-        encoder, config = self.model.base_model, self.model.config
-        mask = segments[:, None, :, None] == segments[:, None, None, :]
+        encoder: Any = self.model.base_model  # each type of model takes arguments of its own
+        config = self.model.config
+        mask: Any = segments[:, None, :, None] == segments[:, None, None, :]
         if config.model_type == "deberta-v2":  # only the inner encoder takes a mask of pairs
             return encoder.encoder(encoder.embeddings(ids, position_ids=positions), mask).last_hidden_state
         if config.model_type == "modernbert":  # its local layers look `sliding_window` tokens to either side

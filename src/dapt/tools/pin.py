@@ -4,7 +4,6 @@ A dump of the parsed file would fold its lines anew, so the values are written i
 their places; every other character stays.
 """
 
-
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node
 

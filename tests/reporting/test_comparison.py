@@ -5,13 +5,14 @@ from dapt.core import config
 from dapt.core.files import read_json, write_lines
 from dapt.reporting.comparison import check_tokenizers, choose, compare, losses_by_group, ranked
 from dapt.reporting.plots import read_csv
-from dapt.reporting.tables import table, write_csv
+from dapt.reporting.tables import table
 from dapt.reporting.task_comparison import TaskPredictions
 from dapt.telling.errors import UserError
-from repositories import ROOT
+from repositories import committed_text
 
-METRICS = ROOT / "metrics"
-PARAMS = config.parse((METRICS.parent / "params.yaml").read_text())
+PARAMS = config.parse(committed_text("params.yaml"))
+
+
 BETTER = {"base": 0.0, "biomed": -1.0, "finance": -0.5, "biomed_finance": -1.5, "general": -0.2}
 
 
@@ -144,9 +145,9 @@ def test_models_judged_on_other_masks_are_not_compared(judged):
 
 def test_models_with_other_tokenizers_are_not_compared():
     def made_from(tokenizer):
-        return {
-            "made_from": ["00  models/x/model.safetensors", f"{tokenizer}  models/x/tokenizer.json", "11  data/split"]
-        }
+        hashes = {"model.safetensors": "00", "tokenizer.json": tokenizer}
+        made = [{"path": f"models/x/{name}", "sha256": sha256} for name, sha256 in hashes.items()]
+        return {"made_from": [*made, {"path": "data/split", "sha256": "11"}]}
 
     check_tokenizers({"base": made_from("aa"), "biomed": made_from("aa")})
     with pytest.raises(UserError, match="base and finance have different tokenizers"):
@@ -160,19 +161,14 @@ def test_the_table_has_a_row_a_model(judged):
     assert {line.count("|") for line in lines} == {5}
 
 
-def test_a_table_for_pictures_keeps_what_its_cells_hold(tmp_path):
-    write_csv(tmp_path / "table.csv", "right,share", [('Muscle, "head" or neck', 0.25)])
-    assert read_csv(tmp_path / "table.csv") == [{"right": 'Muscle, "head" or neck', "share": 0.25}]
-
-
-def test_the_committed_confusion_and_calibration_add_up_to_the_accuracy_of_all_seeds():
+def test_the_committed_confusion_and_calibration_add_up_to_the_accuracy_of_all_seeds(committed_metrics):
     """By another way: scikit-learn's accuracy of each seed, as metrics/tasks has it."""
-    calibration = read_csv(METRICS / "calibration.csv")
-    tables = {path.stem: read_csv(path) for path in (METRICS / "confusion").glob("*.csv")}
+    calibration = read_csv(committed_metrics / "calibration.csv")
+    tables = {path.stem: read_csv(path) for path in (committed_metrics / "confusion").glob("*.csv")}
     assert tables.keys() == {name for name, task in PARAMS.active_tasks.items() if task.kind == "classification"}
     for task, table in tables.items():
         for name in PARAMS.finetuned:
-            figures = read_json(METRICS / f"tasks/{task}/{name}.json")
+            figures = read_json(committed_metrics / f"tasks/{task}/{name}.json")
             of = [row for row in table if row["model"] == name]
             bins = [row for row in calibration if (row["task"], row["model"]) == (task, name)]
             total = figures["rows"]["test"] * len(figures["seeds"])

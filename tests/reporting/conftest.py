@@ -1,0 +1,21 @@
+"""The report and its pictures, made from the committed figures."""
+
+import pytest
+
+from dapt.core import config
+from dapt.reporting import plots
+from dapt.reporting.report_page import markdown
+from repositories import committed_text
+
+PARAMS = config.parse(committed_text("params.yaml"))
+
+
+@pytest.fixture(scope="module")
+def twin(committed_metrics) -> str:
+    return markdown(PARAMS, committed_metrics)
+
+
+@pytest.fixture()
+def pictures(committed_run, monkeypatch) -> dict[str, str]:
+    monkeypatch.chdir(committed_run)
+    return {name: plots.svg(spec) for name, spec in plots.figures().items()}

@@ -1,0 +1,26 @@
+"""The pictures, as SVG with the figures of the tables."""
+
+from xml.etree import ElementTree
+
+from dapt.core import config
+from dapt.reporting import plots
+from repositories import committed_text
+
+PARAMS = config.parse(committed_text("params.yaml"))
+
+
+def test_pictures_are_svg_with_the_figures_of_the_tables(pictures, committed_metrics):
+    rows = plots.read_csv(committed_metrics / "crossdomain.csv")
+    shown = {node.text for node in ElementTree.fromstring(pictures["matrix"]).iter() if node.text}
+    assert {f"{row['loss']:.2f}" for row in rows} <= shown and {row["model"] for row in rows} <= shown
+    curves = {node.text for node in ElementTree.fromstring(pictures["curves"]).iter() if node.text}
+    assert set(PARAMS.domains) <= curves
+    tasks = {node.text for node in ElementTree.fromstring(pictures["tasks"]).iter() if node.text}
+    named = {*PARAMS.tasks, *PARAMS.finetuned, *(task.words for task in PARAMS.tasks.values())}
+    calibration = {node.text for node in ElementTree.fromstring(pictures["calibration"]).iter() if node.text}
+    assert named <= tasks and {*PARAMS.tasks, *PARAMS.finetuned} <= calibration and "bm25" not in calibration
+    for task in ("finance_classification", "biomed_topic"):
+        rows = plots.read_csv(committed_metrics / f"confusion/{task}.csv")
+        shown = {node.text for node in ElementTree.fromstring(pictures[f"confusion_{task}"]).iter() if node.text}
+        assert {f"{task}, {name}" for name in PARAMS.finetuned} | {row["right"] for row in rows} <= shown
+        assert {f"{row['share'] * 100:.0f}" for row in rows if row["share"] >= 0.05} <= shown

@@ -1,0 +1,15 @@
+"""Tables for the screen, for files and for pictures."""
+
+from dapt.reporting.plots import read_csv
+from dapt.reporting.tables import signed, write_csv
+
+
+def test_a_table_for_pictures_keeps_what_its_cells_hold(tmp_path):
+    write_csv(tmp_path / "table.csv", "right,share", [('Muscle, "head" or neck', 0.25)])
+    assert read_csv(tmp_path / "table.csv") == [{"right": 'Muscle, "head" or neck', "share": 0.25}]
+
+
+def test_a_difference_that_may_be_nothing_is_called_noise():
+    assert signed({"diff": -0.2, "ci95": [-0.3, -0.1]}) == "-0.200 [-0.300, -0.100]"
+    assert signed({"diff": 0.2, "ci95": [-0.1, 0.5]}).endswith("(noise)")
+    assert signed(None) == "–"
