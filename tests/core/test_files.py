@@ -78,7 +78,9 @@ def test_hashes(tmp_path):
     before = sha256(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert sha256(tmp_path) != before
-    assert made_from(tmp_path / "b") == [f"{hashlib.sha256(b'abc').hexdigest()}  {(tmp_path / 'b').as_posix()}"]
+    assert made_from(tmp_path / "b") == [
+        {"path": (tmp_path / "b").as_posix(), "sha256": hashlib.sha256(b"abc").hexdigest()}
+    ]
 
 
 def test_user_errors_are_one_line_and_code_2_and_bugs_are_tracebacks(capsys):

@@ -77,6 +77,9 @@ def committed_files(folder: Path, *paths: str) -> Path:
 
 
 def change(params: Path, settings: dict[str, object], profile: str = "sample") -> None:
+    """Write some settings of a profile; where there are none, the file stays as it is."""
+    if not settings:
+        return
     yaml = YAML()
     yaml.width = 1000
     values = yaml.load(params.read_text())

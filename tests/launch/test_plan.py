@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dapt.core import config
-from dapt.launch import cluster, estimates, plan
+from dapt.launch import cluster, estimates, plan, slurm_answers
 from dapt.launch.plan import Answer
 from dapt.telling.errors import UserError
 from repositories import ROOT, ground_in
@@ -52,8 +52,8 @@ def test_what_a_partition_is_is_read_where_slurm_shows_it():
         "PartitionName=gpu AllowGroups=ALL State=UP TRES=cpu=96,billing=96 TRESBillingWeights=CPU=1.0,GRES/gpu=8\n"
         "PartitionName=cpu AllowGroups=ALL State=DOWN TRES=cpu=96,billing=96\n"
     )
-    assert plan.shown(said, "TRESBillingWeights") == {"gpu": "CPU=1.0,GRES/gpu=8"}
-    assert plan.shown(said, "State") == {"gpu": "UP", "cpu": "DOWN"}
+    assert slurm_answers.of_partitions(said, "TRESBillingWeights") == {"gpu": "CPU=1.0,GRES/gpu=8"}
+    assert slurm_answers.of_partitions(said, "State") == {"gpu": "UP", "cpu": "DOWN"}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
     work = estimates.flops(
         estimates.model_in(Path("models/base")), train, estimates.text_in(Path("data/tokens/biomed"))
     )
-    table, remarks = plan.estimates(["biomed"], SETTINGS)
+    table, remarks = plan.requirements(["biomed"], SETTINGS)
     assert "< 0.01" in table and "biomed: hours are an estimate, at 25% of the card's peak" in remarks[0]
     slow = plan.hours(
         estimates.model_in(Path("models/base")), train, estimates.text_in(Path("data/tokens/biomed")), 1.0, 1
@@ -88,9 +88,9 @@ def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
     (ground / "logs").mkdir()
     measured = ground / "logs/smoke-biomed.json"
     measured.write_text('{"launcher": "local", "tokens_per_second": 1, "device": "1 × cpu"}')
-    assert plan.estimates(["biomed"], SETTINGS)[0] == table  # another machine's speed
+    assert plan.requirements(["biomed"], SETTINGS)[0] == table  # another machine's speed
     measured.write_text('{"launcher": "slurm", "tokens_per_second": 1, "device": "1 × cuda"}')
-    table, remarks = plan.estimates(["biomed"], SETTINGS)
+    table, remarks = plan.requirements(["biomed"], SETTINGS)
     seen = 100 * 8 * 30 / 3600  # at most 30 tokens of text in a window of 32
     assert 0.8 * seen < float(table.splitlines()[1].split()[2]) < seen
     assert "and the limit (time) is 3:00:00: it is started again 2 times" in remarks[0]
@@ -102,7 +102,7 @@ def test_a_limit_that_suffices_is_not_spoken_of(ground):
     measured = ground / "logs/smoke-biomed.json"
     measured.write_text('{"launcher": "slurm", "tokens_per_second": 1, "device": "1 × cuda"}')
     settings = SETTINGS.model_copy(update={"time": "1-0"})
-    assert not any("limit" in line for line in plan.estimates(["biomed"], settings)[1])
+    assert not any("limit" in line for line in plan.requirements(["biomed"], settings)[1])
 
 
 def test_the_run_as_long_as_its_windows():

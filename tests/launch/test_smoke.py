@@ -22,7 +22,7 @@ def test_ten_steps_leave_the_repository_as_it_is(tmp_path, model_folder, tokens,
     done = run(ground)
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
-    figures = r"[\d,]+ tokens a second, fp32 on 1 × cpu, loss on valid [\d.]+ → [\d.]+"
+    figures = r"[\d,]+ tokens per second, fp32 on 1 × cpu, loss on valid [\d.]+ → [\d.]+"
     assert re.fullmatch(f"biomed: 10 steps, {figures}", last)
     assert "biomed: step 0, loss on valid" in done.stdout
     found = json.loads((ground / "logs/smoke-biomed.json").read_text())

@@ -1,8 +1,8 @@
-"""Events: one JSON object per line, appended whole, and the sentences that people read."""
+"""Events as JSON lines: written whole, read again, and said in sentences."""
 
 import json
-import multiprocessing
-import time
+import subprocess
+import sys
 
 import pytest
 
@@ -11,83 +11,56 @@ from dapt.telling.errors import UserError
 from dapt.telling.events import Events
 
 
-@pytest.fixture()
-def told(tmp_path, monkeypatch) -> Events:
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    return Events(tmp_path / "logs/train-biomed.jsonl", "train", "biomed")
-
-
-def test_an_event_says_when_of_what_and_what(told, capsys):
-    heard = []
-    told.listeners.append(heard.append)
-    told.tell("valid", step=3, loss=2.5)
-    told.tell("checkpoint", step=3)
-    (valid, checkpoint) = events.read(told.path)
-    assert valid.pop("time") == pytest.approx(time.time(), abs=60)
-    assert valid == {"event": "valid", "stage": "train", "name": "biomed", "step": 3, "loss": 2.5}
-    assert heard[1] == checkpoint and checkpoint["event"] == "checkpoint"
-    assert capsys.readouterr().out == "biomed: step 3, loss on valid 2.5000\n"
-
-
-def test_under_slurm_the_job_and_its_node_stand_there(told, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
+def test_an_event_is_a_line_with_its_facts_and_a_sentence_for_people(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURMD_NODENAME", "n1")
-    Events(told.path, "train", "biomed").tell("checkpoint", step=1)
-    (found,) = events.read(told.path)
-    assert (found["job"], found["node"]) == ("17", "n1")
+    told = Events(tmp_path / "logs/train-biomed.jsonl", "train", "biomed")
+    told.tell("resumed", step=40)
+    told.tell("valid", step=50, loss=4.56789)
+    [resumed, valid] = map(json.loads, (tmp_path / "logs/train-biomed.jsonl").read_text().splitlines())
+    assert resumed.pop("time") <= valid.pop("time")
+    about = {"stage": "train", "name": "biomed", "job": "7", "node": "n1"}
+    assert resumed == {"event": "resumed", "step": 40} | about
+    assert valid == {"event": "valid", "step": 50, "loss": 4.56789} | about
+    assert capsys.readouterr().out == "resumed at step 40\nbiomed: step 50, loss on valid 4.5679\n"
 
 
-def test_without_a_file_nothing_is_written_or_said(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Events(None, "train", "biomed").tell("valid", step=3, loss=2.5)
-    assert not list(tmp_path.iterdir()) and capsys.readouterr().out == ""
+def test_a_process_that_is_not_the_first_tells_nothing(tmp_path, capsys):
+    Events(None, "train", "biomed").tell("resumed", step=40)
+    assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize(
-    "error, message", [(UserError("mend it"), "mend it"), (KeyError("x"), "KeyError: 'x'"), (None, None)]
-)
-def test_a_failure_is_told_and_raised(told, error, message):
-    def fail():
-        with told.failures():
-            if error:
-                raise error
-
-    if error is None:
-        fail()
-    else:
-        with pytest.raises(type(error)):
-            fail()
-    assert [record["message"] for record in events.read(told.path)] == ([message] if message else [])
-
-
-def test_a_line_that_is_not_whole_yet_is_left_for_the_next_time(tmp_path):
-    path = tmp_path / "events.jsonl"
+def test_a_line_that_is_being_written_is_left_for_the_next_look(tmp_path):
+    path = tmp_path / "events"
     assert events.read(path) == [] and events.size(path) == 0
     events.append(path, {"event": "one"})
-    begin = events.size(path)
+    begun = events.size(path)
     with open(path, "a") as file:
-        file.write('{"event": "tw')
-    assert events.read(path) == [{"event": "one"}] and events.read(path, begin) == []
+        file.write('{"event": "t')
+    assert events.read(path) == [{"event": "one"}] and events.read(path, begun) == []
     with open(path, "a") as file:
-        file.write('o"}\n')
-    assert events.read(path, begin) == [{"event": "two"}]
+        file.write('wo"}\n')
+    assert events.read(path, begun) == [{"event": "two"}]
 
 
-def append_many(path, name: str) -> None:
-    for number in range(200):
-        events.append(path, {"event": name, "number": number, "text": "x" * 3000})
+def test_several_processes_may_tell_at_once(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from dapt.telling.events import append\n"
+        "for number in range(300): append(Path(sys.argv[1]), {'event': 'step', 'who': sys.argv[2], 'text': 'x' * number})"
+    )
+    tellers = [subprocess.Popen([sys.executable, "-c", script, tmp_path / "events", str(who)]) for who in range(3)]
+    assert [teller.wait(60) for teller in tellers] == [0, 0, 0]
+    found = events.read(tmp_path / "events")
+    assert sorted((record["who"], len(record["text"])) for record in found) == [
+        (str(who), number) for who in range(3) for number in range(300)
+    ]
 
 
-def test_several_processes_append_to_one_file(tmp_path):
-    path = tmp_path / "events.jsonl"
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=append_many, args=(path, name)) for name in "abc"]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-    found = [json.loads(line) for line in path.read_text().splitlines()]
-    assert len(found) == 600
-    for name in "abc":
-        assert [record["number"] for record in found if record["event"] == name] == list(range(200))
+@pytest.mark.parametrize("error, message", [(UserError("no room"), "no room"), (ValueError("odd"), "ValueError: odd")])
+def test_a_failure_is_told_with_its_reason(tmp_path, error, message):
+    told = Events(tmp_path / "events", "clean", "news")
+    with pytest.raises(type(error)), told.failures():
+        raise error
+    assert [(record["event"], record["message"]) for record in events.read(tmp_path / "events")] == [
+        ("failed", message)
+    ]

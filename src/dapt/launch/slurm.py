@@ -286,7 +286,7 @@ class Restarts:
                 what, before = verdict(end), self.step
                 self.step = saved(end.events, self.step)
                 if what == "done":
-                    return
+                    return say(f"job {self.job.number} is done")
                 if self.asked:
                     break
                 if why := for_good(end, max(self.step, 0), self.work.resumes, self.cluster):

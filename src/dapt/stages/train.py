@@ -13,11 +13,11 @@ from contextlib import nullcontext
 
 from accelerate import Accelerator
 
-from dapt.core import config
+from dapt.core import config, local_settings
 from dapt.core.config import Params
 from dapt.core.files import sha256, whole_folder, write_json
-from dapt.core.paths import CURVES, METRICS, MODELS, events_file
-from dapt.telling import signals
+from dapt.core.paths import CURVES, LOGS, METRICS, MODELS, events_file
+from dapt.telling import signals, tracking
 from dapt.telling.errors import guarded
 from dapt.telling.events import Events
 from dapt.training import resume
@@ -85,6 +85,8 @@ def run(domain: str) -> None:
     accelerator = accelerator_for(settings.precision, settings.threads)
     events = Events(events_file("train", domain) if accelerator.is_main_process else None, "train", domain)
     with events.failures():
+        if track := local_settings.load().track:
+            tracking.follow(events, track, domain, LOGS / "tracking", settings.model_dump())
         train(params, domain, accelerator, events)
 
 

@@ -36,11 +36,11 @@ def test_a_preempted_clone_brings_the_model_of_this_machine_as_an_experiment(clu
     (folder / "params.yaml").write_text("later changes are not those of the commit")
     wait_until(lambda: newest(folder / ".dvc/tmp/dapt-state") > 0, 90, "a checkpoint")
     with preempted(cluster):
-        wait_until(lambda: "asked to leave at step" in log.read_text(), 60, "a checkpoint")
+        wait_until(lambda: "saved at step" in log.read_text(), 60, "a checkpoint")
     wait_until(lambda: "ended with code" in log.read_text().partition("restart 1")[2], 120, "the end")
     said = log.read_text()
     assert said.endswith("ended with code 0\n"), said
-    left, resumed = (re.search(rf"{words} at step (\d+)", said)[1] for words in ("asked to leave", "resumed"))
+    left, resumed = (re.search(rf"{words} at step (\d+)", said)[1] for words in ("saved", "resumed"))
     assert left == resumed and "restart 1" in said
     assert not list(disk.iterdir())
     run(folder, "git", "checkout", "-q", "params.yaml")

@@ -73,5 +73,5 @@ def test_a_preempted_batch_job_is_queued_again_until_it_is_done(cluster, ground,
         wait_for(log, "ended with code 75")
     said = wait_for(log, "ended with code 0")
     assert f"train-biomed: job {number} on" in said and "restart 1" in said and "restart 2" not in said
-    left, resumed = (re.search(rf"{words} at step (\d+)", said)[1] for words in ("asked to leave", "resumed"))
+    left, resumed = (re.search(rf"{words} at step (\d+)", said)[1] for words in ("saved", "resumed"))
     assert left == resumed and same(tmp_path / "run", alone)

@@ -45,7 +45,7 @@ def test_two_nodes_that_are_asked_to_leave_save_before_they_end(train, cluster, 
     run = train(nodes=2)
     cluster.ask("scancel", "--signal=USR1", run.wait_for_checkpoint())
     assert "slurm: restart 1" in run.end()
-    left, resumed = (re.search(rf"{words} at step (\d+)", run.said())[1] for words in ("asked to leave", "resumed"))
+    left, resumed = (re.search(rf"{words} at step (\d+)", run.said())[1] for words in ("saved", "resumed"))
     assert left == resumed
 
 
@@ -55,7 +55,7 @@ def test_asked_to_leave_before_its_time_limit_it_is_started_again(train, cluster
     cluster.ask("scancel", "--signal=USR1", first)  # what --signal=USR1@120 does
     said = run.end()
     assert re.search(rf"slurm: restart 1, after job {first} \(asked to leave\), from step \d+", said)
-    left, resumed = (re.search(rf"{words} at step (\d+)", said)[1] for words in ("asked to leave", "resumed"))
+    left, resumed = (re.search(rf"{words} at step (\d+)", said)[1] for words in ("saved", "resumed"))
     assert left == resumed and same(run.folder, alone)
     second = re.findall(r"job (\d+) on", said)[-1]
     assert "slurm: restart 1" in (run.folder / f"logs/train-biomed-{second}.log").read_text().splitlines()[0]
@@ -87,7 +87,7 @@ def test_cancelled_it_is_not_started_again_and_goes_on_when_asked(train, cluster
     number = run.wait_for_checkpoint()
     cluster.ask("scancel", number)
     said = run.end(2)
-    assert re.search(rf"dapt train: job {number} was cancelled at step \d+; run again to go on from there", said)
+    assert re.search(rf"dapt train: job {number} was cancelled at step \d+; run again to continue there", said)
     assert "restart" not in said and "Traceback" not in said
     run.start()
     assert "resumed at step" in run.end() and same(run.folder, alone)
@@ -99,7 +99,7 @@ def test_a_signal_to_the_launcher_reaches_the_training(train, name):
     run.wait_for_checkpoint()
     run.process.send_signal(getattr(signal, name))
     said = run.end(75)
-    assert "asked to leave at step" in said and "slurm: asked to leave; run again to go on" in said
+    assert "saved at step" in said and "slurm: asked to leave; run again to continue" in said
 
 
 def test_without_progress_it_gives_up(train, cluster):
@@ -193,7 +193,7 @@ def test_through_dvc_the_lock_is_that_of_this_machine(ground, cluster, tmp_path)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    assert "> dapt train biomed\n" in (said := repro("slurm")) and re.search(r"biomed: job \d+ is done", said)
+    assert "> dapt train biomed\n" in (said := repro("slurm")) and re.search(r"slurm: job \d+ is done", said)
     lock = (folder / "dvc.lock").read_bytes()
     assert "job" not in repro("local") and (folder / "dvc.lock").read_bytes() == lock
     assert len(list((folder / "logs").glob("train-biomed-*.log"))) == 1

@@ -28,7 +28,7 @@ def test_each_queued_experiment_is_a_job_with_the_code_of_its_own_folder(ground,
         "train@biomed",
     )
     said = run(folder, "dvc", "exp", "run", "--run-all")
-    assert len(set(re.findall(r"biomed: job (\d+) is done", said))) == len(RATES), said
+    assert len(set(re.findall(r"slurm: job (\d+) is done", said))) == len(RATES), said
     assert len(set(re.findall(rf"code: {folder}/(\.dvc/tmp/exps/\w+)/src/dapt/launch/node.py", said))) == len(RATES)
 
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json"))

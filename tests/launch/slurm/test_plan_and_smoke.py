@@ -133,7 +133,7 @@ def test_a_smoke_run_goes_through_the_queue_and_leaves_the_repository_as_it_is(p
     before = {path: sha256(place / path) for path in ("models", "data", "params.yaml", "slurm")}
     said = dapt("launch", "--smoke", "biomed", "--partition", "auto", DAPT_LAUNCHER="slurm")
     assert "slurm: partition gpu starts soonest\n" in said and re.search(r"biomed: job \d+ on n\S+-\d\n", said)
-    assert re.search(r"biomed: 10 steps, [\d,]+ tokens a second, fp32 on 1 × cpu, loss on valid", said)
+    assert re.search(r"biomed: 10 steps, [\d,]+ tokens per second, fp32 on 1 × cpu, loss on valid", said)
     assert before == {path: sha256(place / path) for path in before} and not (place / "metrics").exists()
     assert sorted(path.name for path in (place / "logs").iterdir()) == ["smoke-biomed.json", "smoke-biomed.log"]
     speed = json.loads((place / "logs/smoke-biomed.json").read_text())["tokens_per_second"]

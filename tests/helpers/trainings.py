@@ -1,0 +1,67 @@
+"""`dapt train biomed` as processes that a test can kill: by its command, or forked from one that has imported torch."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {"DAPT_STATE": str(folder / "state")}
+
+
+def by_command(folder: Path) -> subprocess.Popen:
+    """`dapt train biomed`, which starts the training as a process of its own."""
+    return subprocess.Popen(
+        [Path(sys.executable).parent / "dapt", "train", "biomed"],
+        cwd=folder,
+        text=True,
+        env=os.environ | environment(folder),
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+class Forked:
+    """`python -m dapt.stages.train biomed` without the seconds that it takes to import torch."""
+
+    def __init__(self, folder: Path):
+        self.output = folder / "output"
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["dapt.stages.train", "torch._dynamo"])  # an optimizer imports the latter
+        self.process = context.Process(target=train, args=(folder, self.output), daemon=True)
+        self.process.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def end(self) -> tuple[int, str]:
+        """Wait for it; its exit code, negative where a signal ended it, and what it said."""
+        self.process.join()
+        return self.process.exitcode, self.output.read_text(encoding="utf-8")
+
+
+def train(folder: Path, output: Path) -> None:
+    """What the forked process does."""
+    from dapt.stages.train import run
+    from dapt.telling.errors import guarded
+
+    os.setsid()
+    os.chdir(folder)
+    os.environ.update(environment(folder))
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    raise SystemExit(guarded("dapt train biomed", lambda: run("biomed")))
+
+
+def wait_for_checkpoint(folder: Path, step: int) -> None:
+    """Until a checkpoint of this step or a later one is there."""
+    deadline = time.monotonic() + 60
+    while not any(int(path.name[5:]) >= step for path in folder.glob("state/*/step-*")):
+        assert time.monotonic() < deadline, "no checkpoint in a minute"
+        time.sleep(0.01)

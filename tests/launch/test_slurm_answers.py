@@ -1,0 +1,94 @@
+"""What Slurm's answers mean: as Slurm 22.05 gives them."""
+
+import pytest
+
+from dapt.launch import cluster, slurm_answers
+from dapt.launch.slurm_answers import End, verdict
+from repositories import ROOT
+
+SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
+DONE, LEFT = {"event": "done"}, {"event": "left", "step": 3}
+
+
+@pytest.mark.parametrize(
+    "end, what",
+    [
+        (End(0, None, "", [DONE]), "done"),
+        (End(0, None, "biomed: done\n", []), "failed"),  # a sentence says nothing,
+        (End(0, "NODE_FAIL", "srun: error: Node failure on n1\n", []), "again"),  # as seen: srun's code is 0
+        (End(75, "FAILED", "", [LEFT]), "again"),
+        (End(138, "FAILED", "srun: error: n1: task 0: User defined signal 1\n", []), "again"),
+        (End(137, "FAILED", "", [LEFT]), "again"),  # another node was killed behind it
+        (End(75, "CANCELLED", "", [LEFT]), "cancelled"),
+        (End(75, "PREEMPTED", "", []), "again"),
+        (End(137, "TIMEOUT", "", []), "again"),
+        (End(137, "OUT_OF_MEMORY", "", []), "memory"),
+        (End(1, "FAILED", "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=3.0\n", []), "memory"),
+        (
+            End(
+                1,
+                None,
+                "srun: error: Unable to allocate resources: Unable to contact slurm controller (connect failure)\n",
+                [],
+            ),
+            "away",
+        ),
+        (End(1, None, "srun: error: Unable to allocate resources: Invalid feature specification\n", []), "failed"),
+        (
+            End(
+                1,
+                "FAILED",
+                "srun: error: Unable to create step for job 28: Invalid generic resource (gres) specification\n",
+                [],
+            ),
+            "again",
+        ),
+        (End(1, "FAILED", "Traceback\n", []), "failed"),
+        (End(2, "FAILED", "dapt train biomed: no\n", []), "failed"),
+    ],
+)
+def test_what_follows_from_the_end_of_a_job(end, what):
+    assert verdict(end) == what
+
+
+@pytest.mark.parametrize(
+    "state, resumes, words",
+    [
+        ("CANCELLED", True, "was cancelled at step 7; run again to continue there"),
+        ("CANCELLED", False, "was cancelled; run again to begin anew"),
+        ("OUT_OF_MEMORY", True, "needed more memory than 64G; raise memory in slurm/cluster.yaml or make"),
+        ("OUT_OF_MEMORY", False, "needed more memory than 32G; raise cpu.memory in slurm/cluster.yaml"),
+        ("TIMEOUT", False, "was not done after 4:00:00; raise cpu.time in slurm/cluster.yaml"),
+        ("TIMEOUT", True, None),
+        ("NODE_FAIL", False, None),
+        ("FAILED", False, None),
+    ],
+)
+def test_what_ends_a_job_for_good_is_said_in_the_settings_of_its_stage(state, resumes, words):
+    why = slurm_answers.for_good(End(1, state, "", []), 7, resumes, SETTINGS if resumes else SETTINGS.for_stages())
+    assert why.startswith(words) if words else why is None
+
+
+def test_the_last_saved_step_is_read_from_the_events_of_a_job():
+    told = [{"event": "resumed", "step": 40}, {"event": "step", "step": 90}, {"event": "checkpoint", "step": 80}]
+    assert slurm_answers.saved([], 7) == 7 and slurm_answers.saved(told, 40) == 80
+    assert slurm_answers.saved([*told, {"event": "left", "step": 95}], 40) == 95
+
+
+@pytest.mark.parametrize(
+    "reason, words",
+    [
+        ("Resources", "no node has room"),
+        ("(Priority)", "others are before it"),
+        ("QOSMaxGRESPerUser", "a limit of your"),
+        ("AssocGrpGRES", "a limit of your account"),
+        ("ReqNodeNotAvail, UnavailableNodes:n1", "down or reserved"),
+        ("Odd", "Odd"),
+    ],
+)
+def test_reasons_for_waiting_are_words(reason, words):
+    assert words in slurm_answers.waiting(reason)
+
+
+def test_what_is_no_refusal_is_left_as_it_is():
+    assert slurm_answers.refusal("srun: error: something else", SETTINGS) is None
