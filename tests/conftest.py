@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,16 @@ from toy_pipeline import copy_with_toys
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: several workers would wait for each other's threads
     os.environ["OMP_NUM_THREADS"] = "1"
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background script ignores it, and its children would
+    signal.signal(signal.SIGINT, lambda *_: None)  # so does this, but a process that it starts has the default again
+SHARED = ("finished", "ground", "cluster")  # fixtures that take long: the tests that use one run in one worker
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        if shared := next((name for name in SHARED if name in item.fixturenames), None):
+            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(scope="session")

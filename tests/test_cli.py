@@ -29,7 +29,8 @@ def test_a_command_for_each_stage_of_dvc_yaml():
 
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
     assert {stage.get("do", stage)["cmd"].split()[1] for stage in stages.values()} == set(STAGES)
-    assert all((ROOT / f"src/dapt/{name}.py").is_file() for name in STAGES)
+    assert all((ROOT / f"src/dapt/stages/{name}.py").is_file() for name in STAGES)
+    assert all((ROOT / f"tests/stages/test_{name}.py").is_file() for name in STAGES)
     assert all((ROOT / f"src/dapt/bench/{name}.py").is_file() for name in BENCHES)
 
 
@@ -63,7 +64,7 @@ def test_a_workspace_runs_its_own_code(repository):
         (["evaluate", "--text", "x.jsonl"], "dapt evaluate: --model goes with"),
         (
             ["evaluate", "--model", "x", "--text", "x.jsonl", "--draws", "2", "--words"],
-            "dapt evaluate: --draws is for the loss a token",
+            "dapt evaluate: --draws is for the loss per token",
         ),
         (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner goes with"),
         (

@@ -6,10 +6,10 @@ import pytest
 
 from dapt.core import config
 from dapt.reporting.tables import table
-from repositories import ROOT
+from repositories import ROOT, committed_text
 
-PARAMS = config.parse((ROOT / "params.yaml").read_text())
-COMPARISON = json.loads((ROOT / "metrics/comparison.json").read_text())
+PARAMS = config.parse(committed_text("params.yaml"))
+COMPARISON = json.loads(committed_text("metrics/comparison.json"))
 TASKS = COMPARISON["tasks"]
 
 

@@ -229,6 +229,7 @@ def test_another_domain_reruns_check_and_summary_alone_and_is_compared_in_tables
     assert targets.splitlines() == lines
 
 
+@pytest.mark.slow
 @pytest.mark.promise
 def test_twice_from_nothing_gives_the_same_lock_and_a_summary_trains_its_own_domain_alone(finished, tmp_path):
     second = tmp_path / "second"

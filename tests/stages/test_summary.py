@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from dapt.stages.summary import pooled, summary
+from dapt.stages.summary import pooled, run, summary
 
 EVALUATED = {"biomed": {"loss": 4.0, "masked_tokens": 300}, "finance": {"loss": 6.0, "masked_tokens": 100}}
 TRAINED = {"first_loss": 7.0, "last_loss": 4.0, "steps": 10, "tokens_seen": 99}
@@ -16,3 +18,12 @@ def test_keys_are_the_same_for_each_domain():
     both = summary("biomed_finance", ["biomed", "finance"], EVALUATED, EVALUATED, TRAINED)
     assert list(one) == list(both)
     assert both["perplexity"] == pytest.approx(90.02, abs=0.01) and both["gain"] == 0.0 and both["masked_tokens"] == 400
+
+
+def test_the_chosen_domain_is_summed_up_on_its_own_text(workspace):
+    before = (workspace / "metrics/summary.json").read_bytes()
+    run()
+    assert (workspace / "metrics/summary.json").read_bytes() == before
+    found = json.loads(before)
+    evaluated = json.loads((workspace / "metrics/eval/biomed.json").read_text())
+    assert found["domain"] == "biomed" and found["loss"] == evaluated["biomed"]["loss"]

@@ -59,6 +59,11 @@ def load(path: Path = CLUSTER) -> Cluster | None:
     return config.parse(path.read_text(encoding="utf-8"), str(path), Cluster) if path.is_file() else None
 
 
+def through_slurm(asked: str | None, settings: Cluster | None, partition: str | None = None) -> Cluster | None:
+    """The settings where Slurm is the launcher, None where it is this machine."""
+    return settings if launcher(asked, settings, partition) == "slurm" else None
+
+
 def launcher(asked: str | None, settings: Cluster | None, partition: str | None = None) -> str:
     """local or slurm: as DAPT_LAUNCHER (`asked`) says, else slurm/cluster.yaml, else local, which has no partitions."""
     if asked and asked not in ("local", "slurm"):

@@ -11,8 +11,8 @@ from dapt.telling.events import Events
 def train(domain: str) -> None:
     """Train where DAPT_LAUNCHER or slurm/cluster.yaml says."""
     with Events(events_file("train", domain), "train", domain).failures():
-        threads, settings = config.load().active.train.threads, cluster.load()
-        if cluster.launcher(os.environ.get("DAPT_LAUNCHER"), settings) == "slurm":
+        threads = config.load().active.train.threads
+        if settings := cluster.through_slurm(os.environ.get("DAPT_LAUNCHER"), cluster.load()):
             from dapt.launch import plan, slurm
 
             return slurm.train(domain, threads, plan.choose(os.environ.get("DAPT_PARTITION"), settings))
@@ -23,8 +23,8 @@ def train(domain: str) -> None:
 
 def through_slurm(command: str, name: str | None = None) -> bool:
     """Run a stage other than train where slurm/cluster.yaml sends it; False: it is not sent, and nothing was run."""
-    settings = cluster.load()
-    if cluster.launcher(os.environ.get("DAPT_LAUNCHER"), settings) == "local" or command not in settings.cpu.stages:
+    settings = cluster.through_slurm(os.environ.get("DAPT_LAUNCHER"), cluster.load())
+    if settings is None or command not in settings.cpu.stages:
         return False
     from dapt.launch import slurm
 

@@ -48,7 +48,7 @@ def soonest(answers: dict[str, Answer]) -> str:
             "no partition can run the job: "
             + "; ".join(f"{name}: {answer.refusal}" for name, answer in answers.items())
         )
-    return min(starts, key=starts.get)  # the format sorts by time
+    return min(starts, key=lambda name: starts[name])  # the format sorts by time
 
 
 def seconds(time: str) -> int:
@@ -78,8 +78,8 @@ def align(rows: list[list[str]]) -> str:
 
 def settings_of_slurm() -> Cluster:
     """slurm/cluster.yaml, where Slurm's commands are there to use it."""
-    settings = cluster.load()
-    cluster.launcher("slurm", settings)  # refuses a repository without the file
+    settings = cluster.through_slurm("slurm", cluster.load())
+    assert settings is not None  # a repository without the file is refused
     if not shutil.which("srun"):
         raise UserError("there is no srun on PATH, so nobody to ask; go to a login node of the cluster")
     return settings
@@ -89,7 +89,7 @@ def partitions() -> str:
     return slurm.ask("scontrol", "-o", "show", "partition")[1]
 
 
-def ask(settings: Cluster, partition: str, state: str, **changed) -> Answer:
+def ask(settings: Cluster, partition: str, state: str, **changed: object) -> Answer:
     """Slurm's answer to what a training would ask for in this partition, with some settings changed."""
     if state != "UP":  # --test-only does not look at that
         return Answer(refusal=f"the partition is {state}")
@@ -128,7 +128,8 @@ def starts(settings: Cluster) -> str:
     )
     rows = [["partition", "GPU", "billing weights", "start"]]
     for partition in settings.partitions:
-        for card in alternatives(settings.constraint) or [None]:
+        cards: list[str | None] = [*alternatives(settings.constraint)]
+        for card in cards or [None]:
             answer = ask(settings, partition, states.get(partition, "UP"), constraint=card)
             rows.append(
                 [
@@ -144,7 +145,9 @@ def starts(settings: Cluster) -> str:
 def measured(domain: str) -> tuple[float, str] | None:
     """Tokens a second of `dapt launch --smoke` through Slurm, where that was run, and on what."""
     path = LOGS / f"smoke-{domain}.json"
-    found = read_json(path) if path.is_file() else {"launcher": None}
+    if not path.is_file():
+        return None
+    found = read_json(path)
     return (found["tokens_per_second"], found["device"]) if found["launcher"] == "slurm" else None
 
 

@@ -65,7 +65,7 @@ def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
                 f"{disk.free / GB:.1f} GB free; make room there (DAPT_STATE names another place for "
                 "checkpoints)"
             )
-    return notes + [facts.remote] * bool(facts.remote)
+    return [*notes, facts.remote] if facts.remote else notes
 
 
 def check_card(feature: str, cluster: Cluster, train: Train, facts: Facts) -> list[str]:
@@ -107,13 +107,13 @@ def memory_bytes(memory: str) -> int:
     >>> memory_bytes("2G") == memory_bytes("2048") == 2 * 2**30
     True
     """
-    number, unit = re.fullmatch(r"(\d+)([KMGT]?)", memory).groups()
+    number, unit = memory.rstrip("KMGT"), memory.lstrip("0123456789")
     return int(number) * UNITS[unit or "M"]
 
 
 def built_for() -> tuple[str, ...]:
     """The GPU architectures that this torch has code for, also where there is no GPU."""
-    return tuple(torch._C._cuda_getArchFlags().split()) if torch.version.cuda else ()
+    return tuple((torch._C._cuda_getArchFlags() or "").split()) if torch.version.cuda else ()
 
 
 def existing(path: Path) -> Path:

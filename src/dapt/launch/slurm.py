@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from dapt.core.paths import CLUSTER, LOGS, events_file
 from dapt.launch import preflight
@@ -115,7 +116,8 @@ class Job:
     def __init__(self, words: list[str], work: Work, environment: dict[str, str], heading: str):
         self.work, self.heading = work, heading
         self.number: str | None = None
-        self.log = self.note = None
+        self.log: TextIO | None = None
+        self.note = ""
         self.queued = self.leaving = False
         self.said: list[str] = []
         self.events = Path(environment["DAPT_EVENTS"])
@@ -135,7 +137,7 @@ class Job:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             self.lines.put(line)
         self.lines.put(None)
 
@@ -162,7 +164,7 @@ class Job:
         self._find_number()
         end = End(code, None, "".join(self.said), self.told())
         if self.number and not end.done:
-            end = End(code, self._state(), end.said, end.events)
+            end = End(code, self._state(self.number), end.said, end.events)
         if self.log:
             self.log.close()
         return end
@@ -196,7 +198,7 @@ class Job:
     def _look(self) -> None:
         """Say why the job waits and when Slurm thinks that it starts, where that has changed."""
         self._find_number()
-        if not self.queued:
+        if not self.queued or self.number is None:
             return
         well, told = ask("squeue", "-h", "-j", self.number, "-o", "%r|%S")
         if not well:
@@ -215,11 +217,11 @@ class Job:
             say(note)
         self.note = note
 
-    def _state(self) -> str | None:
+    def _state(self, number: str) -> str | None:
         """How Slurm says that the job ended; None where it has forgotten, or where that is of no more interest."""
         asked = 0
         while not self.leaving:
-            _, told = ask("scontrol", "-o", "show", "job", self.number)
+            _, told = ask("scontrol", "-o", "show", "job", number)
             if state := job_state(told):
                 if state in ENDED:
                     return state
@@ -279,20 +281,20 @@ class Restarts:
         """
         with signals.on_signal(self._pass_on, (*signals.SIGNALS, signal.SIGINT)):
             while self._wait_for_controller():
-                self.job = Job(self.words, self.work, self.environment, self.heading)
+                job = self.job = Job(self.words, self.work, self.environment, self.heading)
                 if self.asked:
-                    self.job.leave()
-                end = self.job.follow()
+                    job.leave()
+                end = job.follow()
                 what, before = verdict(end), self.step
                 self.step = saved(end.events, self.step)
                 if what == "done":
-                    return say(f"job {self.job.number} is done")
+                    return say(f"job {job.number} is done")
                 if self.asked:
                     break
                 if why := for_good(end, max(self.step, 0), self.work.resumes, self.cluster):
-                    raise UserError(f"job {self.job.number} {why}")
+                    raise UserError(f"job {job.number} {why}")
                 if what == "again":
-                    self._again(end, self.step > before)
+                    self._again(job, end, self.step > before)
                 elif what == "failed":
                     if meaning := refusal(end.said, self.cluster):
                         raise UserError(meaning)
@@ -305,20 +307,20 @@ class Restarts:
         if self.job:
             self.job.leave()
 
-    def _again(self, end: End, progress: bool) -> None:
+    def _again(self, job: Job, end: End, progress: bool) -> None:
         """Count a restart, unless too many in a row have saved nothing new."""
         self.idle = 0 if progress else self.idle + 1
-        job, ended = self.job.number, manner(end)
+        ended = manner(end)
         if self.idle > self.cluster.restarts_without_progress:
             raise UserError(
-                f"job {job} ended ({ended}), and {self.idle} in a row have saved nothing new; "
+                f"job {job.number} ended ({ended}), and {self.idle} in a row have saved nothing new; "
                 f"see {LOGS}, and time and leave_before in {CLUSTER}"
             )
         self.restarts += 1
         step = max(self.step, 0)
-        self.heading = f"slurm: restart {self.restarts}, after job {job} ({ended}), from step {step}\n"
+        self.heading = f"slurm: restart {self.restarts}, after job {job.number} ({ended}), from step {step}\n"
         print(self.heading, end="", flush=True)
-        self.tell("restarted", restarts=self.restarts, after=job, ended=ended, step=step)
+        self.tell("restarted", restarts=self.restarts, after=job.number, ended=ended, step=step)
         time.sleep(PAUSE if self.idle else 0)
 
     def _wait_for_controller(self) -> bool:

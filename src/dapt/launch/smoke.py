@@ -91,7 +91,7 @@ def train(domain: str, folder: Path, launcher: str, log: Path) -> tuple[int, lis
         process_group=0,
     )
     with signals.on_signal(process.send_signal, (*signals.SIGNALS, signal.SIGINT)), open(log, "w", buffering=1) as file:
-        for line in process.stdout:
+        for line in process.stdout or ():
             print(line, end="", flush=True)
             file.write(line)
         code = process.wait()
@@ -138,8 +138,7 @@ def smoke(domain: str, launcher: str, settings: Cluster | None) -> None:
 def run(domains: list[str], partition: str | None) -> None:
     """One domain after the other; the first that fails ends it, with its exit code."""
     settings = cluster.load()
-    launcher = cluster.launcher(os.environ.get("DAPT_LAUNCHER"), settings, partition)
-    if launcher == "slurm":
-        settings = plan.choose(partition, settings)
+    slurm = cluster.through_slurm(os.environ.get("DAPT_LAUNCHER"), settings, partition)
+    chosen = plan.choose(partition, slurm) if slurm else settings
     for domain in domains or config.load().domains:
-        smoke(domain, launcher, settings)
+        smoke(domain, "slurm" if slurm else "local", chosen)

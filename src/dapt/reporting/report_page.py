@@ -35,11 +35,10 @@ class Figures:
     @classmethod
     def read(cls, params: Params, metrics: Path) -> "Figures":
         files = ("comparison", "mistakes", "split", "validate", "base")
-        return cls(
-            *(read_json(metrics / f"{name}.json") for name in files),
-            *(numbers(metrics / folder) for folder in ("clean", "train", "eval")),
-            {task: numbers(metrics / "tasks" / task) for task in params.tasks},
-        )
+        found = {name: read_json(metrics / f"{name}.json") for name in files}
+        folders = {name: numbers(metrics / name) for name in ("clean", "train", "eval")}
+        tasks = {task: numbers(metrics / "tasks" / task) for task in params.tasks}
+        return cls(**found, **folders, tasks=tasks)
 
 
 def markdown(params: Params, metrics: Path) -> str:

@@ -156,10 +156,13 @@ class DomainRun(Run):
     def __init__(self, ready: Prepared, accelerator: Accelerator, events: Events):
         self.ready, self.accelerator, self.settings = ready, accelerator, ready.settings
         self.name, self.parts, self.compiled = ready.domain, ready.settings.parts, ready.settings.compile
-        self.tell = events.tell
+        self.events = events
         self.looks = valid_batches(ready.valid, self.settings.batch, self.settings.valid_windows, self.settings.mask)
         self.signals: list[int] = []
         self.saved = time.monotonic()
+
+    def tell(self, event: str, **facts: object) -> None:
+        self.events.tell(event, **facts)
 
     def train(self) -> Course:
         """From the newest checkpoint, or from the base."""

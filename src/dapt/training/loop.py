@@ -101,7 +101,7 @@ class _Loop:
             restore(optim, start.tensors)
         self.model, self.optim = accelerator.prepare(model, optim)
         self.model.train()
-        self.forward = compile_static(self.model) if run.compiled else self.model
+        self.forward: Callable = compile_static(self.model) if run.compiled else self.model
         if self.course.scaler and accelerator.scaler:
             accelerator.scaler.load_state_dict(self.course.scaler)
         self.unread: list[torch.Tensor] = []
@@ -183,7 +183,7 @@ def fit(
 
 
 def backward(
-    accelerator: Accelerator, prepared: nn.Module, forward: nn.Module, batch: Batch, predicted: int, parts: int
+    accelerator: Accelerator, prepared: nn.Module, forward: Callable, batch: Batch, predicted: int, parts: int
 ) -> torch.Tensor:
     """Add the gradients of this process's share of a batch; return its part of the loss per predicted token."""
     world, total = accelerator.num_processes, torch.zeros((), device=accelerator.device)
@@ -217,7 +217,7 @@ def halved(parts: int, share: int, world: int, error: Exception) -> int:
     return 2 * parts
 
 
-def compile_static(model: nn.Module) -> nn.Module:
+def compile_static(model: nn.Module) -> Callable:
     """Compiled for static shapes; deterministic algorithms, without which no two compiled runs agree."""
     if not any(map(which, ("c++", "g++", "clang++"))):
         raise UserError("train.compile needs a C++ compiler, and none is on PATH; install g++ or set it to false")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from repositories import ROOT, environment
+from dapt.reporting.markdown import page
+from repositories import environment, run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PICTURES = 6  # matrix, curves, tasks, calibration, and the confusion of two tasks
@@ -40,10 +41,13 @@ def dom(page: Path, profile: Path) -> str:
     return done.stdout
 
 
-def test_dvc_plots_show_draws_all_pictures_offline(tmp_path):
+def test_dvc_plots_show_draws_all_pictures_offline(committed_run, tmp_path):
+    folder = tmp_path / "repository"
+    shutil.copytree(committed_run, folder)
+    run(folder, "git", "init", "-q")
     done = subprocess.run(
         ["dvc", "plots", "show", "-o", str(tmp_path / "plots")],
-        cwd=ROOT,
+        cwd=folder,
         text=True,
         env=environment(tmp_path),
         capture_output=True,
@@ -56,15 +60,7 @@ def test_dvc_plots_show_draws_all_pictures_offline(tmp_path):
     assert len(re.findall(r"<canvas[^>]*marks|<svg[^>]*marks", drawn)) == PICTURES
 
 
-def test_the_report_opens_with_its_pictures(tmp_path, monkeypatch):
-    from dapt.core import config
-    from dapt.core.paths import METRICS
-    from dapt.reporting import plots
-    from dapt.reporting.markdown import page
-    from dapt.reporting.report_page import markdown
-
-    monkeypatch.chdir(ROOT)
-    pictures = {name: plots.svg(spec) for name, spec in plots.figures().items()}
-    (tmp_path / "index.html").write_text(page(markdown(config.load(), METRICS), pictures))
+def test_the_report_opens_with_its_pictures(twin, pictures, tmp_path):
+    (tmp_path / "index.html").write_text(page(twin, pictures))
     drawn = dom(tmp_path / "index.html", tmp_path / "profile")
     assert drawn.count("<svg") == PICTURES and drawn.count("<table>") >= 8 and "<h1>" in drawn

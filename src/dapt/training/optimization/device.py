@@ -49,7 +49,7 @@ def check_built_for(device: Device) -> None:
         return
     built = [
         (kind, (int(number[:-1]), int(number[-1])))
-        for kind, number in (re.match(r"(sm|compute)_(\d+)", arch).groups() for arch in device.built_for)
+        for kind, number in re.findall(r"\b(sm|compute)_(\d+)", " ".join(device.built_for))
     ]
     if any(
         least <= device.capability and (kind == "compute" or least[0] == device.capability[0]) for kind, least in built

@@ -10,7 +10,7 @@ class Diverged(UserError):
         super().__init__(f"{what} in step {step}; lower the learning rate, or set train.precision to fp32")
         self.step, self.what = step, what
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[int, str]]:
         """Pickled between processes by what it was made from, not by its message."""
         return Diverged, (self.step, self.what)
 

@@ -43,5 +43,7 @@ def length(steps: int | None, epochs: float | None, tokens: int | None, windows:
     """
     if steps is not None:
         return steps
-    wanted = epochs * windows if epochs is not None else tokens * windows / text
-    return math.ceil(wanted / batch)
+    if epochs is not None:
+        return math.ceil(epochs * windows / batch)
+    assert tokens is not None  # config.Train has one of the three
+    return math.ceil(tokens * windows / text / batch)

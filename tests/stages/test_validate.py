@@ -1,0 +1,38 @@
+"""`dapt validate`: the figures of the data card, and a pipeline that stops where a row is wrong."""
+
+import json
+
+import pytest
+
+from dapt.core.files import read_lines, sha256, write_json, write_lines
+from dapt.stages import validate
+from dapt.telling.errors import UserError
+
+
+def test_the_rows_of_every_corpus_are_counted(workspace):
+    before = (workspace / "metrics/validate.json").read_bytes()
+    validate.run()
+    assert (workspace / "metrics/validate.json").read_bytes() == before
+    found = json.loads(before)
+    for path in (workspace / "data/processed").glob("*.jsonl"):
+        rows = list(read_lines(path))
+        assert found[path.stem]["rows"] == len(rows) and found[path.stem]["bytes"] == path.stat().st_size
+    assert found["made_from"] == [{"path": "data/processed", "sha256": sha256(workspace / "data/processed")}]
+    assert found["biomed_mlm"]["shown"] and not found["general"]["shown"]  # as `show` in params.yaml says
+
+
+def test_a_wrong_row_stops_the_pipeline(workspace):
+    path = workspace / "data/processed/general.jsonl"
+    rows = list(read_lines(path))
+    path.unlink()
+    write_lines(path, [*rows[:3], rows[3] | {"id": "0" * 16}, *rows[4:]])
+    with pytest.raises(UserError, match="general.jsonl line 4: id is not the hash"):
+        validate.run()
+
+
+def test_rows_that_cleaning_did_not_count_stop_the_pipeline(workspace):
+    path = workspace / "metrics/clean/general.json"
+    report = json.loads(path.read_text())
+    write_json(path, report | {"kept": report["kept"] + 1})
+    with pytest.raises(UserError, match=f"general.jsonl has {report['kept']} rows; .* run dvc repro clean@general"):
+        validate.run()
