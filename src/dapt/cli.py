@@ -9,7 +9,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +41,13 @@ BENCHES = {  # name → turns of each way, what it times
     "nodes": (3, "seconds of a training step on one node or several, and what that says of GPUs"),
 }
 
+WAYS = {  # option of `dapt evaluate` → module of dapt.judging, what it measures; without one, the loss per token
+    "words": ("per_word", "the loss per word, for models of different tokenizers"),
+    "pseudo": (
+        "pseudo_perplexity",
+        "pseudo-perplexity, one token masked at a time: one to two forward passes per token, some ten times the usual cost",
+    ),
+}
 LAUNCH = {  # option → what it does instead of starting and following the jobs
     "plan": "when each allowed partition and GPU would start, and what the training needs",
     "smoke": "ten steps through the queue, into a temporary folder",
@@ -48,103 +55,104 @@ LAUNCH = {  # option → what it does instead of starting and following the jobs
 }
 
 
+Commands = argparse._SubParsersAction  # what add_subparsers returns has no public name
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="dapt", description=__doc__.split("\n\n")[0])
+    top = argparse.ArgumentParser(prog="dapt", description=str(__doc__).split("\n\n")[0])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_stages(commands)
+    add_tools(commands)
+    add_launch(commands)
+    add_benches(commands)
+    return top
 
-    def add(
-        name: str, text: str, to: "argparse._SubParsersAction[argparse.ArgumentParser]" = commands
-    ) -> argparse.ArgumentParser:
-        return to.add_parser(name, help=text, description=text)
 
+def add(commands: Commands, name: str, text: str, run: Callable | None = None) -> argparse.ArgumentParser:
+    found = commands.add_parser(name, help=text, description=text)
+    if run:
+        found.set_defaults(run=run)
+    return found
+
+
+def add_stages(commands: Commands) -> None:
+    """A command for each stage; some do something else as well, which their further options ask for."""
+    special = {
+        "fetch": run_fetch, "clean": run_clean, "train": run_train, "finetune": run_finetune, "evaluate": run_evaluate,
+        "compare": run_compare, "report": run_report,
+    }  # fmt: skip
     sub = {}
-    for name, (what, text) in STAGES.items():
-        sub[name] = add(name, text)
-        sub[name].set_defaults(run=run_stage)
-        if what:
-            sub[name].add_argument("name", metavar=what, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
+    for name, (kind, text) in STAGES.items():
+        sub[name] = add(commands, name, text, special.get(name, run_stage))
+        if kind:
+            sub[name].add_argument("name", metavar=kind, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
     sub["fetch"].add_argument(
         "--pin", action="store_true", help="write commit and sha256 of what is fetched, or of all, into params.yaml"
     )
-    sub["fetch"].set_defaults(run=run_fetch)
-    sub["clean"].set_defaults(run=run_clean)
     clean = sub["clean"].add_argument_group("any raw file, without params.yaml")
     clean.add_argument("--cleaner")
     for option in ("--raw", "--out", "--report"):
         clean.add_argument(option, type=Path)
-    sub["train"].set_defaults(run=run_train)
     sub["finetune"].add_argument("model")
-    sub["finetune"].set_defaults(run=run_finetune)
-    sub["evaluate"].set_defaults(run=run_evaluate)
-    evaluate = sub["evaluate"].add_argument_group("any models on any text")
-    evaluate.add_argument("--model", type=Path, nargs="+", help="of several, differences to the first are given")
-    evaluate.add_argument("--text", type=Path, help="JSON lines with a field text")
-    evaluate.add_argument("--most", type=int, metavar="N", help="the first N texts only")
-    evaluate.add_argument("--draws", type=int, metavar="N", help="of masks, default 1; for the loss per token")
-    way = evaluate.add_mutually_exclusive_group()
-    way.add_argument(
-        "--words",
-        dest="way",
-        action="store_const",
-        const="per_word",
-        default="per_token",
-        help="the loss per word, for models of different tokenizers",
-    )
-    way.add_argument(
-        "--pseudo",
-        dest="way",
-        action="store_const",
-        const="pseudo_perplexity",
-        help="pseudo-perplexity, one token masked at a time: one to two forward passes per token, some ten times "
-        "the usual cost",
-    )
-    evaluate.add_argument("--json", action="store_true", help="one JSON object per line, one line per model")
-    audit = add("audit", "what a checkpoint is as a masked language model, and if its head is trained")
-    audit.set_defaults(run=run_audit)
-    audit.add_argument("--model", type=Path, required=True)
-    audit.add_argument("--json", action="store_true")
-    sub["compare"].set_defaults(run=run_compare)
+    add_any_model(sub["evaluate"])
     sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
     sub["compare"].add_argument("--latex", action="store_true", help="print them for a paper")
-    sub["report"].set_defaults(run=run_report)
-    sub["report"].add_argument(
-        "--export",
-        type=Path,
-        metavar="DIR",
-        help="copy the last report there, with the commit, all pictures, and tables for a paper",
+    copied = "copy the last report there, with the commit, all pictures, and tables for a paper"
+    sub["report"].add_argument("--export", type=Path, metavar="DIR", help=copied)
+
+
+def add_any_model(evaluate: argparse.ArgumentParser) -> None:
+    group = evaluate.add_argument_group("any models on any text")
+    group.add_argument("--model", type=Path, nargs="+", help="of several, differences to the first are given")
+    group.add_argument("--text", type=Path, help="JSON lines with a field text")
+    group.add_argument("--most", type=int, metavar="N", help="the first N texts only")
+    group.add_argument("--draws", type=int, metavar="N", help="of masks, default 1; for the loss per token")
+    group.set_defaults(way="per_token")
+    way = group.add_mutually_exclusive_group()
+    for option, (module, text) in WAYS.items():
+        way.add_argument(f"--{option}", dest="way", action="store_const", const=module, help=text)
+    group.add_argument("--json", action="store_true", help="one JSON object per line, one line per model")
+
+
+def add_tools(commands: Commands) -> None:
+    audit = add(
+        commands, "audit", "what a checkpoint is as a masked language model, and if its head is trained", run_audit
     )
-    spread = add("spread", "train and judge a domain under several seeds: how far its losses scatter")
-    spread.set_defaults(run=run_spread)
+    audit.add_argument("--model", type=Path, required=True)
+    audit.add_argument("--json", action="store_true")
+    spread = add(
+        commands, "spread", "train and judge a domain under several seeds: how far its losses scatter", run_spread
+    )
     spread.add_argument("name", metavar="domain")
     spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
     spread.add_argument("--json", action="store_true")
-    plots = add("plots", "the pictures of the last comparison as SVG, PDF and PNG")
-    plots.set_defaults(run=run_plots)
+    plots = add(commands, "plots", "the pictures of the last comparison as SVG, PDF and PNG", run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
-    launch = add("launch", "train several domains: at once through Slurm, here in turns")
-    launch.set_defaults(run=run_launch)
+    doctor = add(commands, "doctor", "what a training finds on this machine, and how to mend what is wrong", run_doctor)
+    doctor.add_argument("--json", action="store_true")
+
+
+def add_launch(commands: Commands) -> None:
+    launch = add(commands, "launch", "train several domains: at once through Slurm, here in turns", run_launch)
     launch.add_argument("domains", metavar="DOMAIN", nargs="*", help="default: all")
     launch.add_argument("--partition", help="instead of slurm/cluster.yaml's; auto: the one with the soonest start")
     instead = launch.add_mutually_exclusive_group()
     for option, text in LAUNCH.items():
         instead.add_argument(f"--{option}", dest="what", action="store_const", const=option, help=text)
-    doctor = add("doctor", "what a training finds on this machine, and how to mend what is wrong")
-    doctor.set_defaults(run=run_doctor)
-    doctor.add_argument("--json", action="store_true")
-    bench = add("bench", "time our way and the usual way in turns")
-    bench.set_defaults(run=run_bench)
+
+
+def add_benches(commands: Commands) -> None:
+    bench = add(commands, "bench", "time our way and the usual way in turns", run_bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
-    benches = {name: add(name, text, names) for name, (_, text) in BENCHES.items()}
+    benches = {name: add(names, name, text) for name, (_, text) in BENCHES.items()}
     for name, (rounds, _) in BENCHES.items():
-        benches[name].add_argument(
-            "--rounds", type=int, default=rounds, help="turns of each, default %(default)s; the median counts"
-        )
+        turns = "turns of each, default %(default)s; the median counts"
+        benches[name].add_argument("--rounds", type=int, default=rounds, help=turns)
         benches[name].add_argument("--json", action="store_true", dest="as_json", help="one JSON object per line")
     benches["clean"].add_argument("--scale", type=float, default=1.0, help="share of the real rows, default 1")
     benches["train"].add_argument("--only", metavar="MODEL", help="tiny, minilm or base; else all three")
     benches["train"].add_argument("--steps", type=int, help="steps of each run, else a number for each model")
-    return top
 
 
 def loaded(module: str) -> ModuleType:

@@ -1,7 +1,6 @@
 """What can be known to fail before the queue is asked: `check` decides from facts, `look` gathers them."""
 
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path

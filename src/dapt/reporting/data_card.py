@@ -45,89 +45,60 @@ def totals(params: Params, cleaned: dict, valid: dict) -> list[list]:
     return lines
 
 
+SPREAD = ("mean", "median", "p95", "longest")
+LENGTHS = ["characters: mean", "median", "95 %", "longest", "tokens: mean", "median", "95 %", "longest", "groups"]
+SIDES = ("train", "valid", "test", "group_of_a_test_row", "train_like_test")
+
+
 def markdown(params: Params, metrics: Path) -> str:
     """The card's text."""
     cleaned = numbers(metrics / "clean")
     valid, split = (read_json(metrics / f"{name}.json") for name in ("validate", "split"))
-    names = list(params.corpora)
-    lengths = [
-        [
-            name,
-            *(f"{valid[name]['characters'][key]:,}" for key in ("mean", "median", "p95", "longest")),
-            *(f"{valid[name]['sample']['tokens'][key]:,}" for key in ("mean", "median", "p95", "longest")),
-            f"{valid[name]['groups']:,}",
-        ]
-        for name in names
-    ]
-    languages = [
-        [
-            name,
-            f"{valid[name]['sample']['rows']:,}",
-            listed(valid[name]["sample"]["languages"]),
-            f"{valid[name]['lost_characters']:,}",
-        ]
-        for name in names
-    ]
-    labels = [
-        [
-            name,
-            f"{valid[name]['labels']['rows']:,}",
-            f"{valid[name]['labels']['different']:,}",
-            listed(dict(valid[name]["labels"]["each"])),
-        ]
-        for name in names
-        if valid[name]["labels"]["rows"]
-    ]
-    work = [[name, listed(cleaned[name]["dropped"]), listed(cleaned[name]["repaired"])] for name in names]
-    held = [[one, *("" if one == other else f"{split['held_by'][one][other]:,}" for other in names)] for one in names]
-    tasks = [
-        [task, *(f"{counts[key]:,}" for key in ("train", "valid", "test", "group_of_a_test_row", "train_like_test"))]
-        for task, counts in split["tasks"].items()
-    ]
+    found = {name: valid[name] for name in params.corpora}
+    parts = [counts(params, cleaned, valid), texts(found), work(cleaned, list(found))]
+    parts += [overlap(params, split), tasks(params, split), a_few_rows(found)]
+    return "\n".join(parts)
+
+
+def counts(params: Params, cleaned: dict, valid: dict) -> str:
     off = [name for name, corpus in params.corpora.items() if not corpus.enabled]
-    shown = "\n\n".join(
-        f"{name}:\n\n" + "\n".join(f"    {text}" for text in valid[name]["shown"])
-        for name in names
-        if valid[name]["shown"]
-    )
+    not_enabled = f" **Not enabled, and empty here: {', '.join(off)}.**" if off else ""
+    header = ["corpus", "rows in", "kept", "MB", "kept by the original project's rule", "its table"]
     return f"""# Data card: profile {params.profile}
 
-Every row of every corpus was looked at after cleaning: its fields, its encoding, that no text is empty or stands twice, that
-rows in = rows kept + rows dropped.{f" **Not enabled, and empty here: {', '.join(off)}.**" if off else ""}
+Every row of every corpus was looked at after cleaning: its fields, its encoding, that no text is empty or stands twice,
+that rows in = rows kept + rows dropped.{not_enabled}
 
 ## Rows
 
-{
-        rows(
-            totals(params, cleaned, valid),
-            ["corpus", "rows in", "kept", "MB", "kept by the original project's rule", "its table"],
-        )
-    }
+{rows(totals(params, cleaned, valid), header)}
 
 The original project's rule is what the scripts of the original project did: white space collapsed, a least length, equal
 texts dropped. Its table can only be compared where a corpus has the same sources.
+"""
 
-## Lengths
+
+def texts(found: dict[str, dict]) -> str:
+    """Lengths, languages and labels of each corpus."""
+    lengths = [
+        [name, *(f"{of[key]:,}" for of in (one["characters"], one["sample"]["tokens"]) for key in SPREAD)]
+        + [f"{one['groups']:,}"]
+        for name, one in found.items()
+    ]
+    languages = [
+        [name, f"{one['sample']['rows']:,}", listed(one["sample"]["languages"]), f"{one['lost_characters']:,}"]
+        for name, one in found.items()
+    ]
+    labels = [
+        [name, f"{of['rows']:,}", f"{of['different']:,}", listed(dict(of["each"]))]
+        for name, of in ((name, one["labels"]) for name, one in found.items())
+        if of["rows"]
+    ]
+    return f"""## Lengths
 
 Characters of every text; tokens of the base's tokenizer, of a sample.
 
-{
-        rows(
-            lengths,
-            [
-                "corpus",
-                "characters: mean",
-                "median",
-                "95 %",
-                "longest",
-                "tokens: mean",
-                "median",
-                "95 %",
-                "longest",
-                "groups",
-            ],
-        )
-    }
+{rows(lengths, ["corpus", *LENGTHS])}
 
 ## Languages
 
@@ -138,32 +109,53 @@ all texts in which a character was lost before they came here (U+FFFD).
 
 ## Labels
 
-{rows(labels, ["corpus", "labelled rows", "different labels", "rows a label"])}
+{rows(labels, ["corpus", "labelled rows", "different labels", "rows per label"])}
+"""
 
-## Dropped and repaired
 
-{rows(work, ["corpus", "rows dropped", "rows repaired"])}
+def work(cleaned: dict, names: list[str]) -> str:
+    done = [[name, listed(cleaned[name]["dropped"]), listed(cleaned[name]["repaired"])] for name in names]
+    return f"""## Dropped and repaired
 
-## Overlap
+{rows(done, ["corpus", "rows dropped", "rows repaired"])}
+"""
+
+
+def overlap(params: Params, split: dict) -> str:
+    names = list(params.corpora)
+    held = [[one, *("" if one == other else f"{split['held_by'][one][other]:,}" for other in names)] for one in names]
+    return f"""## Overlap
 
 How many rows of the corpus at the left the one at the top holds too: equal texts, and between two unlabelled corpora
 nearly equal ones (MinHash, Jaccard {params.active.split.similar}).
 
 {rows(held, ["", *names])}
+"""
 
-## Tasks
 
-Rows by side, as far as cleaning left them. A row of a source record that has a test row is left out of the other sides, whatever
-its source says. Training rows that are nearly equal to a test row of the same task, or share with one
-{
-        params.active.split.overlap
-    } words in a row, stay, so that results on a known split can be compared; the last column counts them.
+def tasks(params: Params, split: dict) -> str:
+    sides = [[task, *(f"{of[key]:,}" for key in SIDES)] for task, of in split["tasks"].items()]
+    words = params.active.split.overlap
+    return f"""## Tasks
 
-{rows(tasks, ["task", "train", "valid", "test", "left out", "training rows like a test row"])}
+Rows by side, as far as cleaning left them. A row of a source record that has a test row is left out of the other sides,
+whatever its source says. Training rows that are nearly equal to a test row of the same task, or share with one {words}
+words in a row, stay, so that results on a known split can be compared; the last column counts them.
 
-## A few rows
+{rows(sides, ["task", "train", "valid", "test", "left out", "training rows like a test row"])}
+"""
+
+
+def a_few_rows(found: dict[str, dict]) -> str:
+    shown = [
+        f"{name}:\n\n" + "\n".join(f"    {text}" for text in one["shown"])
+        for name, one in found.items()
+        if one["shown"]
+    ]
+    nothing = "None."
+    return f"""## A few rows
 
 Of the corpora whose licence allows it, cut at 300 characters; a label in brackets.
 
-{shown or "None."}
+{(chr(10) * 2).join(shown) or nothing}
 """

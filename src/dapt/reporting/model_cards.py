@@ -43,28 +43,29 @@ def metadata(params: Params, name: str, comparison: dict, sources: list[Source])
     ).to_yaml()
 
 
+def made(params: Params, name: str, trained: dict, base: dict) -> str:
+    """How the model came about, in a paragraph."""
+    told = "The base itself. "
+    if corpora := params.domains.get(name):
+        told = (
+            f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
+            f"{', '.join(corpora)}, starting from the base. "
+        )
+    general = f", {base['steps']} steps on {', '.join(params.domains[params.control])}" if base["steps"] else ""
+    return f"{told}Repair of the base's head: {base['repair']}{general}."
+
+
+def licences(params: Params, sources: list[Source], base: dict) -> list[str]:
+    """Of the text and the models that this one was made from."""
+    model = params.active.model
+    models = [model.base] + ([model.donor] if model.donor and "transplant" in base["repair"] else [])
+    of_text = {f"{source.name}: {source.licence}" for source in sources}
+    return sorted(of_text | {f"{name}: {params.bases[name].licence}" for name in models})
+
+
 def card(params: Params, name: str, comparison: dict, trained: dict, base: dict) -> str:
     """The card's text, from metrics/comparison.json, train/ and base.json."""
-    settings = params.active
-    corpora = params.domains.get(name, [])
     sources = origins(params, name, trained, base)
-    models = [settings.model.base]
-    if settings.model.donor and "transplant" in base["repair"]:
-        models.append(settings.model.donor)
-    licences = sorted(
-        {f"{source.name}: {source.licence}" for source in sources}
-        | {f"{model}: {params.bases[model].licence}" for model in models}
-    )
-    cells = comparison["matrix"][name]
-    told = (
-        f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
-        f"{', '.join(corpora)}, starting from the base. "
-        if corpora
-        else "The base itself. "
-    )
-    told += f"Repair of the base's head: {base['repair']}" + (
-        f", {base['steps']} steps on {', '.join(params.domains[params.control])}." if base["steps"] else "."
-    )
     tasks = [
         [task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
         for task, models in comparison["tasks"].items()
@@ -72,15 +73,17 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     ]
     fine_tuned = f"\n## Fine-tuned\n\n{rows(tasks, ['task', 'figure', 'mean ± sd over seeds'])}\n" if tasks else ""
     lines = [
-        [
-            held_out,
-            f"{cell['loss']:.3f}",
-            cell["perplexity"],
-            accuracy(cell),
-            signed(cell.get("vs_base")),
-            signed(cell.get("vs_control")),
-        ]
-        for held_out, cell in cells.items()
+        [held_out, f"{cell['loss']:.3f}", cell["perplexity"], accuracy(cell)]
+        + [signed(cell.get(other)) for other in ("vs_base", "vs_control")]
+        for held_out, cell in comparison["matrix"][name].items()
+    ]
+    header = [
+        "held-out text",
+        "loss",
+        "perplexity",
+        "accuracy, top 1 / top 5",
+        "against the base",
+        "against the control",
     ]
     return f"""---
 {metadata(params, name, comparison, sources)}
@@ -88,11 +91,11 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
 
 # {name} ({params.profile})
 
-{told}
+{made(params, name, trained, base)}
 
 ## Held-out loss
 
-{rows(lines, ["held-out text", "loss", "perplexity", "accuracy, top 1 / top 5", "against the base", "against the control"])}
+{rows(lines, header)}
 {fine_tuned}
 ## Use and limits
 
@@ -101,7 +104,7 @@ included; nothing here makes it fit for medical or financial advice.
 
 ## Licences of what it was made from
 
-{chr(10).join(f"- {licence}" for licence in licences)}
+{chr(10).join(f"- {licence}" for licence in licences(params, sources, base))}
 
 Where no licence is shown, ask before you publish the model.
 """

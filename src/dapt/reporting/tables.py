@@ -1,7 +1,7 @@
 """The comparison as tables, in Markdown and as CSV."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dapt.core.config import Params
@@ -9,6 +9,12 @@ from dapt.core.files import whole_file, whole_folder
 from dapt.core.paths import CURVES, METRICS
 from dapt.reporting import mistakes
 from dapt.reporting.markdown import rows
+
+CROSSDOMAIN = (
+    "model,set,loss,low,high,perplexity,accuracy,accuracy_top5,vs_base,vs_base_low,vs_base_high,"
+    "vs_control,vs_control_low,vs_control_high"
+)
+TASKS = "task,model,metric,mean,sd,low,high,vs_base,vs_base_low,vs_base_high,vs_base_p_adjusted"
 
 
 def table(comparison: dict) -> str:
@@ -87,65 +93,40 @@ def flat(difference: dict | None) -> tuple:
 
 def write_tables(params: Params, comparison: dict, lines: dict[str, dict[str, list[dict]]], classes: list[str]) -> None:
     """What pictures and spreadsheets are made from; `lines` are the predictions, `classes` the tasks that have some."""
-    write_csv(
-        METRICS / "crossdomain.csv",
-        "model,set,loss,low,high,perplexity,accuracy,accuracy_top5,"
-        "vs_base,vs_base_low,vs_base_high,vs_control,vs_control_low,vs_control_high",
-        (
-            (
-                name,
-                held_out,
-                cell["loss"],
-                *cell["loss_ci95"],
-                cell["perplexity"],
-                cell["accuracy"],
-                cell["accuracy_top5"],
-                *flat(cell.get("vs_base")),
-                *flat(cell.get("vs_control")),
-            )
-            for name, cells in comparison["matrix"].items()
-            for held_out, cell in cells.items()
-        ),
+    write_csv(METRICS / "crossdomain.csv", CROSSDOMAIN, crossdomain(comparison))
+    write_csv(METRICS / "tasks.csv", TASKS, of_tasks(comparison))
+    calibration = (
+        (task, name, round(part["confidence"], 4), round(part["accuracy"], 4), part["count"])
+        for task, models in lines.items()
+        for name in params.finetuned
+        for part in mistakes.calibration(models[name])
     )
-    write_csv(
-        METRICS / "tasks.csv",
-        "task,model,metric,mean,sd,low,high,vs_base,vs_base_low,vs_base_high,vs_base_p_adjusted",
-        (
-            (
-                task,
-                name,
-                cell["metric"],
-                cell["mean"],
-                cell["sd"],
-                *cell["ci95"],
-                *flat(gain := cell.get("vs_base")),
-                gain["p_adjusted"] if gain else "",
-            )
-            for task, models in comparison["tasks"].items()
-            for name, cell in models.items()
-        ),
-    )
-    write_csv(
-        METRICS / "calibration.csv",
-        "task,model,confidence,accuracy,count",
-        (
-            (task, name, round(part["confidence"], 4), round(part["accuracy"], 4), part["count"])
-            for task, models in lines.items()
-            for name in params.finetuned
-            for part in mistakes.calibration(models[name])
-        ),
-    )
+    write_csv(METRICS / "calibration.csv", "task,model,confidence,accuracy,count", calibration)
     with whole_folder(METRICS / "confusion") as folder:
         for task in classes:
-            write_csv(
-                folder / f"{task}.csv",
-                "task,model,right,predicted,count,share",
-                ((task, name, *pair) for name in params.finetuned for pair in mistakes.shares(lines[task][name])),
-            )
+            shares = ((task, name, *pair) for name in params.finetuned for pair in mistakes.shares(lines[task][name]))
+            write_csv(folder / f"{task}.csv", "task,model,right,predicted,count,share", shares)
     with whole_file(METRICS / "curves.csv") as file:
         file.write("step,loss,model,set\n")
         for domain in params.domains:
             file.write((CURVES / f"{domain}.csv").read_text(encoding="utf-8").split("\n", 1)[1])
+
+
+def crossdomain(comparison: dict) -> Iterator[tuple]:
+    """The lines of crossdomain.csv."""
+    for name, cells in comparison["matrix"].items():
+        for held_out, cell in cells.items():
+            figures = cell["loss"], *cell["loss_ci95"], cell["perplexity"], cell["accuracy"], cell["accuracy_top5"]
+            yield name, held_out, *figures, *flat(cell.get("vs_base")), *flat(cell.get("vs_control"))
+
+
+def of_tasks(comparison: dict) -> Iterator[tuple]:
+    """The lines of tasks.csv."""
+    for task, models in comparison["tasks"].items():
+        for name, cell in models.items():
+            gain = cell.get("vs_base")
+            adjusted = gain["p_adjusted"] if gain else ""
+            yield task, name, cell["metric"], cell["mean"], cell["sd"], *cell["ci95"], *flat(gain), adjusted
 
 
 def differences(comparison: dict, key: str) -> str:

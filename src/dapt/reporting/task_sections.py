@@ -108,47 +108,52 @@ def markdown(
     overlap: int,
 ) -> str:
     """`figures` is metrics/tasks: task → model → figures; `about` what each task asks; `overlap` as in the split."""
+    parts = [
+        asked(figures, about),
+        results(tasks, figures, overlap),
+        comparisons(tasks, figures),
+        what_is_wrong(mistakes, figures),
+    ]
+    return "\n".join(parts)
 
-    def part(task: str, key: str) -> str:
-        return f"{figures[task]['base']['rows'][key]:,}"
 
+def asked(figures: dict[str, dict[str, dict]], about: dict[str, str]) -> str:
+    lines = []
+    for task, models in figures.items():
+        counts = {name: f"{count:,}" for name, count in models["base"]["rows"].items()}
+        trained_on, test = f"{counts['train']} of {counts['train_of']}", f"{counts['test']} / {counts['test_groups']}"
+        seeds = len(models["base"]["seeds"])
+        lines.append([task, about[task], counts["candidates"], trained_on, counts["valid"], test, seeds])
+    header = ["task", "what is asked", "candidates", "rows trained on", "valid", "test rows / groups", "seeds"]
+    return f"""## Downstream tasks
+
+{rows(lines, header)}
+
+One of a row's candidates is right: labels, options, or all answers of the test side.
+"""
+
+
+def results(tasks: dict[str, dict[str, dict]], figures: dict[str, dict[str, dict]], overlap: int) -> str:
     looked_at = max(
         found["unseen_in"] for models in figures.values() for found in models.values() if "unseen_in" in found
     )
-    asked = rows(
-        [
-            [
-                task,
-                about[task],
-                part(task, "candidates"),
-                f"{part(task, 'train')} of {part(task, 'train_of')}",
-                part(task, "valid"),
-                f"{part(task, 'test')} / {part(task, 'test_groups')}",
-                len(figures[task]["base"]["seeds"]),
-            ]
-            for task in tasks
-        ],
-        ["task", "what is asked", "candidates", "rows trained on", "valid", "test rows / groups", "seeds"],
-    )
-    return f"""## Downstream tasks
-
-{asked}
-
-One of a row's candidates is right: labels, options, or all answers of the test side.
-
-Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row's text is in
-any training or validation set of a pre-training ({looked_at:,} texts were looked at), nor one that is nearly equal or shares
-{overlap} words in a row. The tasks' *training* texts may be there, so that a gain is that of the domain's text with some of the task's own.
-An encoder reads the first tokens of a text (`length` in params.yaml), a count of words all of it.
+    return f"""Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row's
+text is in any training or validation set of a pre-training ({looked_at:,} texts were looked at), nor one that is nearly
+equal or shares {overlap} words in a row. The tasks' *training* texts may be there, so that a gain is that of the domain's
+text with some of the task's own. An encoder reads the first tokens of a text (`length` in params.yaml), a count of words
+all of it.
 
 {task_table(tasks)}
 
 ![Each model on each task](tasks.svg)
+"""
 
-### What pre-training gains over fine-tuning alone
 
-Against the base fine-tuned in the same way: the difference, its 95 % interval (paired bootstrap over test groups, of the mean
-over these seeds), and p, adjusted by Holm for all cells of this table.
+def comparisons(tasks: dict[str, dict[str, dict]], figures: dict[str, dict[str, dict]]) -> str:
+    return f"""### What pre-training gains over fine-tuning alone
+
+Against the base fine-tuned in the same way: the difference, its 95 % interval (paired bootstrap over test groups, of the
+mean over these seeds), and p, adjusted by Holm for all cells of this table.
 
 {gains(tasks)}
 
@@ -161,11 +166,14 @@ The best baseline is the one that is best on the test side. p is adjusted by Hol
 {on_same_rows(figures)}### Other figures
 
 {others(tasks)}
+"""
 
-### Errors
 
-Calibration error: how far confidence and share of right answers lie apart (0 is best). A mistake is named by its row, what was
-taken for what, and with which confidence (`grep ID data/split/tasks/TASK/test.jsonl` shows it).
+def what_is_wrong(mistakes: dict, figures: dict[str, dict[str, dict]]) -> str:
+    return f"""### Errors
+
+Calibration error: how far confidence and share of right answers lie apart (0 is best). A mistake is named by its row,
+what was taken for what, and with which confidence (`grep ID data/split/tasks/TASK/test.jsonl` shows it).
 
 {errors(mistakes)}
 

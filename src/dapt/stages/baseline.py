@@ -40,16 +40,13 @@ def run(task: str) -> None:
         of = scoring.figures(kind, [scores(name, train)], right, groups)
         return {of["metric"]: of["mean"]} | {other: value["mean"] for other, value in of["others"].items()}
 
-    everything = replace(found, train=found.all_train)
+    results = scoring.Results(task, kind, replace(found, train=found.all_train))
     others = {other: scores(other, found.all_train) for other in kind.BASELINES if other not in ("majority", words)}
     for name in ("majority", words):
         extra = {"same_rows": figures(name, found.train)} if len(found.train) < len(found.all_train) else {}
-        scoring.write(
-            task,
+        results.write(
             name,
-            kind,
             [scores(name, found.all_train)],
-            everything,
             extra | {"unseen_in": unseen_in, "made_from": made_from(SPLIT)},
             others if name == words else None,
         )

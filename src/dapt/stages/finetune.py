@@ -19,16 +19,9 @@ def run(task: str, name: str) -> None:
     with whole_folder(MODELS / "tasks" / task / name) as out:
         job = FineTuning(f"{task}, {name}", source, settings, active.finetune, accelerator)
         scores, courses = job.all_seeds(found, out)
-    best = [max(course) for course in courses]
-    scoring.write(
-        task,
-        name,
-        kind_named(settings.kind),
-        scores,
-        found,
-        {
-            "valid": scoring.summary(best),
-            "epochs": [len(course) for course in courses],
-            "made_from": made_from(source / "model.safetensors", SPLIT / "tasks" / task),
-        },
-    )
+    extra = {
+        "valid": scoring.summary([max(course) for course in courses]),
+        "epochs": [len(course) for course in courses],
+        "made_from": made_from(source / "model.safetensors", SPLIT / "tasks" / task),
+    }
+    scoring.Results(task, kind_named(settings.kind), found).write(name, scores, extra)

@@ -126,34 +126,37 @@ def predictions(
     ]
 
 
-def write(
-    task: str,
-    name: str,
-    kind: ModuleType,
-    scores: list[np.ndarray],
-    found: Sides,
-    extra: dict,
-    variants: dict[str, np.ndarray] | None = None,
-) -> dict:
-    """Metrics and predictions of a model or baseline; returns the metrics. Of `variants`, scores of others by name, the
-    figures go into the metrics, and each row's value of the main one into its line.
-    """
-    classes = kind.classes(found.all_train + found.valid + found.test)
-    right, groups = kind.right(found.test, classes), [row["group"] for row in found.test]
-    rows = found.rows() | {"test_groups": len(set(groups)), "candidates": scores[0].shape[1]}
-    result = figures(kind, scores, right, groups) | {"classes": classes, "rows": rows} | extra
-    lines = predictions(kind, scores, right, found.test, kind.candidates(found.test, classes))
-    if variants is not None:
-        result["variants"] = {other: figures(kind, [of], right, groups) for other, of in variants.items()}
-        values = {other: kind.values(of, right) for other, of in variants.items()}
-        lines = [
-            line | {"variants": {other: round(float(of[number]), 5) for other, of in values.items()}}
-            for number, line in enumerate(lines)
-        ]
-    write_lines(LOSSES / "tasks" / task / f"{name}.jsonl", lines)
-    write_json(METRICS / "tasks" / task / f"{name}.json", result)
-    print(
-        f"{task}, {name}: {result['metric']} {result['mean']} ± {result['sd']}, 95 % {result['ci95']}"
-        + "".join(f", {other} {value['mean']}" for other, value in result["others"].items())
-    )
-    return result
+@dataclass(frozen=True)
+class Results:
+    """Scores on the test side of a task become metrics and predictions."""
+
+    task: str
+    kind: ModuleType
+    found: Sides
+
+    def write(
+        self, name: str, scores: list[np.ndarray], extra: dict, variants: dict[str, np.ndarray] | None = None
+    ) -> dict:
+        """Metrics and predictions of a model or baseline; returns the metrics. Of `variants`, scores of others by name,
+        the figures go into the metrics, and each row's value of the main one into its line.
+        """
+        kind, found = self.kind, self.found
+        classes = kind.classes(found.all_train + found.valid + found.test)
+        right, groups = kind.right(found.test, classes), [row["group"] for row in found.test]
+        rows = found.rows() | {"test_groups": len(set(groups)), "candidates": scores[0].shape[1]}
+        result = figures(kind, scores, right, groups) | {"classes": classes, "rows": rows} | extra
+        lines = predictions(kind, scores, right, found.test, kind.candidates(found.test, classes))
+        if variants is not None:
+            result["variants"] = {other: figures(kind, [of], right, groups) for other, of in variants.items()}
+            values = {other: kind.values(of, right) for other, of in variants.items()}
+            lines = [
+                line | {"variants": {other: round(float(of[number]), 5) for other, of in values.items()}}
+                for number, line in enumerate(lines)
+            ]
+        write_lines(LOSSES / "tasks" / self.task / f"{name}.jsonl", lines)
+        write_json(METRICS / "tasks" / self.task / f"{name}.json", result)
+        print(
+            f"{self.task}, {name}: {result['metric']} {result['mean']} ± {result['sd']}, 95 % {result['ci95']}"
+            + "".join(f", {other} {value['mean']}" for other, value in result["others"].items())
+        )
+        return result
