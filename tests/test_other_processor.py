@@ -39,7 +39,7 @@ def clone(tmp_path_factory) -> Path:
     return folder / "clone"
 
 
-def tested(clone: Path, *tests: str) -> None:
+def passes(clone: Path, *tests: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
         cwd=clone,
@@ -53,7 +53,7 @@ def tested(clone: Path, *tests: str) -> None:
 
 def test_the_figures_of_another_processor(clone):
     assert run(clone, "git", "status", "--porcelain", "metrics")
-    tested(clone, *READ_THE_FIGURES, "--ignore=tests/reporting/browser")
+    passes(clone, *READ_THE_FIGURES, "--ignore=tests/reporting/browser")
 
 
 def test_settings_of_ones_own(clone):
@@ -61,4 +61,4 @@ def test_settings_of_ones_own(clone):
     params.write_text(
         params.read_text(encoding="utf-8").replace("profile: sample", "profile: full", 1), encoding="utf-8"
     )
-    tested(clone, *READ_THE_SETTINGS)
+    passes(clone, *READ_THE_SETTINGS)

@@ -154,7 +154,8 @@ def test_all_that_holds_text_in_parquet_is_read(tmp_path, kind):
         ("x.jsonl.zst", b'{"text": "a"}', "no whole zstd file"),
         ("x.xlsx", b"", "ending .xlsx is none of .csv"),
         ("x", b"", r"ending \(none\) is none"),
-    ],    ids=lambda value: value if isinstance(value, str) else "data",
+    ],
+    ids=lambda value: value if isinstance(value, str) else "data",
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, name, data, says):
     (tmp_path / name).write_bytes(data)

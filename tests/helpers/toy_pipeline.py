@@ -82,7 +82,9 @@ def texts(subject: str, count: int, seed: int) -> list[str]:
     """Lines of 8 to 30 words, one in three of the subject."""
     chance, words = random.Random(f"{subject}{seed}"), SUBJECTS[subject].split()
     return [
-        " ".join(chance.choice(words if chance.random() < 1 / 3 else COMMON.split()) for _ in range(chance.randint(8, 30)))
+        " ".join(
+            chance.choice(words if chance.random() < 1 / 3 else COMMON.split()) for _ in range(chance.randint(8, 30))
+        )
         for _ in range(count)
     ]
 

@@ -100,4 +100,6 @@ def test_a_stopped_training_resumes_after_a_reworded_message_and_not_after_chang
     assert re.search(r"^resumed at step \d+$", said, re.M)
     changed(folder / "src/dapt/training/loop.py", "READ_EVERY = 10", "READ_EVERY = 11")
     said = stopped()
-    assert "\nresumed" not in said and re.search(r"not resumed: step-\d+ in \S+, where dapt.training.loop differs", said)
+    assert "\nresumed" not in said and re.search(
+        r"not resumed: step-\d+ in \S+, where dapt.training.loop differs", said
+    )

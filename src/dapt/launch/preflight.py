@@ -10,12 +10,11 @@ import torch
 from dapt.core import config
 from dapt.core.config import Train
 from dapt.core.paths import CLUSTER, MODELS, TOKENS
-from dapt.launch import estimates
+from dapt.launch import estimates, remote
 from dapt.launch.cluster import Cluster
 from dapt.launch.estimates import Model, Text
 from dapt.launch.gpus import Card, alternatives, card_of
 from dapt.telling.errors import UserError
-from dapt.tools import remote
 from dapt.training import resume
 from dapt.training.optimization.device import check_built_for, decide
 

@@ -13,10 +13,9 @@ import torch
 from dapt.core import config
 from dapt.core.config import Train
 from dapt.core.paths import CLUSTER, MODELS, TOKENS
-from dapt.launch import cluster, estimates, preflight
+from dapt.launch import cluster, estimates, preflight, remote
 from dapt.launch.slurm import ask
 from dapt.telling.errors import UserError
-from dapt.tools import remote
 from dapt.training import resume
 from dapt.training.optimization.device import Device, check_built_for, decide, this_device
 

@@ -1,6 +1,5 @@
 """Financial news, some of it mojibake."""
 
-
 from sources import LONG, cleaned, damaged, written
 
 

@@ -1,6 +1,5 @@
 """FiQA in the form of instructions."""
 
-
 from sources import cleaned, written
 
 

@@ -142,6 +142,4 @@ def test_on_this_machine_they_take_turns(finished, repository):
     here = repository("local")
     here.launched(*DOMAINS)
     assert lock(here.folder) == lock(finished)
-    assert all(
-        "turn" in here.told(domain) and "slurm:" not in here.log(domain) for domain in DOMAINS
-    )
+    assert all("turn" in here.told(domain) and "slurm:" not in here.log(domain) for domain in DOMAINS)

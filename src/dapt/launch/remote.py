@@ -1,6 +1,6 @@
 """Whether DVC's default remote answers: asked in a process of its own, since a network may hang.
 
-python -m dapt.tools.remote       # in a repository; one line of JSON
+python -m dapt.launch.remote       # in a repository; one line of JSON
 """
 
 import json
@@ -47,7 +47,9 @@ def ask() -> Remote:
 def look() -> Remote:
     """As `ask`, but no longer than WAIT seconds."""
     try:
-        done = subprocess.run([sys.executable, "-m", "dapt.tools.remote"], capture_output=True, text=True, timeout=WAIT)
+        done = subprocess.run(
+            [sys.executable, "-m", "dapt.launch.remote"], capture_output=True, text=True, timeout=WAIT
+        )
     except subprocess.TimeoutExpired:
         return Remote(
             "no answer",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dapt.tools import remote
+from dapt.launch import remote
 from repositories import run
 
 
@@ -52,7 +52,7 @@ def test_a_server_that_does_not_answer_is_named(repository, url, text, problem):
 
 def test_it_waits_no_longer_than_it_says(repository, monkeypatch):
     def hang(*arguments, timeout, **options):
-        raise subprocess.TimeoutExpired("dapt.tools.remote", timeout)
+        raise subprocess.TimeoutExpired("dapt.launch.remote", timeout)
 
     monkeypatch.setattr(subprocess, "run", hang)
     assert "has not answered in 20 s" in remote.look().problem
