@@ -16,7 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: several wor
     os.environ["OMP_NUM_THREADS"] = "1"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background script ignores it, and its children would
     signal.signal(signal.SIGINT, lambda *_: None)  # so does this, but a process that it starts has the default again
-SHARED = ("finished", "ground", "cluster")  # fixtures that take long: the tests that use one run in one worker
+SHARED = ("cluster", "finished", "ground")  # fixtures that take long: the tests that use one run in one worker
 
 
 @pytest.hookimpl(tryfirst=True)

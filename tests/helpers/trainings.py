@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -28,11 +29,13 @@ def by_command(folder: Path) -> subprocess.Popen:
 class Forked:
     """`python -m dapt.stages.train biomed` without the seconds that it takes to import torch."""
 
-    def __init__(self, folder: Path):
-        self.output = folder / "output"
+    def __init__(self, folder: Path, variables: dict[str, str] | None = None):
+        """`variables`: more of its environment."""
+        variables = environment(folder) | (variables or {})
+        self.output = folder / f"output.{variables.get('RANK', 0)}"
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["dapt.stages.train", "torch._dynamo"])  # an optimizer imports the latter
-        self.process = context.Process(target=train, args=(folder, self.output), daemon=True)
+        self.process = context.Process(target=train, args=(folder, self.output, variables), daemon=True)
         self.process.start()
 
     @property
@@ -45,18 +48,28 @@ class Forked:
         return self.process.exitcode, self.output.read_text(encoding="utf-8")
 
 
-def train(folder: Path, output: Path) -> None:
+def train(folder: Path, output: Path, variables: dict[str, str]) -> None:
     """What the forked process does."""
     from dapt.stages.train import run
     from dapt.telling.errors import guarded
 
     os.setsid()
     os.chdir(folder)
-    os.environ.update(environment(folder))
+    os.environ.update(variables)
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     raise SystemExit(guarded("dapt train biomed", lambda: run("biomed")))
+
+
+def several(folder: Path, processes: int) -> list[Forked]:
+    """A training by several processes that find each other as torchrun tells them to."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(found.getsockname()[1])}
+    sizes = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    ranks = ({"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes))
+    return [Forked(folder, meeting | sizes | rank) for rank in ranks]
 
 
 def wait_for_checkpoint(folder: Path, step: int) -> None:

@@ -44,6 +44,7 @@ def ended(code: int) -> dict:
             "training",
             {"node": "n1", "step": "120", "steps": "300", "tokens_per_second": "50,324", "loss": "5.667"},
         ),
+        ([*TRAINING, {"event": "valid", "step": 150, "loss": 4.5}], True, "training", {"step": "150", "loss": "5.667"}),
         (TRAINING, False, "killed", {"step": "120"}),
         ([*LEFT, ended(255)], False, "left", {"step": "130"}),
         (RESTARTED, True, "training", {"job": "8", "node": "n2", "step": "130", "restarts": "1"}),

@@ -20,6 +20,7 @@ import pytest
 from accelerate import Accelerator
 
 from dapt.core.files import sha256
+from dapt.launch import local
 from dapt.mlm.batches import valid_batches
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.tokens import read_tokens, write_tokens
@@ -28,7 +29,7 @@ from dapt.model.checkpoint import load
 from dapt.telling import durations, events
 from dapt.training.loop import mean_loss
 from repositories import ROOT, change, ground_in
-from trainings import Forked, by_command, wait_for_checkpoint
+from trainings import Forked, by_command, environment, several, wait_for_checkpoint
 
 STEPS = 150  # a few milliseconds each: enough that a run is still under way when it is killed
 
@@ -166,50 +167,31 @@ def test_replayed_general_text_is_forgotten_less(ground, tokens, special, tmp_pa
 
 
 def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path):
-    """Two processes, stopped and gone on with as one, then as four: losses agree to rounding."""
+    """Two processes, killed and gone on with as four, then as one: losses agree to rounding."""
     folder = copy(ground, tmp_path / "run")
-
-    def run(processes: int, code: int) -> str:
-        several = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []  # --cpu starts one alone
-        command = [
-            sys.executable,
-            "-m",
-            "accelerate.commands.launch",
-            *several,
-            "--num_processes",
-            str(processes),
-            "--num_machines",
-            "1",
-            "--mixed_precision",
-            "no",
-            "--dynamo_backend",
-            "no",
-            "--num_cpu_threads_per_process",
-            "1",
-            "--module",
-            "dapt.stages.train",
-            "biomed",
-        ]
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"DAPT_STATE": str(folder / "state"), "PYTHONPATH": str(ROOT / "src")},
-            start_new_session=True,
-        )
-        if code:
-            wait_for_checkpoint(folder, 3 if processes == 2 else 20)
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:  # each in a session of its own
-                one.kill()
-        output = process.communicate()[0]
-        assert bool(process.returncode) == bool(code) and f"fp32 on {processes} × cpu" in output, output
-        return output
-
-    run(2, code=-9)
-    run(4, code=-9)
-    assert "resumed at step" in run(1, code=0)
+    place = local.Place(processes=2)
+    launched = subprocess.Popen(
+        [sys.executable, "-m", "accelerate.commands.launch", *local.arguments("biomed", 1, place)],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | environment(folder) | {"PYTHONPATH": str(ROOT / "src")},
+        start_new_session=True,
+    )
+    wait_for_checkpoint(folder, 3)
+    for one in [*psutil.Process(launched.pid).children(recursive=True), launched]:  # each in a session of its own
+        one.kill()
+    output = launched.communicate()[0]
+    assert launched.returncode and "fp32 on 2 × cpu" in output, output
+    four = several(folder, 4)
+    wait_for_checkpoint(folder, 20)
+    for training in four:
+        os.kill(training.pid, signal.SIGKILL)
+    outputs = [training.end()[1] for training in four]
+    assert "fp32 on 4 × cpu" in outputs[0] and "resumed at step" in outputs[0], outputs
+    code, output = Forked(folder).end()
+    assert code == 0 and "fp32 on 1 × cpu" in output and "resumed at step" in output, output
     ours, theirs = ((path / "data/curves/biomed.csv").read_text().splitlines()[1:] for path in (folder, uninterrupted))
     for one, other in zip(ours[:6], theirs[:6], strict=True):  # 60 steps; rounding grows from step to step
         assert float(one.split(",")[1]) == pytest.approx(float(other.split(",")[1]), abs=2e-3), (one, other)

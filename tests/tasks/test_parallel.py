@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-PROGRAM = """
+PROGRAM = r"""
 import os, sys, time
 from dapt.tasks.parallel import side_by_side
 from dapt.telling.errors import UserError
@@ -22,7 +22,7 @@ def work(item):
     if item == "die":
         os._exit(9)
     if item == "wait":
-        print(os.getpid(), flush=True)
+        os.write(1, f"{os.getpid()}\n".encode())  # in one piece, whatever the other writes
         time.sleep(60)
     return item * 2, os.getpid()
 """

@@ -1,4 +1,4 @@
-"""Peak anonymous memory of a training must not grow with the corpus: 4 MB of tokens against 200.
+"""Peak anonymous memory of a training must not grow with the corpus: 4 MB of tokens against 80.
 
 DAPT_TOKENS_MB sets the larger size; the smaller is a hundredth of it, and 4 at least.
 """
@@ -18,7 +18,7 @@ import numpy as np
 from dapt.mlm.tokens import write_tokens
 from repositories import ROOT, change
 
-MB = int(os.environ.get("DAPT_TOKENS_MB", "200"))
+MB = int(os.environ.get("DAPT_TOKENS_MB", "80"))
 
 
 def documents(tokens: int, seed: int) -> Iterator[np.ndarray]:

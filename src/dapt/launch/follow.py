@@ -82,9 +82,10 @@ def read(told: list[dict], running: bool) -> State:
     for record in told:
         event = record["event"]
         state.state = BEGINS.get(event, state.state)
-        state.facts |= {name: value for name, value in record.items() if name in (*COLUMNS, "why", "message", "code")}
-        if event == "valid":
-            state.facts.pop("loss")  # that of the training is shown
+        shown = {"why", "message", "code", *COLUMNS} - (
+            {"loss"} if event == "valid" else set()
+        )  # the training's loss is
+        state.facts |= {name: value for name, value in record.items() if name in shown}
         if event == "queued":
             state.facts["queued"] = time.strftime("%m-%d %H:%M:%S", time.localtime(record["time"]))
     code = state.facts.get("code")
