@@ -58,7 +58,7 @@ def made(params: Params, name: str, trained: dict, base: dict) -> str:
 def licences(params: Params, sources: list[Source], base: dict) -> list[str]:
     """Of the text and the models that this one was made from."""
     model = params.active.model
-    models = [model.base] + ([model.donor] if model.donor and "transplant" in base["repair"] else [])
+    models = [model.base] + ([model.donor] if model.donor and "transplant" in base["repairs"] else [])
     of_text = {f"{source.name}: {source.licence}" for source in sources}
     return sorted(of_text | {f"{name}: {params.bases[name].licence}" for name in models})
 

@@ -33,11 +33,11 @@ def repaired(
     params: Params,
     looks: list[Batch],
     accelerator: Accelerator,
-) -> tuple[str, int]:
-    """Repair the head of a model whose head is not trained; return how, and in how many steps."""
+) -> tuple[list[str], int]:
+    """Repair the head of a model whose head is not trained; return what was done, and in how many steps."""
     settings = params.active
     if settings.repair.allow:
-        return "none, allowed", 0
+        return [], 0
     repairs, steps = [], 0
     if settings.model.donor:
         transplant(model, tokenizer, RAW_MODEL / "donor")
@@ -46,7 +46,7 @@ def repaired(
         text = read_tokens(TOKENS / params.control, "train", special)
         steps = HeadRepair(model, settings, looks, accelerator).train(text, special)
         repairs.append("head alone")
-    return ", then ".join(repairs), steps
+    return repairs, steps
 
 
 def make_base(params: Params) -> dict:
@@ -63,9 +63,8 @@ def make_base(params: Params) -> dict:
         probe.head(model, tokenizer, special, found.head_missing),
         mean_loss(accelerator, model, looks),
     )
-    repair, steps = (
-        ("none", 0) if before["head"] == "trained" else repaired(model, tokenizer, special, params, looks, accelerator)
-    )
+    trained = before["head"] == "trained"
+    repairs, steps = ([], 0) if trained else repaired(model, tokenizer, special, params, looks, accelerator)
     after, loss_after = probe.head(model, tokenizer, special), mean_loss(accelerator, model, looks)
     pooler = checkpoint.pooler(RAW_BASE, network.base_model_prefix)
     with whole_folder(MODELS / "base") as folder:
@@ -80,7 +79,8 @@ def make_base(params: Params) -> dict:
         "probe_unigram": before["unigram_loss"],
         "probe_tokens": before["masked_tokens"],
         "loss_before": round(loss_before, 4),
-        "repair": repair,
+        "repair": ", then ".join(repairs) or ("none" if trained else "none, allowed"),
+        "repairs": repairs,
         "steps": steps,
         "head_after": after["head"],
         "probe_after": after["loss"],
