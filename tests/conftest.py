@@ -16,14 +16,32 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: several wor
     os.environ["OMP_NUM_THREADS"] = "1"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background script ignores it, and its children would
     signal.signal(signal.SIGINT, lambda *_: None)  # so does this, but a process that it starts has the default again
-SHARED = ("cluster", "finished", "ground")  # fixtures that take long: the tests that use one run in one worker
+TOGETHER = {  # tests that share a fixture that takes long run in one worker
+    "the finished toy": (
+        "tests/test_pipeline.py",
+        "tests/tools/test_spread.py",
+        *(
+            f"tests/stages/test_{name}.py"
+            for name in ("compare", "evaluate", "report", "split", "summary", "tokenize", "validate")
+        ),
+    ),
+    "the full profile": ("tests/test_full.py",),
+    "the uninterrupted training": ("tests/stages/test_train.py",),
+    "the clone": ("tests/test_other_processor.py",),
+    "Slurm": ("tests/launch/slurm/",),
+}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items) -> None:
-    for item in items:
-        if shared := next((name for name in SHARED if name in item.fixturenames), None):
-            item.add_marker(pytest.mark.xdist_group(shared))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n`: each test is given to the next idle worker, those of TOGETHER to one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((name for name, places in TOGETHER.items() if nodeid.startswith(places)), nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ def submitted(ground, tmp_path):
     return folder, number, folder / f"logs/clone-{number}.log", disk
 
 
+@pytest.mark.slow
 def test_a_preempted_clone_brings_the_model_of_this_machine_as_an_experiment(cluster, submitted, alone):
     folder, number, log, disk = submitted
     (folder / "params.yaml").write_text("later changes are not those of the commit")

@@ -84,6 +84,8 @@ def repository(finished, tmp_path):
         )
 
 
+@pytest.mark.slow
+@pytest.mark.promise
 def test_three_domains_at_once_end_in_the_lock_of_this_machine(cluster, finished, repository):
     here = repository()
     said = here.launched(*DOMAINS)
@@ -95,6 +97,7 @@ def test_three_domains_at_once_end_in_the_lock_of_this_machine(cluster, finished
     assert here.launched(*DOMAINS).count("trained before") >= 3
 
 
+@pytest.mark.slow
 def test_when_one_ends_the_others_go_on_and_it_is_taken_up_again(cluster, repository):
     here = repository(**{"train.steps": 40, "train.valid_every": 20})
     follower = here.launch(*DOMAINS)
@@ -114,6 +117,7 @@ def test_when_one_ends_the_others_go_on_and_it_is_taken_up_again(cluster, reposi
     assert "train@finance" in lock(here.folder)["stages"]
 
 
+@pytest.mark.slow
 def test_it_can_be_left_taken_up_again_and_stopped(cluster, repository):
     here = repository(**{"train.steps": 3000, "train.valid_every": 1000, "train.save_every": 20})
     follower = here.launch("biomed", "finance")
@@ -138,6 +142,7 @@ def test_it_can_be_left_taken_up_again_and_stopped(cluster, repository):
     here.wait_for("biomed", f"resumed at step {left}\n")
 
 
+@pytest.mark.slow
 def test_on_this_machine_they_take_turns(finished, repository):
     here = repository("local")
     here.launched(*DOMAINS)

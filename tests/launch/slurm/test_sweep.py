@@ -3,12 +3,15 @@
 import json
 import re
 
+import pytest
+
 from repositories import run
 from slurm_runs import only_training
 
 RATES = [0.001, 0.003]
 
 
+@pytest.mark.slow
 def test_each_queued_experiment_is_a_job_with_the_code_of_its_own_folder(ground, cluster, tmp_path, monkeypatch):
     folder = only_training(tmp_path / "repository", ground, 20)
     program = folder / "src/dapt/launch/node.py"
