@@ -79,6 +79,7 @@ def test_the_lines_say_what_was_measured(repository, monkeypatch):
             assert line["padding"] < 0.02 < 0.2 < line["peer_padding"]
 
 
+@pytest.mark.slow  # it compiles for half a minute; tests/training/test_loop.py holds a compiled training against a plain one
 def test_compiled_is_the_same_training(repository):
     bench.prepare(repository / "tokens")
     task = bench.Task(bench.Kind(SHAPE, 4, STEPS, 1e-2, True), repository / "tokens/biomed")

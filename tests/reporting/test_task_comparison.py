@@ -56,7 +56,7 @@ def figures(judged):
 
 
 def test_a_gain_is_the_paired_difference_to_the_base(judged, figures):
-    table, _ = task_comparison.compare(judged, figures, FINETUNED, 2000, 0)
+    table, _ = task_comparison.compare_tasks(judged, figures, FINETUNED, 2000, 0)
     biomed = table["one"]["biomed"]["vs_base"]
     assert biomed["diff"] == pytest.approx(figures["one"]["biomed"]["mean"] - figures["one"]["base"]["mean"], abs=2e-4)
     assert biomed["ci95"][0] < 0.15 < biomed["ci95"][1] and biomed["p_adjusted"] < 0.01
@@ -65,7 +65,7 @@ def test_a_gain_is_the_paired_difference_to_the_base(judged, figures):
 
 
 def test_p_is_adjusted_for_all_cells_of_the_table(judged, figures):
-    table, _ = task_comparison.compare(judged, figures, FINETUNED, 2000, 0)
+    table, _ = task_comparison.compare_tasks(judged, figures, FINETUNED, 2000, 0)
     single = []
     for number, found in enumerate(judged.values()):
         sums = found.values.reshape(len(found.models), -1, 2).sum(2)  # groups are pairs of neighbours
@@ -77,7 +77,7 @@ def test_p_is_adjusted_for_all_cells_of_the_table(judged, figures):
 
 
 def test_each_model_is_held_against_the_best_that_costs_nothing(judged, figures):
-    table, _ = task_comparison.compare(judged, figures, FINETUNED, 500, 0)
+    table, _ = task_comparison.compare_tasks(judged, figures, FINETUNED, 500, 0)
     for name in FINETUNED:
         pair = table["two"][name]["vs_free"]
         assert pair["name"] == "tfidf" and (pair["diff"] > 0) == (name == "biomed")
@@ -90,7 +90,7 @@ def test_the_best_that_costs_nothing_may_be_a_variant_and_its_p_is_adjusted_too(
     found = task_comparison.judged(of)
     assert found.models == [*SHARE, "tfidf_plain"] and found.values[-1].mean() > 0.85
     figures["one"]["tfidf_plain"] = figures["one"]["tfidf"] | {"mean": float(found.values[-1].mean())}
-    table, _ = task_comparison.compare({"one": found}, figures, FINETUNED, 2000, 0)
+    table, _ = task_comparison.compare_tasks({"one": found}, figures, FINETUNED, 2000, 0)
     pairs = [table["one"][name]["vs_free"] for name in FINETUNED]
     assert all(pair["name"] == "tfidf_plain" and pair["diff"] < 0 and 0 < pair["p_adjusted"] < 0.01 for pair in pairs)
     assert pairs[0]["p_adjusted"] == pytest.approx(
@@ -107,7 +107,7 @@ def test_predictions_on_other_rows_are_refused(tmp_path):
 
 def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
     of = lines(0.5, 3, rows=40)
-    both = task_comparison.errors({"one": {"base": of, "tfidf": of}}, ["one"], ["base"])["one"]
+    both = task_comparison.mistakes_of({"one": {"base": of, "tfidf": of}}, ["one"], ["base"])["one"]
     found = both["base"]
     assert found["calibration_error"] > 0 and both["tfidf"]["calibration_error"] is None
     wrong = sum(name == "b" for row in of for name in row["predicted"])
@@ -117,7 +117,7 @@ def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
 
 
 def test_only_classes_are_mixed_up():
-    assert not task_comparison.errors({"one": {"base": lines(0.5, 3, rows=40)}}, [], [])["one"]["base"]["confused"]
+    assert not task_comparison.mistakes_of({"one": {"base": lines(0.5, 3, rows=40)}}, [], [])["one"]["base"]["confused"]
     with_classes = {name for name in kinds.names() if "macro_f1" in kinds.kind(name).METRICS}
     row = {"label": "a", "question": "q", "answer": 0, "options": ["a", "b"]}
     assert with_classes == {name for name in kinds.names() if kinds.kind(name).classes([row])} == {"classification"}

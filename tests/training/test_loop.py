@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from accelerate import Accelerator
+from transformers import BertConfig, BertForMaskedLM
 
 from dapt.mlm.batches import TrainingBatches, valid_batches
 from dapt.mlm.masked_lm import MaskedLM, restore, state
@@ -186,9 +187,13 @@ def test_a_run_that_is_asked_for_something_visits_at_once_and_one_that_is_to_lea
     assert visits == [(2, 2, False, True), (4, 4, True, False)] and len(course.train) == 4
 
 
-def test_compiled_it_is_the_same_training_and_repeatable(model_folder, batch_of):
+def test_compiled_it_is_the_same_training_and_repeatable(batch_of):
+    """With one layer, since each takes seconds to compile."""
+    shape = BertConfig(vocab_size=128, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+
     def run(compiled):
-        masked_lm = MaskedLM(load(model_folder)[0])
+        torch.manual_seed(0)
+        masked_lm = MaskedLM(BertForMaskedLM(shape))
         course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, run_with(compiled=compiled))
         return course.train, weights(masked_lm)
 

@@ -54,7 +54,7 @@ def check_tokenizers(evaluated: dict[str, dict]) -> None:
         )
 
 
-def difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) -> dict:
+def loss_difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) -> dict:
     """Of two losses and their paired resamples."""
     return {"diff": round(values[0] - values[1], 4), "ci95": interval(one - other)}
 
@@ -80,14 +80,16 @@ def compare(
             for other, label in (("base", "vs_base"), (params.control, "vs_control")):
                 if name != other:
                     at = models.index(other)
-                    cell[label] = difference(drawn[place], drawn[at], (mean[place], mean[at]))
+                    cell[label] = loss_difference(drawn[place], drawn[at], (mean[place], mean[at]))
             rivals = [other for other in models if other not in (name, "base", params.control)]
             cell["vs"] = {
-                other: difference(drawn[place], drawn[models.index(other)], (mean[place], mean[models.index(other)]))
+                other: loss_difference(
+                    drawn[place], drawn[models.index(other)], (mean[place], mean[models.index(other)])
+                )
                 for other in rivals
             }
             matrix[name][held_out] = cell
-    found, of_tasks = task_comparison.compare(tasks, scores, params.finetuned, settings.resamples, settings.seed)
+    found, of_tasks = task_comparison.compare_tasks(tasks, scores, params.finetuned, settings.resamples, settings.seed)
     best = rankings(params, means, samples) | {
         figure_of(task, scores): ranked(params.finetuned, values, drawn, highest=True)
         for task, (values, drawn) in of_finetuned(tasks, of_tasks, params.finetuned).items()
@@ -141,7 +143,7 @@ def ranked(models: list[str], values: np.ndarray, drawn: np.ndarray, highest: bo
     for place in order:
         one = {"model": models[place], "value": round(float(values[place]), 4)}
         if place != first:
-            gap = difference(drawn[first], drawn[place], (values[first], values[place]))
+            gap = loss_difference(drawn[first], drawn[place], (values[first], values[place]))
             one |= {"gap": gap, "beyond_noise": bool(gap["ci95"][0] > 0 if highest else gap["ci95"][1] < 0)}
         found.append(one)
     return found

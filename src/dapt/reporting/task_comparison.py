@@ -51,7 +51,7 @@ def judged(lines: dict[str, list[dict]]) -> TaskPredictions:
     )
 
 
-def difference(found: TaskPredictions, drawn: np.ndarray, one: str, other: str) -> dict:
+def metric_difference(found: TaskPredictions, drawn: np.ndarray, one: str, other: str) -> dict:
     """Of two models' metrics; positive where `one` is better."""
     first, second = found.models.index(one), found.models.index(other)
     return {
@@ -60,7 +60,7 @@ def difference(found: TaskPredictions, drawn: np.ndarray, one: str, other: str) 
     }
 
 
-def compare(
+def compare_tasks(
     tasks: dict[str, TaskPredictions], figures: dict[str, dict[str, dict]], finetuned: list[str], times: int, seed: int
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """metrics/comparison.json's `tasks`, and each task's resamples. `figures` is metrics/tasks: task → model → figures."""
@@ -78,8 +78,8 @@ def compare(
         }
         for name in finetuned:
             if name != "base":
-                table[task][name]["vs_base"] = difference(found, drawn, name, "base")
-            table[task][name]["vs_free"] = {"name": free, **difference(found, drawn, name, free)}
+                table[task][name]["vs_base"] = metric_difference(found, drawn, name, "base")
+            table[task][name]["vs_free"] = {"name": free, **metric_difference(found, drawn, name, free)}
     for key in ("vs_base", "vs_free"):
         adjust([models[name][key] for models in table.values() for name in finetuned if key in models[name]])
     return table, samples
@@ -98,7 +98,7 @@ def has_classes(figures: dict) -> bool:
     return bool(figures["classes"])
 
 
-def errors(lines: dict[str, dict[str, list[dict]]], classes: list[str], finetuned: list[str]) -> dict:
+def mistakes_of(lines: dict[str, dict[str, list[dict]]], classes: list[str], finetuned: list[str]) -> dict:
     """metrics/mistakes.json: task → model → calibration error (of those fine-tuned: a count of words is no confidence), what
     is mixed up most often (in `classes`, the tasks that have some), the surest mistakes.
     """

@@ -76,7 +76,7 @@ def mistake(row: dict) -> str:
     return f"`{row['id']}` {row['right']} as {predicted}, {sure:.2f}"
 
 
-def errors(mistakes: dict) -> str:
+def mistakes_table(mistakes: dict) -> str:
     lines = []
     for task, models in mistakes.items():
         for name, found in models.items():
@@ -175,7 +175,7 @@ def what_is_wrong(mistakes: dict, figures: dict[str, dict[str, dict]]) -> str:
 Calibration error: how far confidence and share of right answers lie apart (0 is best). A mistake is named by its row,
 what was taken for what, and with which confidence (`grep ID data/split/tasks/TASK/test.jsonl` shows it).
 
-{errors(mistakes)}
+{mistakes_table(mistakes)}
 
 Below the dashed line a model is surer than it is right, above it less sure; the larger a point, the more predictions have
 such a confidence.

@@ -37,6 +37,6 @@ def run() -> None:
     )
     write_json(COMPARISON, comparison | {"made_from": made_from(LOSSES, METRICS / "eval", METRICS / "tasks")})
     classes = [task for task, of in scores.items() if task_comparison.has_classes(of["base"])]
-    write_json(METRICS / "mistakes.json", task_comparison.errors(lines, classes, params.finetuned))
+    write_json(METRICS / "mistakes.json", task_comparison.mistakes_of(lines, classes, params.finetuned))
     write_tables(params, comparison, lines, classes)
     print(told(comparison))
