@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dapt.cli import BENCHES, STAGES, parser
-from repositories import ROOT
+from repositories import ROOT, committed_files
 
 
 def dapt(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -19,8 +19,7 @@ def dapt(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 def repository(tmp_path) -> Path:
     """A workspace of its own, as a clone or a temporary experiment is."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    committed_files(tmp_path, "params.yaml", "dvc.yaml")
     return tmp_path
 
 

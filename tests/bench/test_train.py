@@ -17,6 +17,7 @@ from dapt.mlm.tokens import read_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model.tokenizer import load_tokenizer
 from dapt.telling.errors import UserError
+from repositories import committed_files
 from sentences import sentences
 
 SHAPE = {
@@ -32,7 +33,7 @@ STEPS = 6
 @pytest.fixture()
 def repository(tmp_path, monkeypatch, model_folder) -> Path:
     """A folder with parameters, a base and cleaned texts: three groups of long documents, and 200 short texts."""
-    shutil.copy("params.yaml", tmp_path)
+    committed_files(tmp_path, "params.yaml")
     shutil.copytree(model_folder, tmp_path / "models/base")
     write_lines(
         tmp_path / "data/processed/biomed_mlm.jsonl",

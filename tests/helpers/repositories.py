@@ -108,9 +108,9 @@ def copy_of_code(folder: Path) -> Path:
 def copy_of_tree(folder: Path) -> Path:
     """The same, committed anew with the shortened settings."""
     copy_of_code(folder)
-    change(folder / "params.yaml", SHORT)
-    params = (folder / "params.yaml").read_text()
+    params = committed_text("params.yaml")
     (folder / "params.yaml").write_text(re.sub(r"^finetuned: .*$", "finetuned: [base, biomed]", params, flags=re.M))
+    change(folder / "params.yaml", SHORT)
     run(folder, "git", "init", "-q", "-b", "main")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "start")
@@ -121,8 +121,7 @@ def ground_in(folder: Path, model_folder: Path, tokens, special, settings: dict[
     """models/base and data/tokens/biomed of a model that trains in milliseconds a step, ready to train."""
     from dapt.mlm.tokens import write_tokens
 
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, folder)
+    committed_files(folder, "params.yaml", "dvc.yaml")
     change(
         folder / "params.yaml",
         {

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from dapt.core.files import write_lines
-from repositories import ROOT, change
+from repositories import change, committed_files
 from sentences import WORDS
 
 SHORT = {
@@ -73,8 +73,7 @@ def answers(count: int, seed: int) -> list[dict]:
 
 def repository_with(folder: Path, model_folder: Path, task: str, rows, settings: dict) -> Path:
     """models/base, the three sides of a task, made by rows(count, seed), and pre-training sets without a text."""
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, folder)
+    committed_files(folder, "params.yaml", "dvc.yaml")
     change(
         folder / "params.yaml",
         SHORT | {f"tasks.{task}.{name}" if "." not in name else name: value for name, value in settings.items()},

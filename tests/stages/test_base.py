@@ -16,12 +16,12 @@ from dapt.model.tokenizer import load_tokenizer
 from dapt.stages import base
 from dapt.telling.errors import UserError
 from dapt.tools.audit import audit
-from repositories import ROOT, change
+from repositories import change, committed_files
 
 
 @pytest.fixture()
 def workspace(tmp_path, monkeypatch, model_folder, tokens, special):
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    committed_files(tmp_path, "params.yaml")
     change(
         tmp_path / "params.yaml",
         {

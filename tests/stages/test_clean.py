@@ -1,20 +1,19 @@
 """`dapt clean`: of a corpus of params.yaml, and of any one raw file."""
 
 import json
-import shutil
 
 import pytest
 
 from dapt.core.files import read_lines, sha256
 from dapt.stages import clean
-from repositories import ROOT
+from repositories import committed_files
 from sources import ONTOLOGY
 
 
 @pytest.fixture()
 def folder(tmp_path, monkeypatch):
     """A repository with the raw file of one corpus, an ontology."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    committed_files(tmp_path, "params.yaml")
     (tmp_path / "data/raw/biomed_mlm/hpo").mkdir(parents=True)
     (tmp_path / "data/raw/biomed_mlm/hpo/hp.obo").write_text(ONTOLOGY)
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from dapt.mlm.tokens import write_tokens
-from repositories import ROOT, change
+from repositories import ROOT, change, committed_files
 
 MB = int(os.environ.get("DAPT_TOKENS_MB", "80"))
 
@@ -37,8 +37,7 @@ def documents(tokens: int, seed: int) -> Iterator[np.ndarray]:
 def repository(folder: Path, model_folder: Path, special, mb: int) -> Path:
     """A place to train on `mb` MB of tokens and a fiftieth of that for validation."""
     folder.mkdir()
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, folder)
+    committed_files(folder, "params.yaml", "dvc.yaml")
     change(
         folder / "params.yaml",
         {
