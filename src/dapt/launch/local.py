@@ -5,6 +5,7 @@ A signal that asks to leave is passed on to the training, which answers it by it
 
 import os
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -71,11 +72,13 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
 
     def pass_on(number: int) -> None:
         for child in psutil.Process().children():
-            child.send_signal(number)
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(number)
 
+    # To the end of this process: a signal that comes after the training has saved and left must not change the exit code.
+    signals.listen(pass_on)
     try:
-        with signals.on_signal(pass_on):
-            launch_command(launch_command_parser().parse_args(arguments(domain, threads, place)))
+        launch_command(launch_command_parser().parse_args(arguments(domain, threads, place)))
     except subprocess.CalledProcessError as error:
         raise SystemExit(exit_code(error.returncode)) from None
     except ChildFailedError as error:

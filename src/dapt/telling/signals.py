@@ -8,6 +8,12 @@ CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
+def listen(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> None:
+    """Call `act` with the signal's number when one of `signals` arrives, until the process ends."""
+    for number in signals:
+        signal.signal(number, lambda number, _: act(number))
+
+
 @contextmanager
 def on_signal(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> Iterator[None]:
     """Call `act` with the signal's number when one of `signals` arrives."""

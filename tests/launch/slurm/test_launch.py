@@ -85,7 +85,6 @@ def repository(finished, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.promise
 def test_three_domains_at_once_end_in_the_lock_of_this_machine(cluster, finished, repository):
     here = repository()
     said = here.launched(*DOMAINS)

@@ -36,6 +36,7 @@ def reach_the_limit(run: Run, cluster: Cluster, job: str) -> None:
 
 
 @pytest.mark.parametrize("number", range(TIMES))
+@pytest.mark.promise
 def test_however_it_is_interrupted_it_ends_in_the_same_bits(train, cluster, alone, number):
     interrupt = (preempt, come_near_the_limit, reach_the_limit)[number % 3]
     run = train(partitions=["gpu-preempt"])
