@@ -75,7 +75,6 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
             with suppress(psutil.NoSuchProcess):
                 child.send_signal(number)
 
-    # To the end of this process: a signal that comes after the training has saved and left must not change the exit code.
     signals.listen(pass_on)
     try:
         launch_command(launch_command_parser().parse_args(arguments(domain, threads, place)))
@@ -83,3 +82,5 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
         raise SystemExit(exit_code(error.returncode)) from None
     except ChildFailedError as error:
         raise SystemExit(exit_code(error.get_first_failure()[1].exitcode)) from None
+    finally:
+        signals.ignore()  # the training has ended: one that comes now must not change the exit code

@@ -14,6 +14,12 @@ def listen(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> None
         signal.signal(number, lambda number, _: act(number))
 
 
+def ignore(signals: Iterable[int] = SIGNALS) -> None:
+    """From now on, also while Python ends: it would reset a handler first, and a late signal would be the exit code."""
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def on_signal(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> Iterator[None]:
     """Call `act` with the signal's number when one of `signals` arrives."""
