@@ -4,6 +4,7 @@ import pytest
 
 from dapt.core import config
 from dapt.reporting import plots
+from dapt.reporting.metrics import Figures
 from dapt.reporting.report_page import markdown
 from repositories import committed_text
 
@@ -12,7 +13,7 @@ PARAMS = config.parse(committed_text("params.yaml"))
 
 @pytest.fixture(scope="module")
 def twin(committed_metrics) -> str:
-    return markdown(PARAMS, committed_metrics)
+    return markdown(PARAMS, Figures.read(PARAMS, committed_metrics))
 
 
 @pytest.fixture()

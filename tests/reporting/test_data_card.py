@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from dapt.core import config
-from dapt.reporting.data_card import listed, markdown
+from dapt.reporting import data_card
+from dapt.reporting.data_card import listed
+from dapt.reporting.metrics import Figures
 from repositories import committed_text
 
 PARAMS = committed_text("params.yaml")
@@ -17,6 +19,11 @@ PARAMS = committed_text("params.yaml")
 def metrics(committed_metrics, tmp_path) -> Path:
     shutil.copytree(committed_metrics, tmp_path / "metrics")
     return tmp_path / "metrics"
+
+
+def markdown(metrics: Path, text: str = PARAMS) -> str:
+    params = config.parse(text)
+    return data_card.markdown(params, Figures.read(params, metrics))
 
 
 def cells(card: str, first: str) -> list[str]:
@@ -29,7 +36,7 @@ def change(path: Path, **values) -> None:
 
 
 def test_the_totals_are_the_sums_of_the_corpora(metrics):
-    card, params = markdown(config.parse(PARAMS), metrics), config.parse(PARAMS)
+    card, params = markdown(metrics), config.parse(PARAMS)
     kept = {name: json.loads((metrics / f"clean/{name}.json").read_text())["kept"] for name in params.corpora}
     for part, wanted in {"**unlabelled**": {False}, "**labelled**": {True}, "**all**": {False, True}}.items():
         total = sum(kept[name] for name, corpus in params.corpora.items() if corpus.labelled in wanted)
@@ -40,7 +47,7 @@ def test_the_seeds_table_stands_beside_what_its_rule_keeps(metrics):
     rules = {"biomed_mlm": (2_511, 2_511), "biomed_mlm_2": (11_100, 11_145), "medmcqa_labeled": (178_743, 178_743)}
     for name, (kept, expected) in rules.items():
         change(metrics / f"clean/{name}.json", original_rule={"kept": kept, "expected": expected})
-    card = markdown(config.parse(PARAMS), metrics)
+    card = markdown(metrics)
     assert cells(card, "biomed_mlm")[3:5] == ["2,511", "2,511"]
     assert cells(card, "biomed_mlm_2")[3:5] == ["11,100", "11,145 (-45)"]
     assert cells(card, "general")[3:5] == ["–", "–"]
@@ -52,14 +59,14 @@ def test_corpora_that_are_one_show(metrics):
     split = json.loads((metrics / "split.json").read_text())
     split["held_by"]["finance_mlm2"]["finance_mlm1"] = 19_912
     change(metrics / "split.json", held_by=split["held_by"])
-    card = markdown(config.parse(PARAMS), metrics).split("## Overlap")[1]
+    card = markdown(metrics).split("## Overlap")[1]
     assert "19,912" in cells(card, "finance_mlm2")
 
 
 def test_what_is_not_enabled_is_named(metrics):
     off = PARAMS.replace("biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false", 1)
-    assert "Not enabled, and empty here: biomed_mlm." in markdown(config.parse(off), metrics)
-    assert "Not enabled" not in markdown(config.parse(PARAMS), metrics)
+    assert "Not enabled, and empty here: biomed_mlm." in markdown(metrics, off)
+    assert "Not enabled" not in markdown(metrics)
 
 
 def test_texts_are_shown_as_they_are_and_only_where_the_licence_allows_it(metrics):
@@ -68,7 +75,7 @@ def test_texts_are_shown_as_they_are_and_only_where_the_licence_allows_it(metric
         "biomed_mlm",
         "medmcqa_labeled",
     }
-    card = markdown(config.parse(PARAMS), metrics)
+    card = markdown(metrics)
     assert f"\n    {valid['biomed_mlm']['shown'][0]}\n" in card
 
 
@@ -80,4 +87,4 @@ def test_tasks_stand_there_with_their_leaks(metrics):
     split = json.loads((metrics / "split.json").read_text())
     task = {"train": 1_000, "valid": 20, "test": 30, "group_of_a_test_row": 2, "train_like_test": 4}
     change(metrics / "split.json", tasks=split["tasks"] | {"t": task})
-    assert cells(markdown(config.parse(PARAMS), metrics), "t")[:5] == ["1,000", "20", "30", "2", "4"]
+    assert cells(markdown(metrics), "t")[:5] == ["1,000", "20", "30", "2", "4"]

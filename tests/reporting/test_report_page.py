@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from dapt.core import config
 from dapt.core.files import write_json
 from dapt.reporting.markdown import page
+from dapt.reporting.metrics import Figures
 from dapt.reporting.report_page import markdown
 from repositories import committed_text
 
@@ -16,7 +17,7 @@ PARAMS = config.parse(committed_text("params.yaml"))
 
 def test_what_is_not_pinned_is_named_where_there_is_something(twin, committed_metrics):
     full = PARAMS.model_copy(update={"profile": "full"})
-    assert "may read other text: Hmehdi515/biomedical_en-de." in markdown(full, committed_metrics)
+    assert "may read other text: Hmehdi515/biomedical_en-de." in markdown(full, Figures.read(full, committed_metrics))
     assert "ot pinned" not in twin
 
 
@@ -30,7 +31,7 @@ def test_a_base_with_a_useless_head_is_named(twin, committed_metrics, tmp_path):
     )
     write_json(tmp_path / "metrics/base.json", base | {"head_after": "untrained"})
     assert "The base's head is untrained (below): any training on any text beats it." in markdown(
-        PARAMS, tmp_path / "metrics"
+        PARAMS, Figures.read(PARAMS, tmp_path / "metrics")
     )
 
 
@@ -79,7 +80,7 @@ def test_every_figure_of_the_matrix_stands_on_the_page(twin, pictures, committed
 def test_what_a_reader_must_know_of_a_source_and_what_a_model_was_trained_on_stands_there(twin, committed_metrics):
     full = PARAMS.model_copy(update={"profile": "full"})
     assert "wikitext: BERT was trained on Wikipedia, so the base has read this text before." in markdown(
-        full, committed_metrics
+        full, Figures.read(full, committed_metrics)
     )
     assert "BERT was trained on Wikipedia" not in twin
     assert "| biomed | biomed_mlm (hpo), biomed_mlm_2 (healthtweets) |" in twin

@@ -1,10 +1,8 @@
 """The data card, one of the pages of `dapt report`: what the corpora hold, from metrics/ alone."""
 
-from pathlib import Path
-
 from dapt.core.config import Params
-from dapt.core.files import numbers, read_json
 from dapt.reporting.markdown import rows
+from dapt.reporting.metrics import Figures
 
 
 def listed(counts: dict[str, int]) -> str:
@@ -50,12 +48,11 @@ LENGTHS = ["characters: mean", "median", "95 %", "longest", "tokens: mean", "med
 SIDES = ("train", "valid", "test", "group_of_a_test_row", "train_like_test")
 
 
-def markdown(params: Params, metrics: Path) -> str:
+def markdown(params: Params, figures: Figures) -> str:
     """The card's text."""
-    cleaned = numbers(metrics / "clean")
-    valid, split = (read_json(metrics / f"{name}.json") for name in ("validate", "split"))
-    found = {name: valid[name] for name in params.corpora}
-    parts = [counts(params, cleaned, valid), texts(found), work(cleaned, list(found))]
+    cleaned, split = figures.clean, figures.split
+    found = {name: figures.validate[name] for name in params.corpora}
+    parts = [counts(params, cleaned, found), texts(found), work(cleaned, list(found))]
     parts += [overlap(params, split), tasks(params, split), a_few_rows(found)]
     return "\n".join(parts)
 

@@ -4,7 +4,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from dapt.core.config import Params, Source
 from dapt.reporting.markdown import rows
-from dapt.reporting.tables import accuracy, signed
+from dapt.reporting.tables import accuracy, mean_sd, signed
 
 
 def origins(params: Params, name: str, trained: dict, base: dict) -> list[Source]:
@@ -67,7 +67,7 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     """The card's text, from metrics/comparison.json, train/ and base.json."""
     sources = origins(params, name, trained, base)
     tasks = [
-        [task, models[name]["metric"], f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}"]
+        [task, models[name]["metric"], mean_sd(models[name])]
         for task, models in comparison["tasks"].items()
         if name in models
     ]

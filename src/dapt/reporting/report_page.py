@@ -1,13 +1,10 @@
 """The text of the report, from metrics/ alone: one function per section."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from dapt.core.config import Params
-from dapt.core.files import numbers, read_json
 from dapt.judging.statistics import RESAMPLES
 from dapt.reporting import original_runs, task_sections
 from dapt.reporting.markdown import rows
+from dapt.reporting.metrics import Figures
 from dapt.reporting.tables import accuracies, differences, signed, table
 
 HEADS = {
@@ -18,32 +15,8 @@ HEADS = {
 TRAINING = ["model", "steps", "tokens seen", "epochs", "first loss", "last loss", "loss on valid", "precision"]
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What metrics/ holds, by file or folder."""
-
-    comparison: dict
-    mistakes: dict
-    split: dict
-    validate: dict
-    base: dict
-    clean: dict[str, dict]
-    train: dict[str, dict]
-    eval: dict[str, dict]
-    tasks: dict[str, dict[str, dict]]
-
-    @classmethod
-    def read(cls, params: Params, metrics: Path) -> "Figures":
-        files = ("comparison", "mistakes", "split", "validate", "base")
-        found = {name: read_json(metrics / f"{name}.json") for name in files}
-        folders = {name: numbers(metrics / name) for name in ("clean", "train", "eval")}
-        tasks = {task: numbers(metrics / "tasks" / task) for task in params.tasks}
-        return cls(**found, **folders, tasks=tasks)
-
-
-def markdown(params: Params, metrics: Path) -> str:
+def markdown(params: Params, found: Figures) -> str:
     """The report's text."""
-    found = Figures.read(params, metrics)
     about = {name: task.about.get(params.profile, "") for name, task in params.tasks.items()}
     overlap = params.active.split.overlap
     tasks = task_sections.markdown(found.comparison["tasks"], found.mistakes, found.tasks, about, overlap)

@@ -36,11 +36,23 @@ def table(comparison: dict) -> str:
     )
 
 
+def difference(cell: dict) -> str:
+    """A difference and its interval."""
+    low, high = cell["ci95"]
+    return f"{cell['diff']:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
 def signed(cell: dict | None) -> str:
+    """A difference of losses, called noise where its interval holds 0."""
     if cell is None:
         return "–"
-    sure = cell["ci95"][1] < 0 or cell["ci95"][0] > 0
-    return f"{cell['diff']:+.3f} [{cell['ci95'][0]:+.3f}, {cell['ci95'][1]:+.3f}]" + ("" if sure else " (noise)")
+    low, high = cell["ci95"]
+    return difference(cell) + ("" if high < 0 or low > 0 else " (noise)")
+
+
+def mean_sd(cell: dict) -> str:
+    """Mean and standard deviation over seeds."""
+    return f"{cell['mean']:.3f} ± {cell['sd']:.3f}"
 
 
 def accuracy(cell: dict) -> str:
@@ -51,16 +63,7 @@ def task_table(tasks: dict[str, dict[str, dict]]) -> str:
     """The tasks in Markdown: a row a model or free baseline, mean ± standard deviation over seeds; – where it has none."""
     names = list(dict.fromkeys(name for models in tasks.values() for name in models))
     return rows(
-        [
-            [
-                name,
-                *(
-                    f"{models[name]['mean']:.3f} ± {models[name]['sd']:.3f}" if name in models else "–"
-                    for models in tasks.values()
-                ),
-            ]
-            for name in names
-        ],
+        [[name, *(mean_sd(models[name]) if name in models else "–" for models in tasks.values())] for name in names],
         ["model", *(f"{task} ({next(iter(models.values()))['metric']})" for task, models in tasks.items())],
     )
 

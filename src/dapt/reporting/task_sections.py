@@ -1,14 +1,13 @@
 """The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
 
 from dapt.reporting.markdown import rows
-from dapt.reporting.tables import task_table
+from dapt.reporting.tables import difference, mean_sd, task_table
 from dapt.reporting.task_comparison import has_classes
 
 
 def gain(cell: dict) -> str:
-    low, high = cell["ci95"]
-    p = f", p {cell['p_adjusted']:.3f}" if "p_adjusted" in cell else ""
-    return f"{cell['diff']:+.3f} [{low:+.3f}, {high:+.3f}]{p}"
+    """A difference of a metric, with its adjusted p where it has one."""
+    return difference(cell) + (f", p {cell['p_adjusted']:.3f}" if "p_adjusted" in cell else "")
 
 
 def gains(tasks: dict[str, dict[str, dict]]) -> str:
@@ -59,7 +58,7 @@ def on_same_rows(figures: dict[str, dict[str, dict]]) -> str:
 
 def others(tasks: dict[str, dict[str, dict]]) -> str:
     lines = [
-        [task, name, *(f"{metric} {value['mean']:.3f} ± {value['sd']:.3f}" for metric, value in cell["others"].items())]
+        [task, name, *(f"{metric} {mean_sd(value)}" for metric, value in cell["others"].items())]
         for task, models in tasks.items()
         for name, cell in models.items()
         if cell["others"]

@@ -5,10 +5,11 @@ The page is the twin rendered by markdown-it, with the pictures inside: one text
 """
 
 from dapt.core import config
-from dapt.core.files import numbers, read_json, whole_file, whole_folder
+from dapt.core.files import whole_file, whole_folder
 from dapt.core.paths import METRICS, REPORTS
 from dapt.reporting import data_card
 from dapt.reporting.markdown import page
+from dapt.reporting.metrics import Figures
 from dapt.reporting.model_cards import card
 from dapt.reporting.plots import figures, svg
 from dapt.reporting.report_page import markdown
@@ -16,14 +17,14 @@ from dapt.reporting.report_page import markdown
 
 def run() -> None:
     params = config.load()
-    text = markdown(params, METRICS)
-    comparison, base = read_json(METRICS / "comparison.json"), read_json(METRICS / "base.json")
-    trained = numbers(METRICS / "train")
-    data = data_card.markdown(params, METRICS)
+    found = Figures.read(params, METRICS)
+    text, data = markdown(params, found), data_card.markdown(params, found)
     pictures = {name: svg(spec) for name, spec in figures().items()}
     files = {f"{name}.svg": picture for name, picture in pictures.items()}
     files |= {"report.md": text, "index.html": page(text, pictures), "data.md": data, "data.html": page(data, {})}
-    files |= {f"cards/{name}.md": card(params, name, comparison, trained, base) for name in params.models}
+    files |= {
+        f"cards/{name}.md": card(params, name, found.comparison, found.train, found.base) for name in params.models
+    }
     with whole_folder(REPORTS) as folder:
         for name, content in files.items():
             with whole_file(folder / name) as file:
