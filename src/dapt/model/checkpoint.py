@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -80,19 +80,19 @@ def pooler(folder: Path, encoder: str) -> dict[str, torch.Tensor]:
 
     `encoder` is what such a model calls it ("bert"). In a checkpoint of a bare encoder no name begins so.
     """
-    weights = checkpoint(folder)
-    bare = not any(name.startswith(f"{encoder}.") for name in weights)
-    return {
-        f"{encoder}.{name}" if bare else name: value.clone() for name, value in weights.items() if "pooler." in name
-    }
-
-
-def checkpoint(folder: Path) -> dict[str, torch.Tensor]:
-    """All weights of a checkpoint, which may lie in several files. Older ones are pickled, and weights alone are read."""
-    parts = [load_file(path) for path in sorted(folder.glob("model*.safetensors"))] or [
-        torch.load(path, map_location="cpu", weights_only=True) for path in sorted(folder.glob("pytorch_model*.bin"))
-    ]
-    return {name: value for part in parts for name, value in part.items()}
+    names: list[str] = []
+    found: dict[str, torch.Tensor] = {}
+    parts = sorted(folder.glob("model*.safetensors"))
+    for path in parts:
+        with safe_open(path, "pt") as weights:  # reads what is asked for alone
+            names += weights.keys()
+            found |= {name: weights.get_tensor(name) for name in weights.keys() if "pooler." in name}
+    for path in () if parts else sorted(folder.glob("pytorch_model*.bin")):  # older ones are pickled
+        pickled = torch.load(path, map_location="cpu", weights_only=True)
+        names += pickled
+        found |= {name: value.clone() for name, value in pickled.items() if "pooler." in name}
+    bare = not any(name.startswith(f"{encoder}.") for name in names)
+    return {f"{encoder}.{name}" if bare else name: value for name, value in found.items()}
 
 
 def save(model: PreTrainedModel, extra: dict[str, torch.Tensor], tokenizer: Path, folder: Path) -> None:
