@@ -29,6 +29,7 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processe
         futures = [pool.submit(_call, item) for item in items]
         for future in as_completed(futures):
             future.result()
+        pool.shutdown()  # waits: a process that ends while the pool still closes its pipes complains of them
         return [future.result() for future in futures]
     except BrokenProcessPool:
         raise UserError(
