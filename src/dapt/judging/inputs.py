@@ -65,7 +65,7 @@ def texts(path: Path, most: int | None) -> list[dict]:
 
 
 def group_of(rows: list[dict]) -> np.ndarray:
-    """The number of each row's group, int64 [rows], counted as they first appear."""
+    """The number of each row's group, int64 [rows], in the order of their names."""
     return np.unique([row["group"] for row in rows], return_inverse=True)[1]
 
 
