@@ -15,9 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from dapt.core.paths import MODELS, events_file, repository
+from dapt.core.paths import MODELS, events_of, repository
 from dapt.telling.errors import UserError, guarded
-from dapt.telling.events import Events
 
 STAGES = {  # name → the kind of name that it is given, what it does
     "check": (None, "refuse a wrong params.yaml"),
@@ -199,7 +198,7 @@ def told(command: str, name: str = "") -> Iterator[None]:
     if "DAPT_EVENTS" not in os.environ:
         yield
         return
-    events = Events(events_file(command, name), command, name)
+    events = events_of(command, name)
     with events.failures():
         events.tell("started")
         yield

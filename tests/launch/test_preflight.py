@@ -14,7 +14,7 @@ from dapt.launch.gpus import CARDS, alternatives, card_of
 from dapt.launch.preflight import Disk, Facts, check
 from dapt.mlm.windows import windows_on_disk
 from dapt.telling.errors import UserError
-from repositories import ROOT
+from repositories import ROOT, ground_in
 
 SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
 FULL = config.load(ROOT / "params.yaml").profiles["full"].train
@@ -170,12 +170,11 @@ def test_windows_and_their_files_are_as_estimated(tokens, tmp_path, size):
 
 
 def test_facts_come_from_the_repository(tmp_path, model_folder, tokens, special, monkeypatch):
-    from repositories import ground_in
-
     ground_in(tmp_path, model_folder, tokens, special, {"train.keep": [100, 200]})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAPT_STATE", str(tmp_path / "not/yet"))
-    facts = preflight.facts_of("biomed")
+    train = config.load().active.train
+    facts = preflight.facts_of(["biomed"], train)
     (disk,) = facts.disks  # one file system
     parameters = facts.model.parameters
     assert disk.needed > (3 * 12 + 2 * 4 + 3 * 4) * parameters
@@ -183,7 +182,7 @@ def test_facts_come_from_the_repository(tmp_path, model_folder, tokens, special,
     left = tmp_path / f"not/yet/biomed-{'0' * 16}"
     left.mkdir(parents=True)
     (left / "checkpoint").write_bytes(bytes(10_000))
-    assert preflight.facts_of("biomed").disks[0].needed == disk.needed - 10_000
+    assert preflight.facts_of(["biomed"], train).disks[0].needed == disk.needed - 10_000
 
 
 @pytest.mark.parametrize(
@@ -194,10 +193,8 @@ def test_facts_come_from_the_repository(tmp_path, model_folder, tokens, special,
     ],
 )
 def test_what_is_not_made_yet_is_named(tmp_path, model_folder, tokens, special, monkeypatch, gone, message):
-    from repositories import ground_in
-
     ground_in(tmp_path, model_folder, tokens, special, {})
     (tmp_path / gone).rename(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
-        preflight.look("biomed", SETTINGS)
+        preflight.look(["biomed"], SETTINGS)

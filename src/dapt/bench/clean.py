@@ -23,7 +23,7 @@ from dapt.core.files import read_lines
 from dapt.core.paths import PROCESSED
 from dapt.corpus.cleaners import cleaner
 from dapt.corpus.cleaners.biomed_en_de import english_side
-from dapt.corpus.cleaning import MINIMUM, clean
+from dapt.corpus.cleaning import clean, minimum_of
 from dapt.corpus.text_repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE
 from dapt.telling.errors import UserError
 
@@ -89,7 +89,7 @@ def _usually_read(name: str, paths: list[Path], cache: Path) -> "Dataset":
         rows = rows.map(_contexts, batched=True, remove_columns=rows.column_names)
     if name == "biomed_en_de":
         rows = rows.map(lambda row: {"text": english_side(row["text"])})
-    minimum = getattr(cleaner(name), "MINIMUM", MINIMUM)
+    minimum = minimum_of(cleaner(name))
     rows = rows.select_columns(PARTS[name] + OTHERS.get(name, [])).map(lambda row: _repaired(row, PARTS[name]))
     return rows.filter(lambda text: len(text) > minimum, input_columns="text")
 

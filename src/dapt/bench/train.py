@@ -26,10 +26,11 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
 
 from dapt.bench.turns import apart, peak_mb
 from dapt.core import config
-from dapt.core.files import read_lines
+from dapt.core.files import read_json, read_lines
 from dapt.core.paths import MODELS, PROCESSED
 from dapt.mlm.batches import Batch, TrainingBatches, valid_batches
 from dapt.mlm.masked_lm import MaskedLM
+from dapt.mlm.masks import most_picks
 from dapt.mlm.tokens import Tokens, encode, read_tokens, write_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model.architectures import set_dropout
@@ -149,7 +150,7 @@ def ours(task: Task, precision: str, compiled: bool) -> dict:
     ends = clock.ends
     peak, gemm = peak_mb(), gemm_peak(accelerator.mixed_precision)
     seconds = statistics.median(np.diff(ends)[SKIPPED - 1 :])
-    picks = task.kind.batch * (int((WINDOW - 2) * settings.mask) + 1)
+    picks = task.kind.batch * most_picks(WINDOW, settings.mask)
     work = step_flops(cast(BertConfig, masked_lm.model.config), task.kind.batch, WINDOW, picks)
     return _figures(slots, ends) | {
         "steps": len(course.train),
@@ -334,7 +335,7 @@ def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None
     for path in needed:
         if not path.exists():
             raise UserError(f"{path} is not there, and the bench trains on it; run `dvc repro` first")
-    if "tiny" in kinds and json.loads(needed[0].read_text())["hidden_size"] != TINY:
+    if "tiny" in kinds and read_json(needed[0])["hidden_size"] != TINY:
         raise UserError(
             "models/base is not the tiny base; set its profile's model.base to tiny and run `dvc repro`, "
             "or give --only minilm or --only base"

@@ -15,6 +15,10 @@ from dapt.telling.errors import UserError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Number = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Window = Annotated[int, Field(ge=8)]  # tokens, [CLS] and [SEP] included
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -98,9 +102,9 @@ class Task(Settings):
     kind: Name  # a module of dapt.tasks.kinds
     input: Name = "text"  # the field that is classified
     rows: Count | None = None  # training rows at most
-    length: Annotated[int, Field(ge=8)]  # tokens of a text, with [CLS] and [SEP]; what is longer is cut
+    length: Window  # of a text; what is longer is cut
     epochs: Count
-    lr: Annotated[float, Field(gt=0)]
+    lr: Positive
 
 
 class Downstream(Settings):
@@ -136,29 +140,27 @@ class Repair(Settings):
     every: Count  # steps between two looks at the loss on valid
     patience: Count  # looks without an improvement of `least` after which it stops
     least: Annotated[float, Field(ge=0)]
-    lr: Annotated[float, Field(gt=0)]
-    seed: Annotated[int, Field(ge=0)]
+    lr: Positive
+    seed: Number
 
 
 class Train(Settings):
-    steps: Annotated[int, Field(ge=0)] | None = None  # its length: one of steps, epochs and tokens
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    steps: Number | None = None  # its length: one of steps, epochs and tokens
+    epochs: Positive | None = None
     tokens: Count | None = None  # of text, [CLS], [SEP] and padding not counted
     batch: Count  # windows a step, over all processes
     parts: Count = 1  # in which a process takes its share of a batch, one after the other: less memory, the same batch
-    window: Annotated[int, Field(ge=8)]  # tokens, [CLS] and [SEP] included
-    lr: Annotated[float, Field(gt=0)]
+    window: Window
+    lr: Positive
     schedule: Literal["linear", "cosine", "one-minus-sqrt"] = "linear"  # of the learning rate behind the warm-up
-    warmup: Annotated[int, Field(ge=0)]  # steps
+    warmup: Number  # steps
     weight_decay: Annotated[float, Field(ge=0)]
-    clip: Annotated[float, Field(gt=0)]  # norm of the gradient
+    clip: Positive  # norm of the gradient
     mask: Share  # share of tokens predicted
     whole_words: bool = False  # predicts words whole, not tokens
-    replay: Annotated[float, Field(ge=0, lt=1)] = (
-        0.0  # share of the windows that are the control's text, against forgetting
-    )
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    seed: Annotated[int, Field(ge=0)]
+    replay: Rate = 0.0  # share of the windows that are the control's text, against forgetting
+    dropout: Rate
+    seed: Number
     threads: Count
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     gradient_checkpointing: bool = False  # activations are computed again backwards: less memory, a third more time
@@ -167,7 +169,7 @@ class Train(Settings):
     valid_every: Count  # steps
     valid_windows: Count  # at most, for the loss during training
     save_every: Count  # steps between checkpoints to resume from
-    save_minutes: Annotated[float, Field(gt=0)] = 10.0  # after which one is written in any case
+    save_minutes: Positive = 10.0  # after which one is written in any case
     keep: list[Count]  # steps whose weights stay in models/X/checkpoint-N
 
     @model_validator(mode="after")
@@ -193,13 +195,13 @@ class Lora(Settings):
 class Finetune(Settings):
     """What all fine-tunings share; the precision is the pre-training's."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]
+    seeds: Annotated[list[Number], Field(min_length=2)]
     batch: Count  # rows a step
     threads: Count  # of a seed; with one, all seeds are trained side by side on a processor
-    warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the steps
+    warmup: Rate  # share of the steps
     weight_decay: Annotated[float, Field(ge=0)]
-    clip: Annotated[float, Field(gt=0)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    clip: Positive
+    dropout: Rate
     valid: Count  # rows for early stopping at least: where a task has fewer, groups of its training rows make up for it
     patience: Count  # epochs without a better result on valid after which a training ends
     lora: Lora | None = None  # None: all weights are trained
@@ -208,10 +210,10 @@ class Finetune(Settings):
 class Evaluate(Settings):
     mask: Share
     draws: Count  # of masks
-    window: Annotated[int, Field(ge=8)]
+    window: Window
     batch: Count
     threads: Count
-    seed: Annotated[int, Field(ge=0)]
+    seed: Number
 
 
 class Compare(Settings):
@@ -219,7 +221,7 @@ class Compare(Settings):
     target: str
     task: str
     resamples: Annotated[int, Field(ge=100)]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Number
 
 
 class Profile(Settings):
@@ -311,12 +313,15 @@ class Params(Settings):
     def active_tasks(self) -> dict[str, Task]:
         return {name: task.by_profile[self.profile] for name, task in self.tasks.items()}
 
+    def origins(self, name: str) -> dict[str, Origin]:
+        """What the active profile takes for a corpus, or `model`, by the folder in data/raw/NAME; none if not enabled."""
+        if name == "model":
+            return {role: self.bases[base] for role, base in self.active.model if base}
+        return {source.name: source for source in self.active.corpora[name]} if self.corpora[name].enabled else {}
+
     def unpinned(self) -> list[str]:
         """Hub repositories that the active profile reads and whose content may change under the same name."""
-        origins: list[Origin] = [
-            source for name, corpus in self.corpora.items() if corpus.enabled for source in self.active.corpora[name]
-        ]
-        origins += [self.bases[name] for _, name in self.active.model if name]
+        origins = [origin for name in (*self.corpora, "model") for origin in self.origins(name).values()]
         return sorted({origin.hub.repo for origin in origins if origin.hub and not origin.hub.pinned})
 
     def own_sets(self, domain: str) -> list[str]:

@@ -1,5 +1,6 @@
-"""Files that are whole or not there, and the two formats of the project: JSON and JSON lines."""
+"""Files that are whole or not there, their locks, and the two formats of the project: JSON and JSON lines."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -53,6 +54,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {error.strerror}; free space or rights there and run again") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def lock_taken(file: IO, kind: int = fcntl.LOCK_EX) -> bool:
+    """Take the file's lock if it is free. It goes with this process and those that it starts with the file as output."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_json(path: Path, value: object) -> None:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from dapt.telling.events import Events
+
 PARAMS = Path("params.yaml")
 CHECKED = Path("data/checked")
 RAW = Path("data/raw")
@@ -22,6 +24,11 @@ CLUSTER = Path("slurm/cluster.yaml")
 def events_file(stage: str, name: str) -> Path:
     """Where the events of a stage are written: the file that DAPT_EVENTS names, else one in logs/."""
     return Path(os.environ.get("DAPT_EVENTS") or LOGS / f"{'-'.join(filter(None, (stage, name)))}.jsonl")
+
+
+def events_of(stage: str, name: str = "") -> Events:
+    """The events of a stage, in their file."""
+    return Events(events_file(stage, name), stage, name)
 
 
 def repository(start: Path) -> Path | None:

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from dapt.core.files import json_line, whole_file
@@ -92,6 +93,11 @@ def _repaired(value: Any, kinds: set[str]) -> Any:
     return [_repaired(item, kinds) for item in value] if isinstance(value, list) else value
 
 
+def minimum_of(cleaner: ModuleType) -> int:
+    """A text of a source must be longer than so many characters."""
+    return getattr(cleaner, "MINIMUM", MINIMUM)
+
+
 def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, expected: int | None = None) -> Report:
     """Clean `sources` (cleaner, files, options) into one file; labelled sources first, so that their rows stay."""
     report = Report(expected)
@@ -100,7 +106,7 @@ def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, e
     with whole_file(out) as file:
         for name, files, options in ordered:
             module = cleaner(name)
-            for row in rows(module.read(files, **options), corpus, getattr(module, "MINIMUM", MINIMUM), seen, report):
+            for row in rows(module.read(files, **options), corpus, minimum_of(module), seen, report):
                 file.write(json_line(row))
         if not report.kept:
             raise UserError(

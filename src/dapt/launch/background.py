@@ -10,25 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import psutil
 
-from dapt.core.paths import LOGS, events_file
+from dapt.core.files import lock_taken
+from dapt.core.paths import LOGS, events_file, events_of
 from dapt.launch import cluster
-from dapt.telling import events
-from dapt.telling.events import Events
-from dapt.telling.signals import CODE
-
-
-def _taken(file: IO, lock: int = fcntl.LOCK_EX) -> bool:
-    """Take the file's lock if it is free; what this process starts with the file as its output holds it too."""
-    try:
-        fcntl.flock(file, lock | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+from dapt.telling import events, signals
 
 
 def log(domain: str) -> Path:
@@ -56,17 +46,17 @@ def running(domain: str) -> bool:
     if not log(domain).exists():
         return False
     with open(log(domain)) as file:
-        return not _taken(file, fcntl.LOCK_SH)
+        return not lock_taken(file, fcntl.LOCK_SH)
 
 
 def start(domain: str) -> None:
     """Start it, unless it runs."""
     LOGS.mkdir(exist_ok=True)
     with open(log(domain), "a") as file:
-        if not _taken(file):
+        if not lock_taken(file):
             return
         file.truncate(0)
-        Events(events_file("train", domain), "train", domain).tell("launched")
+        events_of("train", domain).tell("launched")
         subprocess.Popen(
             [sys.executable, "-m", "dapt.launch.background", domain],
             stdin=subprocess.DEVNULL,
@@ -96,18 +86,18 @@ def _training(process: subprocess.Popen, domain: str) -> psutil.Process | None:
     return None
 
 
-def run(domain: str, events_of: Events) -> int:
+def run(domain: str, tell: Callable[..., None]) -> int:
     """Run the stage in this process's place, and pass SIGTERM on to the training: DVC would leave it behind."""
     asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
-    events_of.tell("begun", pid=os.getpid())
+    signals.listen(asked.append, [signal.SIGTERM])
+    tell("begun", pid=os.getpid())
     with open(LOGS / ".launch-turn", "w") as turn:
         if cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load()) == "local":
-            events_of.tell("turn")
-            while not asked and not _taken(turn):
+            tell("turn")
+            while not asked and not lock_taken(turn):
                 time.sleep(1)
         if asked:
-            return CODE
+            return signals.CODE
         process = subprocess.Popen(dvc("repro", "-s", f"train@{domain}"))
         passed_on = False
         while process.poll() is None:
@@ -119,8 +109,8 @@ def run(domain: str, events_of: Events) -> int:
 
 
 def main(domain: str) -> None:
-    events_of = Events(events_file("train", domain), "train", domain)
-    events_of.tell("ended", code=run(domain, events_of))
+    tell = events_of("train", domain).tell
+    tell("ended", code=run(domain, tell))
 
 
 if __name__ == "__main__":

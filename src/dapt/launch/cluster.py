@@ -6,12 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dapt.core import config
-from dapt.core.config import Count, Name, Settings
+from dapt.core.config import Count, Name, Number, Settings
 from dapt.core.paths import CLUSTER
 from dapt.telling.errors import UserError
-
-Number = Annotated[int, Field(ge=0)]
-
 
 Memory = Annotated[str, Field(pattern=r"^\d+[KMGT]?$")]
 Time = Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$")]

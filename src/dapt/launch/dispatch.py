@@ -3,14 +3,13 @@
 import os
 
 from dapt.core import config
-from dapt.core.paths import events_file
+from dapt.core.paths import events_of
 from dapt.launch import cluster
-from dapt.telling.events import Events
 
 
 def train(domain: str) -> None:
     """Train where DAPT_LAUNCHER or slurm/cluster.yaml says."""
-    with Events(events_file("train", domain), "train", domain).failures():
+    with events_of("train", domain).failures():
         threads = config.load().active.train.threads
         if settings := cluster.through_slurm(os.environ.get("DAPT_LAUNCHER"), cluster.load()):
             from dapt.launch import plan, slurm
@@ -21,13 +20,13 @@ def train(domain: str) -> None:
     return local.start(domain, threads)
 
 
-def through_slurm(command: str, name: str | None = None) -> bool:
+def through_slurm(command: str, name: str = "") -> bool:
     """Run a stage other than train where slurm/cluster.yaml sends it; False: it is not sent, and nothing was run."""
     settings = cluster.through_slurm(os.environ.get("DAPT_LAUNCHER"), cluster.load())
     if settings is None or command not in settings.cpu.stages:
         return False
     from dapt.launch import slurm
 
-    with Events(events_file(command, name or ""), command, name or "").failures():
+    with events_of(command, name).failures():
         slurm.stage(command, name, settings)
     return True

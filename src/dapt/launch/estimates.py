@@ -9,6 +9,8 @@ from safetensors import safe_open
 
 from dapt.core.config import Train
 from dapt.core.files import read_json
+from dapt.mlm.masks import most_picks
+from dapt.mlm.tokens import token_files
 from dapt.telling.errors import UserError
 from dapt.training.optimization.schedule import length
 from dapt.training.resume import KEPT
@@ -59,7 +61,7 @@ def model_in(folder: Path) -> Model:
 
 def text_in(folder: Path) -> Text:
     """Of a domain's train set."""
-    path = folder / "train.offsets.npy"
+    _, path = token_files(folder, "train")
     if not path.is_file():
         raise UserError(
             f"{folder} is not there; make it with `dvc repro tokenize@{folder.name}`, or bring it with `dvc pull`"
@@ -81,7 +83,7 @@ def steps(train: Train, text: Text) -> int:
 
 def picks(train: Train) -> int:
     """Tokens predicted in a window, at most."""
-    return int((train.window - 2) * train.mask) + 1
+    return most_picks(train.window, train.mask)
 
 
 def training_bytes(model: Model, train: Train, processes: int, half: bool) -> int:

@@ -118,24 +118,14 @@ def table(states: dict[str, State]) -> Table:
     return shown
 
 
-def _look(domains: list[str]) -> dict[str, State]:
-    """The states of all; a process is asked for before its events are read, since it may end in between."""
-    return {
-        domain: read(background.told(domain), running)
-        for domain, running in [(domain, background.running(domain)) for domain in domains]
-    }
-
-
 def follow(domains: list[str]) -> dict[str, State]:
     """Show where they are until all have ended: a table on a terminal, else a line when something changes."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     last: dict[str, str] = {}
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            ended = not any(
-                background.running(domain) for domain in domains
-            )  # asked first: the look after it is the last
-            states = _look(domains)
+            running = {domain: background.running(domain) for domain in domains}  # first: one may end in between
+            states = {domain: read(background.told(domain), runs) for domain, runs in running.items()}
             if console.is_terminal:
                 live.update(table(states), refresh=True)
             for domain, state in states.items():
@@ -145,7 +135,7 @@ def follow(domains: list[str]) -> dict[str, State]:
                 if not console.is_terminal and line != last.get(domain):
                     print(line, flush=True)
                 last[domain] = line
-            if ended:
+            if not any(running.values()):
                 break
             time.sleep(PAUSE)
     if not console.is_terminal:

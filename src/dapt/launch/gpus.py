@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dapt.training.optimization.device import Device
+from dapt.training.optimization.device import Device, gpu
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,7 @@ class Card:
 
     def device(self, built_for: tuple[str, ...]) -> Device:
         """What the training would find on the node, where torch has code for `built_for`."""
-        return Device(
-            "cuda",
-            self.name,
-            bf16=self.capability >= (8, 0),
-            fp16=self.capability >= (5, 3),
-            capability=self.capability,
-            built_for=built_for,
-        )
+        return gpu(self.name, self.capability, built_for)
 
 
 # Capabilities: NVIDIA's page "CUDA GPU Compute Capability". Memory and peaks: NVIDIA's data sheets and, for GeForce and

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 
 from dapt.core import config
@@ -80,9 +79,13 @@ def settings_of_slurm() -> Cluster:
     """slurm/cluster.yaml, where Slurm's commands are there to use it."""
     settings = cluster.through_slurm("slurm", cluster.load())
     assert settings is not None  # a repository without the file is refused
+    check_srun()
+    return settings
+
+
+def check_srun() -> None:
     if not shutil.which("srun"):
         raise UserError("there is no srun on PATH, so nobody to ask; go to a login node of the cluster")
-    return settings
 
 
 def partitions() -> str:
@@ -96,15 +99,7 @@ def ask(settings: Cluster, partition: str, state: str, **changed: object) -> Ans
     asked = settings.model_copy(update={"partitions": [partition], **changed})
     srun, *options = slurm.srun(asked, config.load().active.train.threads, slurm.training("plan"))
     variables = os.environ | settings.environment | {"SLURM_TIME_FORMAT": "standard"}
-    done = subprocess.run(
-        [srun, "--test-only", *options],
-        env=variables,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    return read(done.stdout, asked)
+    return read(slurm.ask(srun, "--test-only", *options, environment=variables)[1], asked)
 
 
 def choose(partition: str | None, settings: Cluster) -> Cluster:
@@ -112,7 +107,7 @@ def choose(partition: str | None, settings: Cluster) -> Cluster:
     if partition is None:
         return settings
     if partition == "auto":
-        settings_of_slurm()
+        check_srun()
         states = slurm_answers.of_partitions(partitions(), "State")
         partition = soonest({name: ask(settings, name, states.get(name, "UP")) for name in settings.partitions})
         slurm.say(f"partition {partition} starts soonest")
@@ -170,7 +165,7 @@ def requirements(domains: list[str], settings: Cluster) -> tuple[str, list[str]]
                 if card
                 else None
             )
-            half = train.precision != "fp32" and (card is None or card.device(()).fp16)
+            half = train.precision != "fp32"  # every card that is known has fp16
             memory = estimates.card_bytes(model, train, processes, half) if settings.gpus else None
             rows.append(
                 [
@@ -205,5 +200,5 @@ def run(domains: list[str], partition: str | None) -> None:
     print(starts(settings), end="\n\n", flush=True)
     table, remarks = requirements(domains, settings)
     print(table, *remarks, sep="\n", flush=True)
-    for line in dict.fromkeys(line for domain in domains for line in preflight.look(domain, settings)):
+    for line in preflight.look(domains, settings):
         print(line)

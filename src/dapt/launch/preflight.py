@@ -126,14 +126,11 @@ def named(path: Path) -> str:
     return "the repository" if path == here else str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
-    """The file systems that a training writes to, and how much more it writes than lies there from an earlier start."""
-    state = resume.root()
+def disks(domain: str, state: Path, train: Train, model: Model, text: Text) -> list[Disk]:
+    """The file systems that a training writes to, and how much more it writes than lies there from an earlier start;
+    its checkpoints go to `state`."""
     there = sum(
-        file.stat().st_size
-        for folder in state.glob(f"{domain}-{'[0-9a-f]' * 16}")
-        for file in folder.rglob("*")
-        if file.is_file()
+        file.stat().st_size for folder in resume.folders(state, domain) for file in folder.rglob("*") if file.is_file()
     )
     needed: dict[Path, int] = {}
     for path, size in (
@@ -146,12 +143,14 @@ def disks(domain: str, train: Train, model: Model, text: Text) -> list[Disk]:
     return [Disk(named(place), size, shutil.disk_usage(place).free) for place, size in needed.items()]
 
 
-def facts_of(domain: str) -> Facts:
+def facts_of(domains: list[str], train: Train) -> Facts:
+    """Of the trainings of these domains."""
+    model, texts = estimates.model_in(MODELS / "base"), {name: estimates.text_in(TOKENS / name) for name in domains}
+    wrong, state = remote.look().problem if Path(".dvc").is_dir() else None, resume.root()
+    written = [disk for name, text in texts.items() for disk in disks(name, state, train, model, text)]
+    return Facts(torch.__version__, built_for(), model, written, wrong)
+
+
+def look(domains: list[str], cluster: Cluster) -> list[str]:
     train = config.load().active.train
-    model, text = estimates.model_in(MODELS / "base"), estimates.text_in(TOKENS / domain)
-    wrong = remote.look().problem if Path(".dvc").is_dir() else None
-    return Facts(torch.__version__, built_for(), model, disks(domain, train, model, text), wrong)
-
-
-def look(domain: str, cluster: Cluster) -> list[str]:
-    return check(cluster, config.load().active.train, facts_of(domain))
+    return check(cluster, train, facts_of(domains, train))

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TextIO
 
 from dapt.core.paths import CLUSTER, LOGS, events_file
-from dapt.launch import preflight
 from dapt.launch.cluster import Cluster
 from dapt.launch.slurm_answers import (
     ENDED,
@@ -38,6 +37,7 @@ from dapt.telling import events, signals
 from dapt.telling.errors import UserError
 from dapt.telling.events import Events
 
+NO_SRUN = "there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local"
 PAUSE = 5  # seconds between two questions to the controller
 LOOK = 1  # seconds between two looks at the events of a job that is about to begin
 # Told at once, since Python takes seconds to start: an event for the launcher, a line for people.
@@ -100,9 +100,16 @@ def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
     ]
 
 
-def ask(*words: str) -> tuple[bool, str]:
+def ask(*words: str, environment: dict[str, str] | None = None) -> tuple[bool, str]:
     """Whether a command of Slurm went well, and what it said."""
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        words,
+        env=environment,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return done.returncode == 0, done.stdout.strip()
 
 
@@ -237,7 +244,7 @@ class Job:
 def can_ask() -> None:
     """Refuse where no job can be asked for."""
     if not shutil.which("srun"):
-        raise UserError("there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local")
+        raise UserError(NO_SRUN)
     if job := os.environ.get("SLURM_JOB_ID"):
         raise UserError(
             f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to run right here"
@@ -246,17 +253,19 @@ def can_ask() -> None:
 
 def train(domain: str, threads: int, cluster: Cluster) -> None:
     """Train on the cluster (`Restarts.until_done`)."""
+    from dapt.launch import preflight  # imports torch, which other stages do without
+
     can_ask()
-    for line in preflight.look(domain, cluster):
+    for line in preflight.look([domain], cluster):
         say(line)
     Restarts(training(domain), threads, cluster).until_done()
 
 
-def stage(command: str, name: str | None, cluster: Cluster) -> None:
+def stage(command: str, name: str, cluster: Cluster) -> None:
     """Another stage, as this machine would run it, on the nodes that slurm/cluster.yaml has for it."""
     can_ask()
     program = ["env", "DAPT_LAUNCHER=local", sys.executable, "-m", "dapt", command, *filter(None, [name])]
-    Restarts(Work(command, name or "", program, False), cluster.cpu.cpus, cluster.for_stages()).until_done()
+    Restarts(Work(command, name, program, False), cluster.cpu.cpus, cluster.for_stages()).until_done()
 
 
 class Restarts:

@@ -55,7 +55,7 @@ def hurried(settings: Cluster) -> Cluster:
 @contextmanager
 def workspace(domain: str, settings: Cluster | None) -> Iterator[Path]:
     """A folder in which `dapt train DOMAIN` takes ten steps."""
-    yaml, values = YAML(), config.load()
+    yaml = YAML()
     LOGS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"smoke-{domain}-", dir=LOGS.absolute()) as name:
         folder = Path(name)
@@ -64,7 +64,7 @@ def workspace(domain: str, settings: Cluster | None) -> Iterator[Path]:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).symlink_to(path.absolute())
         params = yaml.load(PARAMS.read_text(encoding="utf-8"))
-        profile = params["profiles"][values.profile]
+        profile = params["profiles"][params["profile"]]
         profile["train"] = shortened(dict(profile["train"]))
         with open(folder / PARAMS, "w", encoding="utf-8") as file:
             yaml.dump(params, file)

@@ -14,6 +14,11 @@ def masked_as_bert(tokens: np.ndarray, special: Special, rng: np.random.Generato
     return np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, tokens))
 
 
+def most_picks(size: int, rate: float) -> int:
+    """The most tokens that are predicted in a window of `size`, [CLS] and [SEP] included."""
+    return int((size - 2) * rate) + 1
+
+
 def mask_rows(
     ids: np.ndarray,
     text: np.ndarray,
@@ -24,13 +29,13 @@ def mask_rows(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """BERT's masking: of each row's text tokens a share `rate` is predicted.
 
-    The count in a row is rate × tokens, rounded up or down at random so that it is right on average; its upper bound K
-    is the same for every batch, which keeps shapes static. With `continues`, bool [vocabulary], true of a token that
+    The count in a row is rate × tokens, rounded up or down at random so that it is right on average; its upper bound K,
+    most_picks, is the same for every batch, which keeps shapes static. With `continues`, bool [vocabulary], true of a token that
     continues the word before it, words are predicted whole, as many as fit into the count (BERT's whole-word masking).
     Returns ids, picks and labels as in Batch.
     """
     rows, size = ids.shape
-    most = int((size - 2) * rate) + 1
+    most = most_picks(size, rate)
     count = np.minimum((text.sum(1) * rate + rng.random(rows)).astype(np.int64), most)
     lottery = rng.random(ids.shape)
     if continues is not None:

@@ -33,6 +33,11 @@ class Tokens:
         return len(self.offsets) - 1
 
 
+def token_files(folder: Path, name: str) -> tuple[Path, Path]:
+    """The two files of a set: ids and offsets."""
+    return folder / f"{name}.bin", folder / f"{name}.offsets.npy"
+
+
 def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
     """Ids of each text, in order, without special tokens. One chunk is encoded while the next is read and the one before
     is given out."""
@@ -90,7 +95,8 @@ def growing_array(path: Path) -> Iterator[Callable[[np.ndarray | Sequence[int]],
 
 def write_tokens(folder: Path, name: str, documents: Iterable[list[int]], special: Special) -> Tokens:
     """Stream documents to disk; no more than a chunk of them is in memory."""
-    with whole_file(folder / f"{name}.bin", "wb") as file, growing_array(folder / f"{name}.offsets.npy") as append:
+    path, offsets = token_files(folder, name)
+    with whole_file(path, "wb") as file, growing_array(offsets) as append:
         end = 0
         append([end])
         for ids in documents:
@@ -101,8 +107,8 @@ def write_tokens(folder: Path, name: str, documents: Iterable[list[int]], specia
 
 def read_tokens(folder: Path, name: str, special: Special) -> Tokens:
     """Memory-mapped, without reading them."""
-    offsets = np.load(folder / f"{name}.offsets.npy", mmap_mode="r")
-    path = folder / f"{name}.bin"
+    path, places = token_files(folder, name)
+    offsets = np.load(places, mmap_mode="r")
     ids = np.memmap(path, _dtype(special), "r") if path.stat().st_size else np.zeros(0, _dtype(special))
     if len(ids) != offsets[-1]:
         raise UserError(f"{path} holds {len(ids)} tokens where {offsets[-1]} are expected; run dvc repro tokenize")

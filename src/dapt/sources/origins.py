@@ -1,9 +1,9 @@
-"""Where a corpus or a model comes from, and its files on this machine, verified."""
+"""The files of an origin on this machine, verified."""
 
 import shutil
 from pathlib import Path
 
-from dapt.core.config import Origin, Params
+from dapt.core.config import Origin
 from dapt.sources import local, package
 
 
@@ -24,10 +24,3 @@ def on_disk(origin: Origin) -> list[Path]:
 
     assert origin.hub is not None  # an origin has one of package, hub and local
     return download(origin.hub, origin.files)
-
-
-def origins(params: Params, name: str) -> dict[str, Origin]:
-    """What the active profile takes for a corpus, or `model`, by the folder in data/raw/NAME; none if not enabled."""
-    if name == "model":
-        return {role: params.bases[base] for role, base in params.active.model if base}
-    return {source.name: source for source in params.active.corpora[name]} if params.corpora[name].enabled else {}

@@ -30,17 +30,15 @@ def run(task: str) -> None:
         )
     found = scoring.read(task, settings, params.active.finetune.valid)
     unseen_in = check_unseen(task, found.test, list(params.domains))
-    right = kind.right(found.test, kind.classes(found.all_train + found.valid + found.test))
-    groups = [row["group"] for row in found.test]
+    results = scoring.Results(task, kind, replace(found, train=found.all_train))
 
     def scores(name: str, train: list[dict]) -> np.ndarray:
         return kind.BASELINES[name](train, found.valid, found.test, settings)
 
     def figures(name: str, train: list[dict]) -> dict:
-        of = scoring.figures(kind, [scores(name, train)], right, groups)
+        of = results.figures([scores(name, train)])
         return {of["metric"]: of["mean"]} | {other: value["mean"] for other, value in of["others"].items()}
 
-    results = scoring.Results(task, kind, replace(found, train=found.all_train))
     others = {other: scores(other, found.all_train) for other in kind.BASELINES if other not in ("majority", words)}
     for name in ("majority", words):
         extra = {"same_rows": figures(name, found.train)} if len(found.train) < len(found.all_train) else {}

@@ -10,13 +10,13 @@ from pathlib import Path
 from dapt.core import config
 from dapt.core.files import whole_folder
 from dapt.core.paths import RAW, RAW_MODEL
-from dapt.sources.origins import fetch, origins
+from dapt.sources.origins import fetch
 
 
 def run(name: str) -> None:
     params = config.load()
     with whole_folder(RAW_MODEL if name == "model" else RAW / name) as folder:
-        for part, origin in origins(params, name).items():
+        for part, origin in params.origins(name).items():
             (folder / part).mkdir()
             fetch(origin, folder / part)
             print(f"{name}/{part}: {', '.join(Path(file).name for file in origin.files)}")

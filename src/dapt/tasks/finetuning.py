@@ -244,7 +244,7 @@ class FineTuning:
         """Each seed's scores on the test side and course on valid; the first seed's model is written to `out`."""
         kind, seeds = kind_named(self.task.kind), self.settings.seeds
         tokenizer, special = load_tokenizer(self.source)
-        classes = kind.classes(found.all_train + found.valid + found.test)
+        classes = kind.classes(found.everything())
         train_side, valid, test = (
             encode(tokenizer, kind, rows, classes, self.task) for rows in (found.train, found.valid, found.test)
         )

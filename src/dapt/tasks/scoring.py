@@ -7,6 +7,7 @@ probability, and the row's value of the main metric.
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 
 import numpy as np
@@ -26,6 +27,9 @@ class Sides:
     all_train: list[dict]
     valid: list[dict]
     test: list[dict]
+
+    def everything(self) -> list[dict]:
+        return self.all_train + self.valid + self.test
 
     def rows(self) -> dict[str, int]:
         return {
@@ -134,6 +138,21 @@ class Results:
     kind: ModuleType
     found: Sides
 
+    @cached_property
+    def classes(self) -> list[str]:
+        return self.kind.classes(self.found.everything())
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        return self.kind.right(self.found.test, self.classes)
+
+    @cached_property
+    def groups(self) -> list[str]:
+        return [row["group"] for row in self.found.test]
+
+    def figures(self, scores: list[np.ndarray]) -> dict:
+        return figures(self.kind, scores, self.right, self.groups)
+
     def write(
         self, name: str, scores: list[np.ndarray], extra: dict, variants: dict[str, np.ndarray] | None = None
     ) -> dict:
@@ -141,14 +160,12 @@ class Results:
         the figures go into the metrics, and each row's value of the main one into its line.
         """
         kind, found = self.kind, self.found
-        classes = kind.classes(found.all_train + found.valid + found.test)
-        right, groups = kind.right(found.test, classes), [row["group"] for row in found.test]
-        rows = found.rows() | {"test_groups": len(set(groups)), "candidates": scores[0].shape[1]}
-        result = figures(kind, scores, right, groups) | {"classes": classes, "rows": rows} | extra
-        lines = predictions(kind, scores, right, found.test, kind.candidates(found.test, classes))
+        rows = found.rows() | {"test_groups": len(set(self.groups)), "candidates": scores[0].shape[1]}
+        result = self.figures(scores) | {"classes": self.classes, "rows": rows} | extra
+        lines = predictions(kind, scores, self.right, found.test, kind.candidates(found.test, self.classes))
         if variants is not None:
-            result["variants"] = {other: figures(kind, [of], right, groups) for other, of in variants.items()}
-            values = {other: kind.values(of, right) for other, of in variants.items()}
+            result["variants"] = {other: self.figures([of]) for other, of in variants.items()}
+            values = {other: kind.values(of, self.right) for other, of in variants.items()}
             lines = [
                 line | {"variants": {other: round(float(of[number]), 5) for other, of in values.items()}}
                 for number, line in enumerate(lines)

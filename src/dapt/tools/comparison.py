@@ -14,25 +14,23 @@ from dapt.reporting.tables import told
 from dapt.telling import durations, events
 
 
-def told_of(domain: str) -> list[dict]:
-    """The events of a domain's trainings: of those started here, and of those that batch jobs have noted beside their log."""
-    return [
-        record
-        for path in sorted(LOGS.glob("train-*.jsonl"))
-        for record in events.read(path)
-        if record.get("name") == domain
-    ]
+def durations_of(trained: dict[str, dict]) -> dict[str, str]:
+    """How long each training took, by the events of those started here and those that batch jobs have noted beside
+    their logs."""
+    found = [record for path in sorted(LOGS.glob("train-*.jsonl")) for record in events.read(path)]
+    return {
+        name: durations.words(
+            durations.seconds((record for record in found if record.get("name") == name), figures["model_sha256"])
+        )
+        for name, figures in trained.items()
+    }
 
 
 def run(as_latex: bool) -> None:
     if as_latex:
         return print(latex())
     trained = numbers(METRICS / "train")
-    times = {
-        name: durations.words(durations.seconds(told_of(name), figures["model_sha256"]))
-        for name, figures in trained.items()
-    }
     print(told(read_json(COMPARISON)))
     print("\nThe trainings, beside the runs of the original project (BERT-base; theirs first):\n")
-    print(original_runs.table(trained, times))
+    print(original_runs.table(trained, durations_of(trained)))
     print(f"\n{provenance()}")

@@ -14,7 +14,8 @@ from dapt.core import config
 from dapt.core.config import Train
 from dapt.core.paths import CLUSTER, MODELS, TOKENS
 from dapt.launch import cluster, estimates, preflight, remote
-from dapt.launch.slurm import ask
+from dapt.launch.slurm import NO_SRUN, ask
+from dapt.mlm.tokens import token_files
 from dapt.telling.errors import UserError
 from dapt.training import resume
 from dapt.training.optimization.device import Device, check_built_for, decide, this_device
@@ -61,15 +62,14 @@ def threads(wanted: int, cores: int) -> Fact:
 
 
 def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]:
-    launcher = cluster.launcher(asked, settings)
+    launcher, here = cluster.launcher(asked, settings), shutil.which("srun") is not None
     why = "DAPT_LAUNCHER" if asked else str(CLUSTER) if settings else f"no {CLUSTER}"
-    missing = launcher == "slurm" and not shutil.which("srun")
     yield Fact(
         "launcher",
         f"{launcher} ({why})",
-        "there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local" if missing else None,
+        NO_SRUN if launcher == "slurm" and not here else None,
     )
-    if not shutil.which("srun"):
+    if not here:
         yield Fact("slurm", "no srun on PATH")
         return
     if not ask("scontrol", "ping")[0]:
@@ -94,13 +94,14 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
         yield Fact(
             f"disk of {what}", f"{shutil.disk_usage(preflight.existing(path)).free / preflight.GB:.1f} GB free ({path})"
         )
-    ready = [domain for domain in domains if (TOKENS / domain / "train.offsets.npy").is_file()]
+    ready = [domain for domain in domains if token_files(TOKENS / domain, "train")[1].is_file()]
     if not ready or not (MODELS / "base/config.json").is_file():
         yield Fact("a training writes", "not known before tokens and models/base are there (dvc repro)")
         return
     model = estimates.model_in(MODELS / "base")
-    largest = max(ready, key=lambda domain: estimates.text_in(TOKENS / domain).tokens)
-    written = preflight.disks(largest, train, model, estimates.text_in(TOKENS / largest))
+    texts = {domain: estimates.text_in(TOKENS / domain) for domain in ready}
+    largest = max(texts, key=lambda domain: texts[domain].tokens)
+    written = preflight.disks(largest, state, train, model, texts[largest])
     short = ", ".join(disk.where for disk in written if disk.needed > disk.free)
     yield Fact(
         "a training writes",

@@ -11,7 +11,7 @@ from dapt.core import config
 from dapt.core.config import Origin, Params
 from dapt.core.files import sha256, whole_file
 from dapt.core.paths import PARAMS
-from dapt.sources.origins import on_disk, origins
+from dapt.sources.origins import on_disk
 from dapt.telling.errors import UserError
 
 Values = dict[str, str | list[str]]  # of the settings `revision` and `sha256`
@@ -31,7 +31,7 @@ def pins(origin: Origin) -> Values:
 
 def place(params: Params, name: str, part: str) -> list[str | int]:
     """The keys and numbers that lead to an origin's hub or local in params.yaml."""
-    parts = origins(params, name)
+    parts = params.origins(name)
     above: list[str | int] = (
         ["bases", getattr(params.active.model, part)]
         if name == "model"
@@ -42,7 +42,7 @@ def place(params: Params, name: str, part: str) -> list[str | int]:
 
 def written_there(params: Params, name: str, part: str, values: Values) -> Values:
     """What params.yaml says of the settings that `values` has."""
-    origin = origins(params, name)[part]
+    origin = params.origins(name)[part]
     where = origin.hub or origin.local
     assert where is not None  # a package is pinned already
     return where.model_dump(include=set(values))
@@ -90,7 +90,7 @@ def run(name: str | None) -> None:
     found = {
         (corpus, part): pins(origin)
         for corpus in ([name] if name else [*params.corpora, "model"])
-        for part, origin in origins(params, corpus).items()
+        for part, origin in params.origins(corpus).items()
         if not origin.package
     }
     for (corpus, part), values in found.items():

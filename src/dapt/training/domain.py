@@ -17,7 +17,7 @@ from dapt.mlm import masked_lm
 from dapt.mlm.batches import Replay, TrainingBatches, valid_batches
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.order import windows_of_step
-from dapt.mlm.tokens import read_tokens
+from dapt.mlm.tokens import read_tokens, token_files
 from dapt.mlm.windows import TrainingText, text_on_disk
 from dapt.model import checkpoint
 from dapt.model.tokenizer import continuations, load_tokenizer
@@ -117,7 +117,7 @@ def prepare(params: Params, domain: str, accelerator: Accelerator) -> Prepared:
         network.gradient_checkpointing_enable()
     precision = accelerator.mixed_precision.replace("no", "fp32")
     share = 0.0 if domain == params.control else settings.replay
-    replayed = [TOKENS / params.control / name for name in ("train.bin", "train.offsets.npy")] if share else []
+    replayed = token_files(TOKENS / params.control, "train") if share else ()
     inputs = made_from(TOKENS / domain, *replayed, BASE)
     decides = {"data": inputs, "precision": precision} | deciding(CODE)
     decides |= {f"train.{name}": value for name, value in settings.model_dump().items()}

@@ -1,8 +1,9 @@
 """The state of a run on disk, outside DVC's outputs, so that a killed run goes on where it was.
 
 A state folder belongs to one run: its key is a hash of all that decides the run's bits, so changed data, parameters or
-code begin anew; run.json in it says what they were. A checkpoint is a folder step-N of safetensors and JSON, written under another name, flushed, and then
-renamed; the newest two are kept, and one whose hashes are wrong is passed over for the one before.
+code begin anew; run.json in it says what they were. A checkpoint is a folder step-N of safetensors and JSON, written
+under another name, flushed, and then renamed; the newest two are kept, and one whose hashes are wrong is passed over for
+the one before.
 """
 
 import fcntl
@@ -20,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dapt.core.files import sha256, whole_file, whole_folder, write_json
+from dapt.core.files import lock_taken, sha256, whole_file, whole_folder, write_json
 from dapt.telling.errors import UserError
 
 KEPT = 2
@@ -42,6 +43,11 @@ def folder_of(domain: str, decides: dict[str, object]) -> Path:
     return root() / f"{domain}-{hashlib.sha256(_text(decides).encode()).hexdigest()[:16]}"
 
 
+def folders(place: Path, domain: str) -> list[Path]:
+    """The folders of all runs of a domain that have left one in `place`, as `root` gives it."""
+    return sorted(place.glob(f"{domain}-{'[0-9a-f]' * 16}"))
+
+
 def _text(decides: dict[str, object]) -> str:
     return json.dumps(decides, sort_keys=True)
 
@@ -51,10 +57,8 @@ def locked(folder: Path, decides: dict[str, object]) -> Iterator[None]:
     """Hold the folder for this process; the lock goes with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"another process trains on {folder}; wait for it, or end it") from error
+        if not lock_taken(file):
+            raise UserError(f"another process trains on {folder}; wait for it, or end it")
         with whole_file(folder / "run.json") as described:
             described.write(_text(decides))
         yield
@@ -62,16 +66,12 @@ def locked(folder: Path, decides: dict[str, object]) -> Iterator[None]:
 
 def _in_use(folder: Path) -> bool:
     with open(folder / "lock", "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not lock_taken(file, fcntl.LOCK_SH)
 
 
 def passed_over(folder: Path, domain: str, decides: dict[str, object]) -> Iterator[str]:
     """A line for each stopped run of this domain that other settings, data or code decided: it is not resumed."""
-    for other in sorted(folder.parent.glob(f"{domain}-{'[0-9a-f]' * 16}")):
+    for other in folders(folder.parent, domain):
         step = newest(other)
         if other == folder or step is None or _in_use(other):
             continue

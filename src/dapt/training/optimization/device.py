@@ -20,17 +20,15 @@ class Device:
     built_for: tuple[str, ...] = ()  # what this torch has code for: sm_75, …, compute_90
 
 
+def gpu(name: str, capability: tuple[int, int], built_for: tuple[str, ...]) -> Device:
+    """A GPU of this compute capability, where torch has code for `built_for`."""
+    return Device("cuda", name, capability >= (8, 0), capability >= (5, 3), capability, built_for)
+
+
 def this_device() -> Device:
     if torch.cuda.is_available():
         capability = torch.cuda.get_device_capability()
-        return Device(
-            "cuda",
-            torch.cuda.get_device_name(),
-            bf16=capability >= (8, 0),
-            fp16=capability >= (5, 3),
-            capability=capability,
-            built_for=tuple(torch.cuda.get_arch_list()),
-        )
+        return gpu(torch.cuda.get_device_name(), capability, tuple(torch.cuda.get_arch_list()))
     return Device(
         "cpu",
         "this processor",
