@@ -2,7 +2,7 @@ import pytest
 
 from dapt.core import config
 from dapt.telling.errors import UserError
-from repositories import committed_text
+from repositories import committed_text, replaced
 
 TEXT = committed_text("params.yaml")
 
@@ -68,40 +68,45 @@ def test_committed_params_are_right():
             "  biomed: [biomed_mlm, medmcqa_labeled]",
             "domains.biomed: .*medmcqa_labeled",
         ),
+        (
+            "        - name: healthtweets\n",
+            "        - {name: healthtweets, cleaner: tweets, local: {folder: data/local}, files: [a], licence: none}\n"
+            "        - name: healthtweets\n",
+            "profiles.sample.corpora.biomed_mlm_2: 2 sources, of which 2 are named healthtweets",
+        ),
         ("version: 4.0.0, sha256: cfa3", "version: 4.0.0, sha256: xfa3", "sha256"),
         ("profile: sample", "profile: [", "is not YAML"),
         ("domain: biomed\n", "domain: biomed\ndomain: finance\n", "is not YAML.*duplicate key"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_place(old, new, message):
-    assert old in TEXT
     with pytest.raises(UserError, match=f"(?s)params.yaml.*{message}"):
-        config.parse(TEXT.replace(old, new, 1))
+        config.parse(replaced(TEXT, old, new))
 
 
 def test_numbers_are_read_as_dvc_reads_them():
     """1e-3 is a number in YAML 1.2, a string in YAML 1.1."""
-    assert config.parse(TEXT.replace("lr: 1.0e-3 ", "lr: 1e-3 ")).active.train.lr == 0.001
+    assert config.parse(replaced(TEXT, "lr: 1.0e-3 ", "lr: 1e-3 ")).active.train.lr == 0.001
 
 
 def test_a_corpus_must_have_sources_in_the_active_profile_alone():
-    more = TEXT.replace("  general: {enabled", "  law: {enabled: true, labelled: false}\n  general: {enabled", 1)
+    more = replaced(TEXT, "  general: {enabled", "  law: {enabled: true, labelled: false}\n  general: {enabled")
     with pytest.raises(UserError, match="profiles.sample.corpora says nothing of law"):
         config.parse(more)
     source = (
         "      law:\n        - {name: law, cleaner: text, files: [a], local: {folder: data/local}, licence: mine}\n"
     )
-    config.parse(more.replace("    model: {base: tiny}", source + "    model: {base: tiny}", 1))
+    config.parse(replaced(more, "    model: {base: tiny}", source + "    model: {base: tiny}"))
     with pytest.raises(UserError, match="profiles.sample.corpora: unknown name 'law'"):
-        config.parse(TEXT.replace("    model: {base: tiny}", source + "    model: {base: tiny}", 1))
+        config.parse(replaced(TEXT, "    model: {base: tiny}", source + "    model: {base: tiny}"))
 
 
 def test_a_missing_setting_is_named():
     with pytest.raises(UserError, match="profiles.sample.train.batch: missing"):
-        config.parse(TEXT.replace("      batch: 32 ", "      #", 1))
+        config.parse(replaced(TEXT, "      batch: 32 ", "      #"))
 
 
 @pytest.mark.parametrize("length", ["", "steps: 300\n      epochs: 1.0"])
 def test_a_training_has_one_length(length):
     with pytest.raises(UserError, match="profiles.sample.train: must have one of steps, epochs and tokens"):
-        config.parse(TEXT.replace("steps: 300", length, 1))
+        config.parse(replaced(TEXT, "steps: 300", length))

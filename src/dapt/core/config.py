@@ -285,8 +285,14 @@ class Params(Settings):
             raise ValueError("finetuned must be base, which all are held against, and other models, each once")
         for name, profile in self.profiles.items():
             at = f"profiles.{name}"
-            for corpus in profile.corpora:
+            for corpus, sources in profile.corpora.items():
                 _known(f"{at}.corpora", corpus, self.corpora)
+                names = [source.name for source in sources]
+                if repeated := sorted({name for name in names if names.count(name) > 1}):
+                    raise ValueError(
+                        f"{at}.corpora.{corpus}: {len(names)} sources, of which {names.count(repeated[0])} are named "
+                        f"{repeated[0]}; a name is a folder in data/raw/{corpus}, so give each its own"
+                    )
             for role, base in profile.model:
                 if base is not None:
                     _known(f"{at}.model.{role}", base, self.bases)
