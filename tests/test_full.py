@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 from ruamel.yaml import YAML
 
+from dapt.core.files import read_lines
 from hub import Repository, running
 from repositories import committed_text, copy_of_tree, run
 
@@ -132,7 +133,7 @@ def finished(tmp_path_factory) -> Path:
 
 
 def rows(folder: Path, corpus: str) -> list[dict]:
-    return [json.loads(line) for line in (folder / f"data/processed/{corpus}.jsonl").read_text().splitlines()]
+    return list(read_lines(folder / f"data/processed/{corpus}.jsonl"))
 
 
 @pytest.mark.parametrize("corpus", KEPT)

@@ -10,7 +10,7 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from repositories import ROOT, copy_of_tree, run
+from repositories import ROOT, committed_text, copy_of_tree, replaced, run
 from toy_pipeline import texts as toy_texts
 
 SRC = ROOT / "src"
@@ -138,8 +138,7 @@ def test_counts_add_up_and_held_out_sets_are_large_enough(finished):
 
 def committed(name: str) -> dict:
     """A file of metrics/ as it is committed, whatever has been run in the workspace since."""
-    shown = subprocess.run(["git", "show", f"HEAD:metrics/{name}.json"], cwd=ROOT, capture_output=True, check=True)
-    return json.loads(shown.stdout)
+    return json.loads(committed_text(f"metrics/{name}.json"))
 
 
 def texts(path: Path) -> list[dict]:
@@ -314,8 +313,7 @@ def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(clone):
             "local: {folder: data/local}, licence: mine}\n    model: {base: tiny}",
         ),
     ]:
-        assert old in text, old
-        text = text.replace(old, new, 1)
+        text = replaced(text, old, new)
     params.write_text(text)
     ran = stages_run(run(clone, "dvc", "repro", "evaluate@law"))
     assert {"fetch@law_text", "clean@law_text", "split", "tokenize@law", "train@law", "evaluate@law"} <= ran

@@ -1,6 +1,5 @@
 """Raw table files: every format, packed and plain, gives the same rows; what is wrong with one is said in one line."""
 
-import doctest
 import gzip
 import json
 import subprocess
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dapt.corpus import records, tables
+from dapt.corpus import tables
 from dapt.corpus.tables import document, rows
 from dapt.telling.errors import UserError
 from sources import written
@@ -21,11 +20,6 @@ ROWS = [
     {"text": "zweite Zeile: ä, €, 😊", "n": "2"},
     {"text": "", "n": "3"},
 ]
-
-
-@pytest.mark.parametrize("module", [tables, records])
-def test_the_examples_in_the_modules(module):
-    assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize("packing", ["", ".gz", ".zst"])

@@ -1,4 +1,5 @@
 import gzip
+import json
 import re
 from itertools import product
 
@@ -6,9 +7,7 @@ import ftfy
 import pytest
 
 from dapt.corpus.text_repair import FTFY, SOUND, repair
-from repositories import ROOT
-
-SHARED = ROOT.parent / "shared" / "data"
+from sources import real
 
 
 def repaired(text: str) -> tuple[str, set]:
@@ -52,16 +51,12 @@ def test_good_text_stays_as_it_is(text):
 
 def clean_texts() -> list[str]:
     """Abstracts and sentences written and edited by people, from PubMed."""
-    import json
-
-    if not SHARED.is_dir():
-        pytest.skip(f"the raw files are not at {SHARED}")
     abstracts = [
         line.split("|", 2)[2]
-        for line in gzip.open(SHARED / "pubmed/CDR_TrainingSet.PubTator.txt.gz", "rt")
+        for line in gzip.open(real("pubmed/CDR_TrainingSet.PubTator.txt.gz"), "rt")
         if re.match(r"\d+\|[ta]\|", line)
     ]
-    questions = json.loads((SHARED / "pubmedqa/ori_pqal.json").read_text())
+    questions = json.loads(real("pubmedqa/ori_pqal.json").read_text())
     return abstracts + [context for item in questions.values() for context in item["CONTEXTS"]]
 
 
@@ -90,6 +85,7 @@ def test_what_is_not_shown_to_ftfy_is_what_it_would_leave():
     assert ftfy.fix_text("".join(characters), FTFY) == "".join(characters)
 
 
+@pytest.mark.timeout(60)
 def test_long_runs_of_what_an_address_is_made_of_take_no_time_to_speak_of():
     """Each of them took minutes if a repair looked at a run anew from each of its characters."""
     for text in (

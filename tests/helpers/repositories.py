@@ -44,12 +44,12 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def run(folder: Path, *command: str, code: int | None = 0) -> str:
-    """Standard output and error of a command; `code` None allows any exit status."""
+def run(folder: Path, *command: str, code: int | None = 0, **variables: str) -> str:
+    """Standard output and error of a command; `code` None allows any exit status, `variables` are of its environment."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment(folder.parent),
+        env=environment(folder.parent) | variables,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -74,6 +74,12 @@ def committed_files(folder: Path, *paths: str) -> Path:
     names = subprocess.run(["git", "ls-files", "-z", *paths], cwd=ROOT, check=True, capture_output=True).stdout
     subprocess.run(["git", "checkout-index", "-z", "--stdin", f"--prefix={folder}/"], cwd=ROOT, input=names, check=True)
     return folder
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    """The text with `new` in place of the first `old`, which must stand there."""
+    assert old in text, old
+    return text.replace(old, new, 1)
 
 
 def change(params: Path, settings: dict[str, object], profile: str = "sample") -> None:

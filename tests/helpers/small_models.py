@@ -36,16 +36,10 @@ def write_model(folder: Path, tokenizer: Path, vocabulary: int = 128) -> Path:
     from safetensors.torch import load_file, save_file
     from transformers import BertConfig, BertForMaskedLM
 
+    from networks import SIZES
+
     torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=160,
-        initializer_range=0.5,
-    )
+    config = BertConfig(**SIZES | {"vocab_size": vocabulary, "initializer_range": 0.5})
     BertForMaskedLM(config).save_pretrained(folder)
     weights = load_file(folder / "model.safetensors")
     weights |= {"bert.pooler.dense.weight": torch.randn(32, 32), "bert.pooler.dense.bias": torch.randn(32)}

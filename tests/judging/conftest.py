@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
 from dapt.core.files import write_lines
+from networks import SIZES
 from references import TEXTS
 from sentences import sentences
 
@@ -37,14 +38,8 @@ def byte_level(tmp_path_factory):
     torch.manual_seed(2)
     RobertaForMaskedLM(
         RobertaConfig(
-            vocab_size=tokenizer.get_vocab_size(),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=160,
+            **SIZES | {"vocab_size": tokenizer.get_vocab_size(), "initializer_range": 0.5},
             pad_token_id=1,
-            initializer_range=0.5,
         )
     ).save_pretrained(folder)
     return folder

@@ -17,7 +17,7 @@ def test_a_text_without_a_token_to_predict_leaves_the_intervals_of_the_others(mo
     assert found["loss_ci95"] == pytest.approx([found["loss"]] * 2, abs=1e-4)  # one text, so all resamples are it
 
 
-def test_pseudo_likelihood_is_a_plain_loop_s(model_folder, judge, capsys):
+def test_pseudo_likelihood_is_a_plain_loop_s(model_folder, judge):
     [result] = judge(pseudo_perplexity, model_folder, most=8)
     tokenizer, network = plain(model_folder)
     alone = within = count = 0

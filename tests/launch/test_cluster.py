@@ -1,21 +1,15 @@
 """slurm/cluster.yaml: what is read, and which launcher is taken."""
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
+from cluster_settings import SETTINGS, with_
 from dapt.launch import cluster
 from dapt.telling.errors import UserError
-from repositories import ROOT
-
-SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
-
-
-def with_(**values) -> cluster.Cluster:
-    return cluster.Cluster.model_validate(SETTINGS.model_dump() | values)
+from repositories import committed_files, committed_text, replaced
 
 
 @pytest.mark.parametrize(
@@ -56,14 +50,13 @@ def test_a_launcher_that_cannot_be_is_refused(asked, settings, message):
 )
 def test_wrong_settings_are_refused_by_name(tmp_path, old, new, message):
     path = tmp_path / "cluster.yaml"
-    path.write_text((ROOT / "slurm/cluster.yaml").read_text().replace(old, new, 1))
+    path.write_text(replaced(committed_text("slurm/cluster.yaml"), old, new))
     with pytest.raises(UserError, match=message):
         cluster.load(path)
 
 
 def test_a_partition_without_slurm_is_refused_before_anything_is_started(tmp_path):
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    committed_files(tmp_path, "params.yaml", "dvc.yaml")
     for what in ([], ["--smoke"]):
         done = subprocess.run(
             [sys.executable, "-m", "dapt", "launch", *what, "biomed", "--partition", "gpu"],

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from cluster_settings import SETTINGS
 from dapt.core import config
-from dapt.launch import cluster, estimates, plan, slurm_answers
+from dapt.launch import estimates, plan, slurm_answers
 from dapt.launch.plan import Answer
 from dapt.telling.errors import UserError
-from repositories import ROOT, ground_in
-
-SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
+from repositories import ROOT, committed_files, ground_in
 
 
 @pytest.mark.parametrize(
@@ -114,8 +113,7 @@ def test_the_run_as_long_as_its_windows():
 
 @pytest.mark.parametrize("arguments", [["--plan"], ["--plan", "biomed"], ["--plan", "--partition", "auto"]])
 def test_without_slurm_it_is_refused_in_a_line(ground, arguments):
-    (ground / "slurm").mkdir()
-    (ground / "slurm/cluster.yaml").write_text((ROOT / "slurm/cluster.yaml").read_text())
+    committed_files(ground, "slurm/cluster.yaml")
     done = subprocess.run(
         [sys.executable, "-m", "dapt", "launch", *arguments],
         capture_output=True,

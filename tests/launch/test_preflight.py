@@ -7,24 +7,20 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
+from cluster_settings import SETTINGS, with_
 from dapt.bench.train import step_flops
 from dapt.core import config
-from dapt.launch import cluster, estimates, preflight
+from dapt.launch import estimates, preflight
 from dapt.launch.gpus import CARDS, alternatives, card_of
 from dapt.launch.preflight import Disk, Facts, check
 from dapt.mlm.windows import windows_on_disk
 from dapt.telling.errors import UserError
 from repositories import ROOT, ground_in
 
-SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
 FULL = config.load(ROOT / "params.yaml").profiles["full"].train
 BERT = estimates.Model(109_514_298, 768, 12, 30522)
 CUDA = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120")
 FACTS = Facts("2.13.0+cu126", CUDA, BERT, [Disk("/repository", 10**9, 10**10)])
-
-
-def asked(**values) -> cluster.Cluster:
-    return cluster.Cluster.model_validate(SETTINGS.model_dump() | values)
 
 
 def training(**values) -> config.Train:
@@ -70,58 +66,58 @@ def test_a_card_without_code_is_refused_before_the_queue_and_named():
     with pytest.raises(
         UserError, match="GTX 1080 Ti has compute capability 6.1, .* code from 7.5 on .*constraint=2080ti"
     ):
-        check(asked(constraint="2080ti|1080ti"), FULL, FACTS)
+        check(with_(constraint="2080ti|1080ti"), FULL, FACTS)
 
 
 @pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.capability >= (7, 5)])
 def test_the_others_pass_with_the_full_profile(name):
-    assert check(asked(constraint=name), FULL, FACTS) == []
+    assert check(with_(constraint=name), FULL, FACTS) == []
 
 
 def test_a_build_for_cpus_refuses_no_card_and_says_what_it_is():
-    (note,) = check(asked(constraint="1080ti"), FULL, replace(FACTS, built_for=()))
+    (note,) = check(with_(constraint="1080ti"), FULL, replace(FACTS, built_for=()))
     assert "CPU build" in note
-    assert check(asked(constraint=None, gpus=0), FULL, replace(FACTS, built_for=())) == []
+    assert check(with_(constraint=None, gpus=0), FULL, replace(FACTS, built_for=())) == []
 
 
 @pytest.mark.parametrize(
     "constraint, words", [("h900", "h900: no card that is known here"), (None, "no card is asked for")]
 )
 def test_what_is_not_known_passes_with_a_word(constraint, words):
-    (note,) = check(asked(constraint=constraint), FULL, FACTS)
+    (note,) = check(with_(constraint=constraint), FULL, FACTS)
     assert words in note
 
 
 def test_a_precision_that_the_card_lacks_is_refused():
     with pytest.raises(UserError, match="train.precision is bf16, which RTX 2080 Ti does not have"):
-        check(asked(), training(precision="bf16"), FACTS)
+        check(with_(), training(precision="bf16"), FACTS)
 
 
 def test_a_batch_too_large_for_the_card_is_taken_in_parts_by_one_process_and_refused_with_several():
     large = training(batch=64, window=512)
-    (note,) = check(asked(), large, FACTS)
+    (note,) = check(with_(), large, FACTS)
     parts = int(re.search(r"train.parts (\d+) does so", note)[1])
-    assert check(asked(), training(batch=64, window=512, parts=parts), FACTS) == []
-    assert check(asked(), training(batch=64, window=512, parts=parts // 2), FACTS) != []
+    assert check(with_(), training(batch=64, window=512, parts=parts), FACTS) == []
+    assert check(with_(), training(batch=64, window=512, parts=parts // 2), FACTS) != []
     with pytest.raises(UserError, match="needs about 14.2 GB .* RTX 2080 Ti has 11 GB; set train.parts to 2"):
-        check(asked(gpus=2), training(batch=128, window=512), FACTS)
+        check(with_(gpus=2), training(batch=128, window=512), FACTS)
 
 
 def test_a_model_too_large_for_the_card_is_refused():
     with pytest.raises(UserError, match="even a window at a time; ask for a larger card"):
-        check(asked(), FULL, replace(FACTS, model=estimates.Model(900_000_000, 2048, 24, 250_000)))
+        check(with_(), FULL, replace(FACTS, model=estimates.Model(900_000_000, 2048, 24, 250_000)))
 
 
 def test_too_little_memory_of_the_node_is_refused_and_zero_is_all_of_it():
     with pytest.raises(UserError, match="needs about 5.0 GB of a node's memory, and memory in .* is 4G"):
-        check(asked(memory="4G"), FULL, FACTS)
-    assert check(asked(memory="0"), FULL, FACTS) == check(asked(memory="6G"), FULL, FACTS) == []
+        check(with_(memory="4G"), FULL, FACTS)
+    assert check(with_(memory="0"), FULL, FACTS) == check(with_(memory="6G"), FULL, FACTS) == []
 
 
 def test_a_full_disk_is_refused_and_a_remote_that_is_away_is_a_remark():
     with pytest.raises(UserError, match="writes 4.2 GB to /scratch, which has 1.0 GB free"):
-        check(asked(), FULL, replace(FACTS, disks=[Disk("/home", 1, 2), Disk("/scratch", 4_200_000_000, 10**9)]))
-    assert check(asked(), FULL, replace(FACTS, remote="DVC's remote is away")) == ["DVC's remote is away"]
+        check(with_(), FULL, replace(FACTS, disks=[Disk("/home", 1, 2), Disk("/scratch", 4_200_000_000, 10**9)]))
+    assert check(with_(), FULL, replace(FACTS, remote="DVC's remote is away")) == ["DVC's remote is away"]
 
 
 def test_the_memory_of_a_card_is_that_of_the_documents_table():

@@ -8,15 +8,9 @@ import time
 
 import pytest
 
+from cluster_settings import SETTINGS, with_
 from dapt.launch import cluster, slurm
 from dapt.telling.errors import UserError
-from repositories import ROOT
-
-SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
-
-
-def with_(**values) -> cluster.Cluster:
-    return cluster.Cluster.model_validate(SETTINGS.model_dump() | values)
 
 
 def words_for(settings: cluster.Cluster, threads: int) -> list[str]:

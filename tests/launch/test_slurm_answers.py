@@ -2,11 +2,10 @@
 
 import pytest
 
-from dapt.launch import cluster, slurm_answers
+from cluster_settings import SETTINGS
+from dapt.launch import slurm_answers
 from dapt.launch.slurm_answers import End, verdict
-from repositories import ROOT
 
-SETTINGS = cluster.load(ROOT / "slurm/cluster.yaml")
 DONE, LEFT = {"event": "done"}, {"event": "left", "step": 3}
 
 

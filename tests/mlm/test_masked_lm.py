@@ -45,7 +45,7 @@ def test_a_classification_checkpoint_has_its_head_missing_and_a_transplant_gives
     assert torch.allclose(network.eval()(ids).logits, donor.eval()(ids).logits, atol=1e-5)
 
 
-def test_a_donor_of_another_width_is_refused(model_folder, tmp_path):
+def test_a_donor_of_another_width_is_refused(model_folder):
     from transformers import BertConfig, BertForMaskedLM
 
     network, _ = load(model_folder)

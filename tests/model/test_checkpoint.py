@@ -36,7 +36,7 @@ def test_two_saves_are_the_same_bytes(model_folder, tmp_path):
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
 
 
-def test_what_does_not_belong_together_is_refused(model_folder, special, tmp_path):
+def test_what_does_not_belong_together_is_refused(model_folder, special):
     network, _ = load(model_folder)
     check_fits(network, special, 160)
     with pytest.raises(UserError, match="160 positions"):

@@ -1,5 +1,7 @@
 """The report and its pictures, made from the committed figures."""
 
+import contextlib
+
 import pytest
 
 from dapt.core import config
@@ -16,7 +18,7 @@ def twin(committed_metrics) -> str:
     return markdown(PARAMS, Figures.read(PARAMS, committed_metrics))
 
 
-@pytest.fixture()
-def pictures(committed_run, monkeypatch) -> dict[str, str]:
-    monkeypatch.chdir(committed_run)
-    return {name: plots.svg(spec) for name, spec in plots.figures().items()}
+@pytest.fixture(scope="module")
+def pictures(committed_run) -> dict[str, str]:
+    with contextlib.chdir(committed_run):
+        return {name: plots.svg(spec) for name, spec in plots.figures().items()}

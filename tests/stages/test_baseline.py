@@ -5,6 +5,7 @@ import pytest
 from dapt.core.files import read_lines, write_lines
 from dapt.stages import baseline
 from dapt.telling.errors import UserError
+from repositories import replaced
 from toys import answers, choices, repository_with, topics
 
 
@@ -48,7 +49,7 @@ def test_majority_is_the_share_of_the_commonest_label(model_folder, tmp_path, mo
 def test_a_baseline_that_the_kind_lacks_is_refused(model_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(repository_with(tmp_path, model_folder, "multiple_choice", choices, {}))
     params = tmp_path / "params.yaml"
-    params.write_text(params.read_text().replace("words: overlap", "words: tfidf"))
+    params.write_text(replaced(params.read_text(), "words: overlap", "words: tfidf"))
     with pytest.raises(
         UserError, match="tasks.multiple_choice.words: a multiple_choice has no baseline 'tfidf'; it has: majority, ov"
     ):

@@ -6,7 +6,7 @@ import pytest
 
 from dapt.core.files import read_lines, sha256
 from dapt.stages import clean
-from repositories import committed_files
+from repositories import committed_files, replaced
 from sources import ONTOLOGY
 
 
@@ -31,7 +31,7 @@ def test_a_corpus_becomes_rows_and_a_report_that_says_what_it_was_made_from(fold
 
 def test_a_corpus_that_is_not_enabled_is_empty(folder):
     params = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(params.replace("biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false", 1))
+    (folder / "params.yaml").write_text(replaced(params, "biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false"))
     clean.run("biomed_mlm")
     assert (folder / "data/processed/biomed_mlm.jsonl").read_text() == ""
     assert json.loads((folder / "metrics/clean/biomed_mlm.json").read_text())["rows_in"] == 0

@@ -147,7 +147,7 @@ def test_a_checkpoint_is_written_behind_so_many_minutes(ground, uninterrupted, t
     assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
 
 
-def test_replayed_general_text_is_forgotten_less(ground, tokens, special, tmp_path):
+def test_replayed_general_text_is_forgotten_less(ground, special, tmp_path):
     """Of two kinds of text that have nothing in common, the one that is replayed is predicted better afterwards."""
     folder = copy(ground, tmp_path / "run")
     shutil.copytree(folder / "data/tokens/biomed", folder / "data/tokens/general")

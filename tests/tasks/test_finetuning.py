@@ -1,6 +1,5 @@
 """Fine-tuning on toy tasks: batches, scores, seeds side by side, adapters."""
 
-import doctest
 from pathlib import Path
 
 import numpy as np
@@ -121,10 +120,6 @@ def test_a_training_that_diverges_side_by_side_says_in_which_step(model_folder, 
     rows = [topics(count, seed) for seed, count in enumerate((120, 40, 20))]
     with pytest.raises(UserError, match="the loss is not finite in step 8; lower the learning rate"):
         tuned(model_folder, TASK.model_copy(update={"lr": 1e30})).all_seeds(scoring.Sides(rows[0], *rows), tmp_path)
-
-
-def test_how_many_seeds_are_trained_at_once():
-    assert doctest.testmod(finetuning) == (0, 1)
 
 
 def test_stops_early_and_keeps_the_best_epoch(model_folder):

@@ -10,6 +10,7 @@ from dapt.core.config import Task
 from dapt.stages import check, finetune
 from dapt.tasks import kinds
 from dapt.tasks.kinds import classification, kind, multiple_choice, ranking
+from repositories import replaced
 from toys import choices, repository_with, topics
 
 TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epochs=1, lr=1e-3)
@@ -145,7 +146,7 @@ def test_a_task_of_a_new_kind_is_one_file_and_one_entry_of_params(model_folder, 
         "  longer: {words: longer, sample: {corpus: general, fields: [first, second, label], kind: longer_text, "
         "length: 32, epochs: 2, lr: 1.0e-3}}\n"
     )
-    text = text.replace("  finance_classification:\n", entry + "  finance_classification:\n", 1)
+    text = replaced(text, "  finance_classification:\n", entry + "  finance_classification:\n")
     (tmp_path / "repository/params.yaml").write_text(text)
     check.check(config.load())
     finetune.run("longer", "base")

@@ -1,13 +1,6 @@
-import doctest
-
 import pytest
 
-from dapt.telling import durations
 from dapt.telling.durations import seconds
-
-
-def test_words():
-    assert doctest.testmod(durations) == (0, 1)
 
 
 def told(*records: tuple) -> list[dict]:

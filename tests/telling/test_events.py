@@ -25,7 +25,7 @@ def test_an_event_is_a_line_with_its_facts_and_a_sentence_for_people(tmp_path, m
     assert capsys.readouterr().out == "resumed at step 40\nbiomed: step 50, loss on valid 4.5679\n"
 
 
-def test_a_process_that_is_not_the_first_tells_nothing(tmp_path, capsys):
+def test_a_process_that_is_not_the_first_tells_nothing(capsys):
     Events(None, "train", "biomed").tell("resumed", step=40)
     assert capsys.readouterr().out == ""
 

@@ -1,7 +1,6 @@
 """`dapt doctor`: the decisions from facts, and the command in a repository."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 
 from dapt.tools import doctor
 from dapt.training.optimization.device import Device
-from repositories import ROOT, ground_in
+from repositories import ROOT, committed_files, ground_in
 
 DAPT = Path(sys.executable).parent / "dapt"
 
@@ -70,8 +69,7 @@ def test_without_slurm_or_gpu_it_names_what_there_is(ground):
 
 
 def test_problems_are_in_the_json_with_how_to_mend_them(ground):
-    (ground / "slurm").mkdir()
-    shutil.copy(ROOT / "slurm/cluster.yaml", ground / "slurm")
+    committed_files(ground, "slurm/cluster.yaml")
     found = json.loads(look(ground, "--json", DAPT_LAUNCHER="slurm"))
     assert found["launcher"] == "slurm (DAPT_LAUNCHER)"
     assert found["problems"] == [
@@ -81,8 +79,7 @@ def test_problems_are_in_the_json_with_how_to_mend_them(ground):
 
 @pytest.mark.parametrize("file, words", [("params.yaml", "unknown setting"), ("slurm/cluster.yaml", "unknown setting")])
 def test_wrong_settings_are_a_problem_and_the_rest_is_looked_at(ground, file, words):
-    (ground / "slurm").mkdir()
-    shutil.copy(ROOT / "slurm/cluster.yaml", ground / "slurm")
+    committed_files(ground, "slurm/cluster.yaml")
     with open(ground / file, "a") as text:
         text.write("\nnonsense: 1\n")
     found = json.loads(look(ground, "--json"))

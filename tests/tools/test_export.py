@@ -1,6 +1,5 @@
 """The report as it is handed on, made from the committed metrics in a real git repository."""
 
-import doctest
 from pathlib import Path
 
 import pytest
@@ -41,10 +40,6 @@ def test_every_page_says_which_commit_it_is_of_and_no_tracked_file_does(reported
     for picture in (reported / "reports").glob("*.svg"):
         assert made[picture.name].read_bytes() == picture.read_bytes() and f"{picture.stem}.pdf" in made
     assert f"commit {commit}" in capsys.readouterr().out.splitlines()[-1]
-
-
-def test_the_line_stands_inside_the_page():
-    assert doctest.testmod(export) == (0, 2)
 
 
 def test_without_a_report_it_is_refused(tmp_path, monkeypatch):

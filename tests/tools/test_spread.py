@@ -1,13 +1,12 @@
 """The seeds of a domain as real experiments, in a clone of a finished repository."""
 
 import json
-import shutil
 import statistics
 
 import pytest
 
 from dapt.tools.spread import spread
-from repositories import ROOT, run
+from repositories import committed_files, run
 
 
 def test_mean_and_standard_deviation_over_seeds():
@@ -39,8 +38,7 @@ def test_two_seeds_are_trained_and_judged_and_the_workspace_stays_as_it_is(finis
 
 
 def test_a_folder_without_git_is_refused_in_a_line(tmp_path):
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    committed_files(tmp_path, "params.yaml", "dvc.yaml")
     [line] = run(tmp_path, "dapt", "spread", "biomed", code=2).splitlines()
     assert line.startswith("dapt spread: git for-each-ref failed (fatal: not a git repository")
 

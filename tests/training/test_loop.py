@@ -131,8 +131,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(model_folder, batch
 
 
 def test_parts_of_a_batch_add_up_to_it(model_folder, batch_of):
-    whole, course = (MaskedLM(load(model_folder)[0]) for _ in range(2)), []
-    models = list(whole)
+    models, course = [MaskedLM(load(model_folder)[0]) for _ in range(2)], []
     for masked_lm, parts in zip(models, (1, 4)):
         course.append(fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, run_with(parts=parts)))
     assert course[1].train == pytest.approx(course[0].train, rel=1e-5)

@@ -1,14 +1,8 @@
 """The English side of biomedical texts in two languages."""
 
-import doctest
 import json
 
-from dapt.corpus.cleaners import biomed_en_de
 from sources import GERMAN, LONG, cleaned, lines, real, written
-
-
-def test_the_examples_in_the_module():
-    assert doctest.testmod(biomed_en_de).failed == 0
 
 
 def test_the_english_side(tmp_path):

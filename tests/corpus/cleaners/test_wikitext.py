@@ -1,13 +1,6 @@
 """WikiText, tokenised lines."""
 
-import doctest
-
-from dapt.corpus.cleaners import wikitext
 from sources import cleaned, written
-
-
-def test_the_examples_in_the_module():
-    assert doctest.testmod(wikitext).failed == 0
 
 
 def test_wikitext(tmp_path):

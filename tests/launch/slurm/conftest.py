@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from repositories import ROOT, ground_in
+from repositories import committed_files, ground_in
 from slurm_cluster import Cluster, missing
 from slurm_runs import DAPT, Run
 
@@ -35,10 +35,7 @@ def ground(cluster, tmp_path_factory, model_folder, tokens, special) -> Path:
         special,
         {"train.steps": 1500, "train.valid_every": 500, "train.save_every": 20, "train.keep": []},
     )
-    settings = folder / "slurm/cluster.yaml"
-    settings.parent.mkdir()
-    settings.write_text((ROOT / "slurm/cluster.yaml").read_text())
-    return folder
+    return committed_files(folder, "slurm/cluster.yaml")
 
 
 @pytest.fixture(scope="session")

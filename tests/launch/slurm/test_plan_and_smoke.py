@@ -14,7 +14,7 @@ from dapt.core.files import sha256
 from dapt.launch import cluster as settings_file
 from dapt.launch import plan
 from dapt.telling.errors import UserError
-from repositories import ROOT, ground_in
+from repositories import committed_files, ground_in, replaced
 from slurm_cluster import wait_until
 
 DAPT = Path(sys.executable).parent / "dapt"
@@ -24,8 +24,7 @@ DAPT = Path(sys.executable).parent / "dapt"
 def place(cluster, tmp_path, model_folder, tokens, special, monkeypatch) -> Path:
     """Ready to train, with the committed settings, as the current folder."""
     ground_in(tmp_path, model_folder, tokens, special, {"train.steps": 1500, "train.keep": [1500]})
-    (tmp_path / "slurm").mkdir()
-    (tmp_path / "slurm/cluster.yaml").write_text((ROOT / "slurm/cluster.yaml").read_text())
+    committed_files(tmp_path, "slurm/cluster.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -59,7 +58,7 @@ def settings(**values) -> settings_file.Cluster:
 
 def test_the_plan_has_a_row_for_each_partition_and_gpu_and_queues_nothing(place, cluster):
     path = place / "slurm/cluster.yaml"
-    path.write_text(path.read_text().replace("constraint: 2080ti ", "constraint: 2080ti|a100 "))
+    path.write_text(replaced(path.read_text(), "constraint: 2080ti ", "constraint: 2080ti|a100 "))
     rows = [re.split(r"  +", line) for line in dapt("launch", "--plan", "biomed").splitlines()]
     assert rows[0] == ["partition", "GPU", "billing weights", "start"]
     assert [row[:3] for row in rows[1:5]] == [
@@ -144,7 +143,7 @@ def test_a_smoke_run_goes_through_the_queue_and_leaves_the_repository_as_it_is(p
 
 def test_a_wrong_setting_costs_the_smoke_run_seconds(place):
     path = place / "slurm/cluster.yaml"
-    path.write_text(path.read_text().replace("memory: 64G", "memory: 900G"))
+    path.write_text(replaced(path.read_text(), "memory: 64G", "memory: 900G"))
     said = dapt("launch", "--smoke", "biomed", code=2, DAPT_LAUNCHER="slurm")
     assert "dapt train: Slurm refuses the job: no node of gpu, gpu-preempt has 900G of memory" in said
     assert said.splitlines()[-1] == "biomed: the ten steps ended with code 2; log: logs/smoke-biomed.log"
@@ -155,5 +154,5 @@ def test_the_doctor_sees_the_cluster(place):
     assert re.search(r"^slurm: slurm\S* [\d.]+, the controller answers$", said, re.M)
     assert "gpu up: 3 nodes, gpu:2080ti:2, features 2080ti" in said and said.endswith("no problems\n")
     path = place / "slurm/cluster.yaml"
-    path.write_text(path.read_text().replace("[gpu, gpu-preempt]", "[gpu, night]"))
+    path.write_text(replaced(path.read_text(), "[gpu, gpu-preempt]", "[gpu, night]"))
     assert "problem: partitions in slurm/cluster.yaml has night, which Slurm does not have" in dapt("doctor")

@@ -3,13 +3,12 @@
 import re
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from repositories import change, copy_of_tree, environment
+from repositories import change, copy_of_tree, run
 from slurm_cluster import wait_until
-from slurm_runs import DAPT, by_hand, same
+from slurm_runs import by_hand, same
 
 
 def test_a_job_streams_to_the_screen_and_to_its_log_and_ends_in_the_same_bits(train, alone):
@@ -41,7 +40,7 @@ def test_two_nodes_give_the_losses_of_one_process(train, alone):
     assert not list((run.folder / "logs").glob(".first-node*"))
 
 
-def test_two_nodes_that_are_asked_to_leave_save_before_they_end(train, cluster, alone):
+def test_two_nodes_that_are_asked_to_leave_save_before_they_end(train, cluster):
     run = train(nodes=2)
     cluster.ask("scancel", "--signal=USR1", run.wait_for_checkpoint())
     assert "slurm: restart 1" in run.end()
@@ -182,16 +181,7 @@ def test_through_dvc_the_lock_is_that_of_this_machine(ground, cluster, tmp_path)
     )  # a dep, if replayed
 
     def repro(launcher: str) -> str:
-        done = subprocess.run(
-            [Path(DAPT).parent / "dvc", "repro", "-f", "-s", "train@biomed"],
-            cwd=folder,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment(tmp_path) | {"DAPT_LAUNCHER": launcher},
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        return run(folder, "dvc", "repro", "-f", "-s", "train@biomed", DAPT_LAUNCHER=launcher)
 
     assert "> dapt train biomed\n" in (said := repro("slurm")) and re.search(r"slurm: job \d+ is done", said)
     lock = (folder / "dvc.lock").read_bytes()

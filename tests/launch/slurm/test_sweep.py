@@ -12,12 +12,11 @@ RATES = [0.001, 0.003]
 
 
 @pytest.mark.slow
-def test_each_queued_experiment_is_a_job_with_the_code_of_its_own_folder(ground, cluster, tmp_path, monkeypatch):
+def test_each_queued_experiment_is_a_job_with_the_code_of_its_own_folder(ground, cluster, tmp_path):
     folder = only_training(tmp_path / "repository", ground, 20)
     program = folder / "src/dapt/launch/node.py"
     program.write_text(program.read_text().replace("PATIENCE =", 'print("code:", __file__)\nPATIENCE ='))
     run(folder, "git", "commit", "-qam", "says where it is")
-    monkeypatch.setenv("DAPT_LAUNCHER", "slurm")
     run(
         folder,
         "dvc",
@@ -30,7 +29,7 @@ def test_each_queued_experiment_is_a_job_with_the_code_of_its_own_folder(ground,
         "--allow-missing",
         "train@biomed",
     )
-    said = run(folder, "dvc", "exp", "run", "--run-all")
+    said = run(folder, "dvc", "exp", "run", "--run-all", DAPT_LAUNCHER="slurm")
     assert len(set(re.findall(r"slurm: job (\d+) is done", said))) == len(RATES), said
     assert len(set(re.findall(rf"code: {folder}/(\.dvc/tmp/exps/\w+)/src/dapt/launch/node.py", said))) == len(RATES)
 

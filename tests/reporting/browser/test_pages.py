@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dapt.reporting.markdown import page
-from repositories import environment, run
+from repositories import run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PICTURES = 6  # matrix, curves, tasks, calibration, and the confusion of two tasks
@@ -45,14 +45,7 @@ def test_dvc_plots_show_draws_all_pictures_offline(committed_run, tmp_path):
     folder = tmp_path / "repository"
     shutil.copytree(committed_run, folder)
     run(folder, "git", "init", "-q")
-    done = subprocess.run(
-        ["dvc", "plots", "show", "-o", str(tmp_path / "plots")],
-        cwd=folder,
-        text=True,
-        env=environment(tmp_path),
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr
+    run(folder, "dvc", "plots", "show", "-o", str(tmp_path / "plots"))
     page = tmp_path / "plots/index.html"
     assert not re.search(r"<(script|link)[^>]+(src|href)=", page.read_text())
     drawn = dom(page, tmp_path / "profile")

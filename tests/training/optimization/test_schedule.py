@@ -1,10 +1,7 @@
-import doctest
-
 import pytest
 import torch
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup, get_wsd_schedule
 
-from dapt.training.optimization import schedule
 from dapt.training.optimization.schedule import Schedule, length
 
 SCHEDULE = Schedule(steps=40, lr=1e-3, warmup=5, weight_decay=0.01, clip=1.0)
@@ -37,6 +34,5 @@ def test_learning_rates_are_those_of_transformers(shape, theirs):
 
 
 def test_a_length_in_steps_epochs_or_tokens():
-    assert doctest.testmod(schedule).failed == 0
     assert length(7, None, None, 100, 8, 12_000) == 7 and length(0, None, None, 100, 8, 12_000) == 0
     assert length(None, 0.5, None, 100, 8, 12_000) == 7 and length(None, None, 1, 100, 8, 12_000) == 1
