@@ -6,12 +6,17 @@ from transformers import (
     AlbertConfig,
     BertConfig,
     CamembertConfig,
+    ConvBertConfig,
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
+    FNetConfig,
     ModernBertConfig,
+    MPNetConfig,
+    NystromformerConfig,
     RobertaConfig,
     XLMRobertaConfig,
+    YosoConfig,
 )
 
 SIZES = {
@@ -65,7 +70,15 @@ CONFIGS = {
 NOT_PACKED = {
     "deberta-v2 convolution": deberta(conv_kernel_size=3, conv_act="gelu"),
     "albert": AlbertConfig(**SIZES, embedding_size=16),
+    "mpnet": MPNetConfig(**SIZES, pad_token_id=1),
+    **{  # these mask padding wrongly
+        "convbert": ConvBertConfig(**SIZES, embedding_size=16),
+        "fnet": FNetConfig(**SIZES),
+        "nystromformer": NystromformerConfig(**SIZES),
+        "yoso": YosoConfig(**SIZES),
+    },
 }
+PADDING_MATTERS = ("convbert", "fnet", "nystromformer", "yoso")
 
 
 ALL = CONFIGS | NOT_PACKED

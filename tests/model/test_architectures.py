@@ -9,6 +9,7 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    NystromformerConfig,
 )
 
 from dapt.mlm.batches import TrainingBatches
@@ -17,7 +18,7 @@ from dapt.mlm.windows import text_in_memory
 from dapt.model.architectures import HEADS
 from dapt.model.checkpoint import check_fits, load, pooler, save
 from dapt.telling.errors import UserError
-from networks import ALL, CONFIGS, NOT_PACKED
+from networks import ALL, CONFIGS, NOT_PACKED, PADDING_MATTERS, SIZES
 from references import dense_loss
 
 
@@ -200,7 +201,9 @@ def test_a_pooler_is_found_in_every_form_of_a_checkpoint(network_of, tmp_path, f
 def test_windows_longer_than_the_positions_are_refused(network_of, special):
     for name in ALL:
         network = network_of(name)
-        usable = 158 if name in ("roberta", "xlm-roberta", "camembert") else 160  # their ids 0 and 1 are no positions
+        usable = (
+            158 if name in ("roberta", "xlm-roberta", "camembert", "mpnet") else 160
+        )  # their ids 0 and 1 are no positions
         check_fits(network, special, usable)
         with pytest.raises(UserError, match=f"{usable} positions"):
             check_fits(network, special, usable + 1)
@@ -214,6 +217,14 @@ def test_what_is_not_packed_says_so_once_and_in_one_process(network_of, capsys, 
         MaskedLM(network_of(name))
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and f"type {ALL[name].model_type} is not packed" in said
+        assert ("rows of each length by themselves" in said) == (name in PADDING_MATTERS)
     monkeypatch.setenv("RANK", "1")
     MaskedLM(network_of("albert"))
     assert capsys.readouterr().err == ""
+
+
+def test_a_model_that_cannot_read_a_short_text_is_refused():
+    """Nyströmformer's landmarks must divide the length of a text."""
+    config = NystromformerConfig(**SIZES, num_landmarks=8, segment_means_seq_len=64)
+    with pytest.raises(UserError, match="type nystromformer .* cannot read a text of 8 tokens"):
+        MaskedLM(AutoModelForMaskedLM.from_config(config))

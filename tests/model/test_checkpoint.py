@@ -1,15 +1,20 @@
 """Checkpoints in and out."""
 
 import json
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from dapt.model.checkpoint import check_fits, load, pooler, save
+from dapt.tasks import finetuning
+from dapt.tasks.kinds import kind
 from dapt.telling.errors import UserError
+from networks import CONFIGS
 
 
 def test_saved_model_loads_as_masked_lm_and_as_classifier_with_its_pooler(model_folder, tmp_path):
@@ -43,8 +48,7 @@ def test_what_does_not_belong_together_is_refused(model_folder, special):
         check_fits(network, special, 161)
     with pytest.raises(UserError, match="embeddings for 128"):
         check_fits(network, replace(special, vocabulary=500), 32)
-    with pytest.raises(UserError, match="texts of 512 tokens, the model has 160"):
-        check_fits(network, replace(special, longest=512), 32)
+    check_fits(network, replace(special, longest=512), 32)  # what the tokenizer says hinders no window that fits
 
 
 def test_embeddings_are_padded_but_not_those_of_another_tokenizer(special):
@@ -68,3 +72,110 @@ def test_what_does_not_load_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(UserError, match="does not load"):
         load(tmp_path)
+
+
+def changed(model_folder, folder, change, form: str = "model.safetensors"):
+    """A copy of the model whose weights are what `change` makes of them, safe or pickled."""
+    shutil.copytree(model_folder, folder)
+    weights = change(load_file(folder / "model.safetensors"))
+    (folder / "model.safetensors").unlink()
+    if form == "model.safetensors":
+        save_file(weights, folder / form, metadata={"format": "pt"})
+    else:
+        torch.save(weights, folder / form)
+    return folder
+
+
+@pytest.mark.parametrize("form", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
+def test_weights_that_a_training_loop_wrapped_are_read_and_this_is_said(model_folder, tmp_path, capsys, prefix, form):
+    def wrapped(weights):
+        return {prefix + name: value for name, value in weights.items()}
+
+    folder = changed(model_folder, tmp_path / "wrapped", wrapped, form)
+    network, audit = load(folder)
+    reference, _ = load(model_folder)
+    assert not audit.missing
+    assert all(torch.equal(value, reference.state_dict()[name]) for name, value in network.state_dict().items())
+    assert pooler(folder, "bert").keys() == pooler(model_folder, "bert").keys()
+    assert f"behind {prefix}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("entry", ["state_dict", "model_state_dict", "model"])
+def test_weights_inside_of_a_training_loops_checkpoint_are_read_and_this_is_said(model_folder, tmp_path, capsys, entry):
+    folder = changed(
+        model_folder,
+        tmp_path / "nested",
+        lambda weights: {"epoch": 3, entry: weights, "optimizer": {}},
+        "pytorch_model.bin",
+    )
+    network, audit = load(folder)
+    reference, _ = load(model_folder)
+    assert not audit.missing
+    assert all(torch.equal(value, reference.state_dict()[name]) for name, value in network.state_dict().items())
+    assert f"inside of {entry}" in capsys.readouterr().err
+
+
+def test_names_that_begin_like_a_wrapper_are_a_models_own(tmp_path, capsys):
+    """ModernBERT's weights are called model.…"""
+    network = AutoModelForMaskedLM.from_config(CONFIGS["modernbert"])
+    network.save_pretrained(tmp_path)
+    again, audit = load(tmp_path)
+    assert not audit.missing and not capsys.readouterr().err
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+def test_an_old_encoder_alone_with_gamma_and_beta_is_read(model_folder, tmp_path):
+    """BERT's first names, without the prefix of the model that carries it: the head alone is missing."""
+
+    def old(weights):
+        inner = {name.removeprefix("bert."): value for name, value in weights.items() if name.startswith("bert.")}
+        return {
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+            for name, value in inner.items()
+        }
+
+    network, audit = load(changed(model_folder, tmp_path / "old", old, "pytorch_model.bin"))
+    reference, _ = load(model_folder)
+    assert audit.head_missing and all(name.startswith("cls.") for name in audit.missing)
+    theirs = reference.bert.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in network.bert.state_dict().items())
+
+
+def without_a_layer(weights):
+    return {name: value for name, value in weights.items() if ".layer.1." not in name}
+
+
+def not_finite(weights):
+    weights["bert.encoder.layer.0.output.dense.bias"][3] = float("nan")
+    return weights
+
+
+def of_another_vocabulary(weights):
+    return weights | {"bert.embeddings.word_embeddings.weight": torch.zeros(90, 32)}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (without_a_layer, "weights of its encoder are missing: bert.encoder.layer.1.* .16 in all."),
+        (not_finite, "weights that are not finite: bert.encoder.layer.0.output.dense.bias;"),
+        (
+            of_another_vocabulary,
+            "of another shape than config.json says: .*word_embeddings.weight .90, 32. for .128, 32.",
+        ),
+    ],
+)
+def test_an_encoder_that_is_not_whole_is_refused_as_a_masked_lm_and_for_a_task(model_folder, tmp_path, change, message):
+    folder = changed(model_folder, tmp_path / "broken", change)
+    with pytest.raises(UserError, match=message):
+        load(folder)
+    with pytest.raises(UserError, match=message):
+        finetuning.load(kind("classification"), folder, ["a", "b"], 0.0, 0)
+
+
+def test_the_pooler_may_be_missing_for_a_task(model_folder, tmp_path):
+    def without(weights):
+        return {name: value for name, value in weights.items() if "pooler" not in name}
+
+    finetuning.load(kind("classification"), changed(model_folder, tmp_path / "bare", without), ["a", "b"], 0.0, 0)

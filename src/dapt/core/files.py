@@ -12,6 +12,8 @@ from typing import IO
 
 from dapt.telling.errors import UserError
 
+POINTER = b"version https://git-lfs.github.com/spec/"
+
 
 @contextmanager
 def whole_file(path: Path, mode: str = "w") -> Iterator[IO]:
@@ -68,7 +70,7 @@ def lock_taken(file: IO, kind: int = fcntl.LOCK_EX) -> bool:
 def write_json(path: Path, value: object) -> None:
     """Indented, keys in the order given, so that two runs write the same bytes."""
     with whole_file(path) as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
+        json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
         file.write("\n")
 
 
@@ -86,7 +88,7 @@ def numbers(path: Path) -> dict[str, dict]:
 
 
 def json_line(row: dict) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_lines(path: Path, rows: Iterable[dict]) -> int:
@@ -111,6 +113,13 @@ def read_lines(path: Path) -> Iterator[dict]:
                 yield row
         except ValueError as error:
             raise UserError(f"{path} line {number or 1}: {error}; each line must be one JSON object") from error
+
+
+def refuse_pointers(folder: Path) -> None:
+    """Refuse a folder of a git repository whose large files have not been fetched."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(POINTER):
+            raise UserError(f"{path} is a Git LFS pointer, not the file: run git lfs pull where it was cloned")
 
 
 def made_from(*inputs: Path) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from dapt.model import attention
 from dapt.model.architectures import HEADS, first_position, head_of, set_dropout
-from dapt.telling.errors import UserError
+from dapt.telling.errors import UserError, short
 
 
 class MaskedLM(nn.Module):
@@ -22,12 +22,14 @@ class MaskedLM(nn.Module):
         super().__init__()
         self.model = model
         self.head = head_of(model)
+        self.padding_matters = not self.head and padding_matters(model)
         if self.head:
             model.set_attn_implementation(attention.NAME)  # eager attention would add a boolean mask to the scores
         elif os.environ.get("RANK", "0") == "0":
             print(
                 f"a model of type {model.config.model_type} is not packed here: each text has a row of its own and "
-                f"the head runs at every position, which is right but slower; packed are {', '.join(HEADS)}, "
+                f"the head runs at every position{', and rows of each length by themselves' * self.padding_matters}, "
+                f"which is right but slower; packed are {', '.join(HEADS)}, "
                 "without convolutions",
                 file=sys.stderr,
             )
@@ -87,9 +89,41 @@ class MaskedLM(nn.Module):
     def dense(
         self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor, flat: torch.Tensor
     ) -> torch.Tensor:
-        """Logits [picks, vocabulary] at the slots `flat` of the windows, from the model's own forward, one text a row."""
+        """Logits [picks, vocabulary] at the slots `flat` of the windows, from the model's own forward, one text a row; where
+        padding would change them, the texts of each length by themselves."""
         ids, real, place = unpacked(ids, segments, positions)
-        return self.model(input_ids=ids, attention_mask=real).logits.flatten(0, 1).index_select(0, place[flat])
+        row, column = place[flat] // ids.shape[1], place[flat] % ids.shape[1]
+        if not self.padding_matters:
+            return self.model(input_ids=ids, attention_mask=real).logits[row, column]
+        lengths = real.sum(1)
+        logits, order = [], []
+        for length in lengths[row].unique().tolist():
+            texts, asked = (lengths == length).nonzero()[:, 0], (lengths[row] == length).nonzero()[:, 0]
+            found = self.model(input_ids=ids[texts, :length], attention_mask=real[texts, :length]).logits
+            logits.append(found[torch.searchsorted(texts, row[asked]), column[asked]])
+            order.append(asked)
+        return torch.cat(logits)[torch.cat(order).argsort()]
+
+
+@torch.no_grad()
+def padding_matters(model: PreTrainedModel) -> bool:
+    """Whether padding behind a text changes its logits although it is masked, as in ConvBERT, FNet, Nyströmformer and
+    YOSO; a model that cannot read a text of eight tokens at all is refused."""
+    training = model.training
+    model.eval()
+    ids = (torch.arange(8, device=model.device) + model.config.vocab_size // 2)[None]
+    try:
+        alone, padded = (
+            model(input_ids=F.pad(ids, (0, more)), attention_mask=F.pad(ids.bool().long(), (0, more))).logits[:, :8]
+            for more in (0, 8)
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"a model of type {model.config.model_type} with this config.json cannot read a text of 8 tokens "
+            f"({short(error)}); take another base"
+        ) from error
+    model.train(training)
+    return not torch.allclose(alone, padded, rtol=1e-3, atol=1e-3)
 
 
 def unpacked(

@@ -1,21 +1,22 @@
 """Checkpoints in and out: loaded and audited, saved with the parent's pooler."""
 
-import shutil
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForMaskedLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from dapt.core.files import refuse_pointers
 from dapt.model.architectures import usable_positions
-from dapt.model.tokenizer import Special
-from dapt.telling.errors import UserError
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+from dapt.model.tokenizer import Special, copy_tokenizer
+from dapt.model.weights import read_weights, weight_names, wrapping
+from dapt.telling.errors import UserError, short
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,82 @@ class Audit:
 
 
 def load(folder: Path, seed: int = 0) -> tuple[PreTrainedModel, Audit]:
-    """A checkpoint as a masked language model in fp32; what it lacks is drawn from `seed` and named in the audit."""
+    """A checkpoint as a masked language model in fp32; a head that it lacks is drawn from `seed` and named in the audit.
+    An encoder that is not whole is refused."""
+    model, info = from_folder(AutoModelForMaskedLM, folder, seed)
+    if any(name.startswith("discriminator_predictions.") for name in info["unexpected_keys"]):
+        raise UserError(
+            f"{folder} is an ELECTRA discriminator, which predicts no tokens: its embeddings alone would meet a masked-LM "
+            "head; take the generator"
+        )
+    return model, Audit(model.num_parameters(), sorted(info["missing_keys"]), sorted(info["unexpected_keys"]))
+
+
+def from_folder(auto: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """A model of the class that `auto` chooses, in fp32, and what loading it met. What stands outside the encoder and is
+    missing is drawn from `seed`; an encoder of which a weight is missing, not finite or of another shape is refused."""
     torch.manual_seed(seed)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    refuse_pointers(folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model, info = AutoModelForMaskedLM.from_pretrained(
-                str(folder),
+            config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **settings)
+            with torch.device("meta"):
+                expected = auto.from_config(config)
+            state = _renamed(expected, folder)
+            model, info = type(expected).from_pretrained(
+                None if state else str(folder),
+                config=config,
+                state_dict=state,
                 dtype=torch.float32,
                 output_loading_info=True,
                 local_files_only=True,
                 trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # they are named below
             )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UserError(f"{folder} does not load as a masked language model: {str(error).splitlines()[0]}") from error
-    return model, Audit(model.num_parameters(), sorted(info["missing_keys"]), sorted(info["unexpected_keys"]))
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # of a file that is damaged the libraries raise what they like
+        raise UserError(f"{folder} does not load ({short(error)}); fetch it again, or take another base") from error
+    _check_whole(model, info, folder)
+    return model, info
+
+
+def _renamed(model: PreTrainedModel, folder: Path) -> dict[str, torch.Tensor] | None:
+    """The weights under the names that the model expects, where a training loop has wrapped them, which is said; None
+    where transformers finds them by itself."""
+    names, nested = weight_names(folder)
+    full = set(model.state_dict())
+    prefix = wrapping(names, full | {name.removeprefix(f"{model.base_model_prefix}.") for name in full})
+    if not prefix and not nested:
+        return None
+    where = " and ".join([*[f"inside of {nested}"] * bool(nested), *[f"behind {prefix}"] * bool(prefix)])
+    print(
+        f"{folder}: its weights stand {where}, as a training loop writes them; they are read from there",
+        file=sys.stderr,
+    )
+    return {name.removeprefix(prefix): value for name, value in read_weights(folder)[1].items()}
+
+
+def _check_whole(model: PreTrainedModel, info: dict[str, Any], folder: Path) -> None:
+    """Refuse a model whose encoder is not that of the checkpoint; its pooler may be missing."""
+    encoder = f"{model.base_model_prefix}."
+    missing = sorted(name for name in info["missing_keys"] if name.startswith(encoder) and "pooler." not in name)
+    odd = sorted(f"{name} {list(theirs)} for {list(ours)}" for name, theirs, ours in info["mismatched_keys"])
+    infinite = [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]
+    for names, what in (
+        (odd, "weights of another shape than config.json says"),
+        (missing, "weights of its encoder are missing"),
+        (infinite, "weights that are not finite"),
+    ):
+        if names:
+            more = f", … ({len(names)} in all)" if len(names) > 2 else ""
+            raise UserError(
+                f"{folder}: {what}: {', '.join(names[:2])}{more}; an encoder is not repaired: fetch it again, or take "
+                "another base"
+            )
 
 
 def check_fits(model: PreTrainedModel, special: Special, window: int = 0) -> None:
@@ -63,11 +123,6 @@ def check_fits(model: PreTrainedModel, special: Special, window: int = 0) -> Non
             f"the tokenizer has {special.vocabulary} tokens, the model embeddings for {embeddings}; "
             "they do not belong together"
         )
-    if special.longest and special.longest > usable:
-        raise UserError(
-            f"the tokenizer is made for texts of {special.longest} tokens, the model has {usable} positions; "
-            "they do not belong together (model_max_length in tokenizer_config.json)"
-        )
     if window > usable:
         raise UserError(
             f"windows of {window} tokens are longer than the model's {usable} positions; make train.window "
@@ -80,19 +135,13 @@ def pooler(folder: Path, encoder: str) -> dict[str, torch.Tensor]:
 
     `encoder` is what such a model calls it ("bert"). In a checkpoint of a bare encoder no name begins so.
     """
-    names: list[str] = []
-    found: dict[str, torch.Tensor] = {}
-    parts = sorted(folder.glob("model*.safetensors"))
-    for path in parts:
-        with safe_open(path, "pt") as weights:  # reads what is asked for alone
-            names += weights.keys()
-            found |= {name: weights.get_tensor(name) for name in weights.keys() if "pooler." in name}
-    for path in () if parts else sorted(folder.glob("pytorch_model*.bin")):  # older ones are pickled
-        pickled = torch.load(path, map_location="cpu", weights_only=True)
-        names += pickled
-        found |= {name: value.clone() for name, value in pickled.items() if "pooler." in name}
-    bare = not any(name.startswith(f"{encoder}.") for name in names)
-    return {f"{encoder}.{name}" if bare else name: value for name, value in found.items()}
+    names, found = read_weights(folder, lambda name: "pooler." in name)
+    inner = f"{encoder}."
+    bare = not any(inner in name for name in names)
+    return {
+        f"{inner}{name}" if bare else name[name.find(inner) if inner in name else 0 :]: value
+        for name, value in found.items()
+    }
 
 
 def save(model: PreTrainedModel, extra: dict[str, torch.Tensor], tokenizer: Path, folder: Path) -> None:
@@ -103,8 +152,6 @@ def save(model: PreTrainedModel, extra: dict[str, torch.Tensor], tokenizer: Path
         if extra:
             weights = load_file(folder / "model.safetensors")
             save_file(weights | extra, folder / "model.safetensors", metadata={"format": "pt"})
-        for name in TOKENIZER_FILES:
-            if (tokenizer / name).is_file():
-                shutil.copyfile(tokenizer / name, folder / name)
+        copy_tokenizer(tokenizer, folder)
     except SafetensorError as error:
         raise UserError(f"cannot write {folder}: {error}; free space there and run again") from error

@@ -1,13 +1,40 @@
-"""A model's tokenizer and its special tokens."""
+"""A model's tokenizer, as transformers reads what its files state, and its special tokens.
 
+AutoTokenizer is the reference: it knows every layout in which encoders are published (tokenizer.json, vocab.txt,
+vocab.json with merges.txt, SentencePiece) and what tokenizer_config.json changes in them (casing, a space before the
+text). One thing it takes for granted is not: where no file says whether a vocab.txt is cased, it lowercases, and here a
+vocabulary with capitals is read as a cased one.
+"""
+
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
-from dapt.core.files import read_json
-from dapt.telling.errors import UserError
+from dapt.core.files import read_json, refuse_pointers
+from dapt.telling.errors import UserError, short
+
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")  # kept beside weights
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken")  # one of them must be there
+SPELLINGS = {  # where no file names the special tokens
+    "cls": ("[CLS]", "<s>"),
+    "sep": ("[SEP]", "</s>"),
+    "mask": ("[MASK]", "<mask>"),
+    "pad": ("[PAD]", "<pad>"),
+    "unk": ("[UNK]", "<unk>"),
+}
+INSTEAD = {"cls": "bos", "sep": "eos"}  # names of the same two in tokenizers of language models
+PROBE = ["The Patient's naïve Müller had 3.5 mg/kg (TNF-α), X-ray: 東京 か 가나 İ ΑΣ #1", "patient has", " patient has"]
+CASED = 0.01  # of a vocabulary's tokens hold capitals: BERT's cased ones have a third, uncased ones none
 
 
 @dataclass(frozen=True)
@@ -19,55 +46,179 @@ class Special:
     sep: int
     mask: int
     pad: int
+    never: tuple[
+        int, ...
+    ] = ()  # the unknown and all other special tokens: no model is asked for one that stands in a text
     longest: int | None = None  # tokens of a text that it says it is made for
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:
     """The tokenizer of a model folder, without truncation or padding, and its special ids."""
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise UserError(f"{folder} has no tokenizer.json; add it to the base's files in params.yaml")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises Exception itself
-        raise UserError(f"{path} is damaged ({error}); fetch it again") from error
+    auto = _read(folder)
+    if reason := _unlike_its_file(folder, auto):
+        print(f"{folder}: tokenizer.json and tokenizer_config.json differ: {reason}", file=sys.stderr)
+    tokenizer = auto.backend_tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
     ids: dict[str, int] = {}
-    for name, spellings in {
-        "cls": ("[CLS]", "<s>"),
-        "sep": ("[SEP]", "</s>"),
-        "mask": ("[MASK]", "<mask>"),
-        "pad": ("[PAD]", "<pad>"),
-    }.items():
-        found = [tokenizer.token_to_id(spelling) for spelling in spellings]
-        number = next((number for number in found if number is not None), None)
+    for name in ("cls", "sep", "mask", "pad"):
+        number = _special(auto, name)
         if number is None:
             raise UserError(
-                f"{path} has no {spellings[0]} token, which masked-language modelling needs; take another base"
+                f"the tokenizer of {folder} has no {name} token, which masked-language modelling needs; take another base"
             )
         ids[name] = number
-    return tokenizer, Special(tokenizer.get_vocab_size(with_added_tokens=True), **ids, longest=_longest(folder))
+    longest = auto.model_max_length if auto.model_max_length < 10**20 else None  # transformers writes 10^30 for none
+    unknown = _special(auto, "unk")
+    never = {*ids.values(), *auto.all_special_ids, *([] if unknown is None else [unknown])}
+    return tokenizer, Special(len(auto), **ids, never=tuple(sorted(never)), longest=longest)
 
 
-def _longest(folder: Path) -> int | None:
-    """model_max_length of tokenizer_config.json; transformers writes 10^30 for none."""
-    path = folder / "tokenizer_config.json"
-    said = read_json(path).get("model_max_length") if path.is_file() else None
-    return said if said and said < 10**20 else None
+def write_tokenizer(source: Path, folder: Path) -> None:
+    """The tokenizer of `source` as a tokenizer.json in `folder`, from which AutoTokenizer reads the same ids."""
+    auto = _read(source)
+    if (source / "tokenizer.json").is_file() and not _unlike_its_file(source, auto):
+        copy_tokenizer(source, folder)
+    else:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        auto.save_pretrained(folder)
+    again = _read(folder)
+    if _ids(again.backend_tokenizer) != _ids(auto.backend_tokenizer) or any(
+        _special(again, name) != _special(auto, name) for name in SPELLINGS
+    ):
+        raise UserError(
+            f"the tokenizer of {source} is another one when it has been saved: transformers cannot write it as a "
+            "tokenizer.json; take another base"
+        )
+
+
+def copy_tokenizer(source: Path, folder: Path) -> None:
+    """The tokenizer's files as they are."""
+    for name in FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+
+
+def _read(folder: Path) -> PreTrainedTokenizerFast:
+    if not any(any(folder.glob(name)) for name in VOCABULARIES):
+        raise UserError(f"{folder} has no tokenizer: none of {', '.join(VOCABULARIES)}; add it to the base's files")
+    refuse_pointers(folder)
+    if (folder / "vocab.json").is_file() and not any(
+        (folder / name).is_file() for name in ("tokenizer.json", "merges.txt")
+    ):
+        raise UserError(f"{folder} has a vocab.json without its merges.txt; add that to the base's files")
+    transformers_logging.set_verbosity_error()
+    cased = _is_cased_and_says_nothing(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            auto: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                str(folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                **({"do_lower_case": False} if cased else {}),
+            )
+    except Exception as error:  # of a file that is damaged the libraries raise what they like, Exception itself too
+        raise UserError(f"the tokenizer of {folder} does not load ({short(error)}); fetch it again") from error
+    if not isinstance(auto, PreTrainedTokenizerFast):
+        raise UserError(
+            f"the tokenizer of {folder} is a {type(auto).__name__}, which exists as Python code alone: it cannot be "
+            "written as a tokenizer.json; take another base"
+        )
+    if cased:
+        print(
+            f"{folder}: its vocab.txt has capitals and no file says do_lower_case: it is read as cased (AutoTokenizer "
+            "alone would lowercase)",
+            file=sys.stderr,
+        )
+    return auto
+
+
+def _is_cased_and_says_nothing(folder: Path) -> bool:
+    """Whether a vocab.txt has capitals, and neither a tokenizer.json nor tokenizer_config.json says what to do."""
+    path, settings = folder / "vocab.txt", folder / "tokenizer_config.json"
+    if not path.is_file() or (folder / "tokenizer.json").is_file():
+        return False
+    if settings.is_file() and "do_lower_case" in read_json(settings):
+        return False
+    tokens = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    words = [token for token in tokens if not token.startswith(("[", "<"))]  # [CLS], [unused1], <s>
+    return sum(token != token.lower() for token in words) > CASED * len(words)
+
+
+def _special(auto: PreTrainedTokenizerFast, name: str) -> int | None:
+    """The id of a special token: as the tokenizer's settings name it; by its spelling where they do not."""
+    for known in (name, INSTEAD.get(name, name)):
+        number: int | None = getattr(auto, f"{known}_token_id")
+        if number is not None:
+            return number
+    found = (auto.backend_tokenizer.token_to_id(spelling) for spelling in SPELLINGS[name])
+    return next((number for number in found if number is not None), None)
+
+
+def _ids(tokenizer: Tokenizer) -> list[list[int]]:
+    """Of the probe."""
+    return [tokenizer.encode(text, add_special_tokens=False).ids for text in PROBE]
+
+
+def _unlike_its_file(folder: Path, auto: PreTrainedTokenizerFast) -> str | None:
+    """Why tokenizer.json alone gives other ids than AutoTokenizer, which reads tokenizer_config.json too; None where
+    they agree, or where there is no such file."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return None
+    alone = Tokenizer.from_file(str(path))
+    alone.no_truncation()
+    if _ids(alone) == _ids(auto.backend_tokenizer):
+        return None
+    file, used = json.loads(alone.to_str()), json.loads(auto.backend_tokenizer.to_str())
+    for name, reason in (
+        ("lowercase", "casing"),
+        ("strip_accents", "accents"),
+        ("add_prefix_space", "a space before the text"),
+    ):
+        one, other = ([part[name] for part in _parts(spec) if name in part] for spec in (file, used))
+        if one != other:
+            return f"{reason} ({name} is {one[0] if one else 'not set'} in tokenizer.json; {other[0] if other else 'not set'} is used, as by AutoTokenizer)"
+    place = next(
+        (name for name in ("normalizer", "pre_tokenizer", "model") if file[name] != used[name]), "added_tokens"
+    )
+    return f"the {place} is another; that of AutoTokenizer is used"
+
+
+def _parts(spec: Any) -> Iterator[dict]:
+    """The normalizers and pre-tokenizers in a tokenizer's JSON, those inside of others too."""
+    for name in ("normalizer", "pre_tokenizer"):
+        part = spec.get(name) or {}
+        yield part
+        yield from part.get("normalizers", [])
+        yield from part.get("pretokenizers", [])
 
 
 def continuations(tokenizer: Tokenizer) -> np.ndarray:
-    """Whether a token continues the word before it, bool [vocabulary]: WordPiece marks those with ##, byte-level BPE
-    and SentencePiece mark the others, with Ġ and ▁.
+    """Whether a token continues the word before it, bool [vocabulary], as the tokenizer's model has it: WordPiece marks
+    those with its prefix (##); byte-level BPE and SentencePiece mark the others, by what they write for a space.
     """
-    spellings = [
-        tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size(with_added_tokens=True))
-    ]
-    for mark, marked in (("##", True), ("Ġ", False), ("▁", False)):
-        found = np.array([spelling.startswith(mark) for spelling in spellings])
-        if found.any():
-            return found == marked
-    raise UserError(
-        "this tokenizer marks neither beginnings nor continuations of words; set train.whole_words to false"
-    )
+    spec = json.loads(tokenizer.to_str())
+    marked = spec["model"]["type"] == "WordPiece"
+    mark = spec["model"]["continuing_subword_prefix"] if marked else _space(spec)
+    if not mark:
+        raise UserError(
+            "this tokenizer marks neither beginnings nor continuations of words; set train.whole_words to false"
+        )
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    spellings = [tokenizer.id_to_token(number) or "" for number in range(size)]
+    return np.array([spelling.startswith(mark) for spelling in spellings]) == marked
+
+
+def _space(spec: dict) -> str | None:
+    """What stands for a space in the tokens of a model that is no WordPiece."""
+    for part in _parts(spec):
+        if part.get("type") == "ByteLevel":
+            return "Ġ"
+        if part.get("type") == "Metaspace":
+            return part["replacement"]
+        if part.get("type") == "Replace" and part["pattern"].get("String") == " ":  # Gemma's, and so mmBERT's
+            return part["content"]
+    return None

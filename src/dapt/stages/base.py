@@ -18,7 +18,7 @@ from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.tokens import read_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model import checkpoint
-from dapt.model.tokenizer import Special, load_tokenizer
+from dapt.model.tokenizer import Special, load_tokenizer, write_tokenizer
 from dapt.training.head_repair import HeadRepair, transplant
 from dapt.training.loop import mean_loss
 from dapt.training.optimization.device import accelerator_for
@@ -69,6 +69,7 @@ def make_base(params: Params) -> dict:
     pooler = checkpoint.pooler(RAW_BASE, network.base_model_prefix)
     with whole_folder(MODELS / "base") as folder:
         checkpoint.save(network.cpu(), pooler, RAW_BASE, folder)
+        write_tokenizer(RAW_BASE, folder)
     return {
         "parameters": found.parameters,
         "missing": found.missing,

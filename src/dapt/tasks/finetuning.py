@@ -20,7 +20,6 @@ from accelerate import Accelerator
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from dapt.core.config import Finetune, Lora, Task
 from dapt.model import attention, checkpoint
@@ -98,13 +97,8 @@ def padded(encoded: Encoded, rows: np.ndarray, pad: int, device: torch.device, t
 
 def load(kind: ModuleType, folder: Path, classes: list[str], dropout: float, seed: int) -> PreTrainedModel:
     """A checkpoint under the head of the task; what the checkpoint lacks is drawn from `seed`."""
-    torch.manual_seed(seed)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     labels = {"id2label": dict(enumerate(classes)), "label2id": {name: number for number, name in enumerate(classes)}}
-    network = getattr(transformers, kind.AUTO).from_pretrained(
-        str(folder), dtype=torch.float32, local_files_only=True, trust_remote_code=False, **(labels if classes else {})
-    )
+    network, _ = checkpoint.from_folder(getattr(transformers, kind.AUTO), folder, seed, **(labels if classes else {}))
     if network.config.model_type in HEADS:
         network.set_attn_implementation(attention.NAME)
     set_dropout(network, dropout)

@@ -8,6 +8,16 @@ class UserError(Exception):
     """What is wrong, where, and how to mend it: one line, exit code 2."""
 
 
+def short(error: Exception) -> str:
+    """A library's error in a few words: its first line, up to a full stop if it is long; else its name.
+
+    >>> short(ValueError("it ends\\nhere")), short(KeyError())
+    ('it ends', 'KeyError')
+    """
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return line if len(line) < 100 else line.split(". ")[0][:200]
+
+
 def guarded(name: str, run: Callable[[], None]) -> int:
     """Call `run` and return the process's exit code: 0, or 2 behind one line on stderr.
 

@@ -3,11 +3,13 @@
 """
 
 import json
+from math import isfinite
 from pathlib import Path
 
 from dapt.judging.probe import head
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.model import checkpoint
+from dapt.model.architectures import usable_positions
 from dapt.model.tokenizer import load_tokenizer
 
 
@@ -19,6 +21,7 @@ def audit(folder: Path) -> dict:
     return {
         "type": loaded.config.model_type,
         "parameters": found.parameters,
+        "positions": int(usable) if isfinite(usable := usable_positions(loaded)) else None,
         "missing": found.missing,
         "unexpected": found.unexpected,
         "pooler": "present" if checkpoint.pooler(folder, loaded.base_model_prefix) else "missing",
@@ -32,7 +35,8 @@ def run(folder: Path, as_json: bool) -> None:
         print(json.dumps(found))
         return
     print(
-        f"{folder}: {found['type']}, {found['parameters']:,} parameters; head {found['head']}: loss {found['loss']} on "
+        f"{folder}: {found['type']}, {found['parameters']:,} parameters, texts of {found['positions'] or 'any number of'} "
+        f"tokens; head {found['head']}: loss {found['loss']} on "
         f"general text, token frequencies alone {found['unigram_loss']} ({found['masked_tokens']:,} tokens); pooler "
         f"{found['pooler']}; missing: {', '.join(found['missing']) or 'nothing'}; not expected: "
         f"{', '.join(found['unexpected']) or 'nothing'}"

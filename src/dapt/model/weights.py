@@ -1,0 +1,69 @@
+"""The weights of a checkpoint as they are published: safetensors or pickled, in one file or several, under names that a
+training loop may have wrapped."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+SAFE, PICKLED = "model*.safetensors", "pytorch_model*.bin"
+NESTED = ("state_dict", "model_state_dict", "model")  # where a training loop's own checkpoint has the weights
+WRAPPERS = ("module.", "_orig_mod.", "model.")  # DistributedDataParallel's, torch.compile's and Lightning's
+
+
+def weight_names(folder: Path) -> tuple[list[str], str]:
+    """The names of all weights in a folder, and the entry of a pickled checkpoint in which they stand, "" for none."""
+    if parts := sorted(folder.glob(SAFE)):
+        names = []
+        for path in parts:
+            with safe_open(path, "pt") as weights:
+                names += weights.keys()
+        return names, ""
+    found = [_pickled(path) for path in sorted(folder.glob(PICKLED))]
+    return [name for weights, _ in found for name in weights], next((nested for _, nested in found), "")
+
+
+def read_weights(
+    folder: Path, wanted: Callable[[str], bool] = lambda name: True
+) -> tuple[list[str], dict[str, torch.Tensor]]:
+    """The names of all weights in a folder, and those weights whose names are wanted; of safetensors, which go first as
+    in transformers, only these are read."""
+    names: list[str] = []
+    found: dict[str, torch.Tensor] = {}
+    parts = sorted(folder.glob(SAFE))
+    for path in parts:
+        with safe_open(path, "pt") as weights:
+            names += weights.keys()
+            found |= {name: weights.get_tensor(name) for name in weights.keys() if wanted(name)}
+    for path in () if parts else sorted(folder.glob(PICKLED)):
+        pickled, _ = _pickled(path)
+        names += pickled
+        found |= {name: value.clone() for name, value in pickled.items() if wanted(name)}
+    return names, found
+
+
+def _pickled(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """The weights in a pickled checkpoint, and under which entry among others (the optimizer's state, the epoch)."""
+    pickled: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    nested = []
+    while name := next((name for name in NESTED if isinstance(pickled.get(name), dict)), None):
+        pickled = pickled[name]
+        nested.append(name)
+    return {name: value for name, value in pickled.items() if isinstance(value, torch.Tensor)}, ".".join(nested)
+
+
+def wrapping(names: Iterable[str], expected: set[str]) -> str:
+    """The prefix that a training loop put before the names which the model expects, "" where there is none.
+
+    >>> wrapping(["module._orig_mod.bert.x", "epoch"], {"bert.x"}), wrapping(["model.x"], {"model.x"})
+    ('module._orig_mod.', '')
+    """
+    prefix, names = "", list(names)
+    while not any(name.removeprefix(prefix) in expected for name in names if name.startswith(prefix)):
+        inner = next((one for one in WRAPPERS if any(name.startswith(prefix + one) for name in names)), None)
+        if inner is None:
+            return ""
+        prefix += inner
+    return prefix
