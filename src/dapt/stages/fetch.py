@@ -5,11 +5,9 @@ files named there are read out of it. A hub repository's files come through the 
 must bring is copied from data/local/.
 """
 
-from pathlib import Path
-
 from dapt.core import config
 from dapt.core.files import whole_folder
-from dapt.core.paths import RAW, RAW_MODEL
+from dapt.core.paths import RAW, RAW_MODEL, below, flat
 from dapt.sources.origins import fetch
 
 
@@ -18,5 +16,4 @@ def run(name: str) -> None:
     with whole_folder(RAW_MODEL if name == "model" else RAW / name) as folder:
         for part, origin in params.origins(name).items():
             (folder / part).mkdir()
-            fetch(origin, folder / part)
-            print(f"{name}/{part}: {', '.join(Path(file).name for file in origin.files)}")
+            print(f"{name}/{part}: {', '.join(fetch(origin, folder / part, flat if name == 'model' else below))}")

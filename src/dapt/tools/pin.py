@@ -11,22 +11,25 @@ from dapt.core import config
 from dapt.core.config import Origin, Params
 from dapt.core.files import sha256, whole_file
 from dapt.core.paths import PARAMS
-from dapt.sources.origins import on_disk
+from dapt.sources.origins import named_files, on_disk
 from dapt.telling.errors import UserError
 
 Values = dict[str, str | list[str]]  # of the settings `revision` and `sha256`
 
 
 def pins(origin: Origin) -> Values:
-    """What pins an origin: its files' sha256 and, on the hub, the commit at which they were downloaded."""
+    """What pins an origin: its files' sha256 and, on the hub, the commit at which they were downloaded. Files that are
+    `auto` are held against the hub's own hashes at that commit."""
+    files = named_files(origin)
     if origin.local:
-        return {"sha256": [sha256(path) for path in on_disk(origin)]}
+        return {"sha256": [sha256(path) for path in on_disk(origin, files)]} if origin.files != "auto" else {}
     from dapt.sources.hub import commit
 
     assert origin.hub is not None  # an origin has one of package, hub and local
-    revision = commit(origin.hub, origin.files[0])
+    revision = commit(origin.hub, files[0])
     pinned = origin.model_copy(update={"hub": origin.hub.model_copy(update={"revision": revision})})
-    return {"revision": revision, "sha256": [sha256(path) for path in on_disk(pinned)]}
+    hashes = [sha256(path) for path in on_disk(pinned, files)]
+    return {"revision": revision} | ({"sha256": hashes} if origin.files != "auto" else {})
 
 
 def place(params: Params, name: str, part: str) -> list[str | int]:
@@ -107,7 +110,8 @@ def run(name: str | None) -> None:
     with whole_file(PARAMS, "wb") as file:
         file.write(text.encode())
     for (corpus, part), values in found.items():
-        revision = f" at {values['revision']}" if "revision" in values else ""
-        print(f"pinned {corpus}/{part}{revision}, sha256 {', '.join(values['sha256'])}")
+        said = [f"at {values['revision']}"] if "revision" in values else []
+        said += [f"sha256 {', '.join(values['sha256'])}"] if "sha256" in values else []
+        print(f"pinned {corpus}/{part} {', '.join(said) or 'by nothing: write its files out in place of auto'}")
     if not found:
         print("nothing to pin: packages are pinned already, and what is not enabled is not fetched")
