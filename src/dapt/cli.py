@@ -92,6 +92,9 @@ def add_stages(commands: Commands) -> None:
     clean.add_argument("--cleaner")
     for option in ("--raw", "--out", "--report"):
         clean.add_argument(option, type=Path)
+    clean.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the cleaner; may be repeated"
+    )
     sub["finetune"].add_argument("model")
     add_any_model(sub["evaluate"])
     sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
@@ -221,7 +224,22 @@ def run_clean(args: argparse.Namespace) -> None:
     known_cleaners = loaded("corpus.cleaners").names()
     if args.cleaner not in known_cleaners:
         raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
-    return stage("clean").run_file(args.cleaner, args.raw, args.out, args.report)
+    options = dict(option(text) for text in args.option)
+    return stage("clean").run_file(args.cleaner, args.raw, args.out, args.report, options)
+
+
+def option(text: str) -> tuple[str, object]:
+    """NAME=VALUE, the value typed as in params.yaml.
+
+    >>> option("least=1"), option("column=body")
+    (('least', 1), ('column', 'body'))
+    """
+    from ruamel.yaml import YAML
+
+    name, given, value = text.partition("=")
+    if not given:
+        raise UserError(f"--option {text}: must be NAME=VALUE")
+    return name, YAML(typ="safe", pure=True).load(value)
 
 
 def run_train(args: argparse.Namespace) -> None:

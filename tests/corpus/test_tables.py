@@ -1,5 +1,6 @@
 """Raw table files: every format, packed and plain, gives the same rows; what is wrong with one is said in one line."""
 
+import csv
 import gzip
 import json
 import subprocess
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dapt.corpus import tables
-from dapt.corpus.tables import document, rows
+from dapt.corpus.tables import document, rows, text_file
 from dapt.telling.errors import UserError
 from sources import written
 
@@ -202,3 +203,58 @@ def test_rows_come_one_at_a_time(tmp_path, name):
         assert found == count
         peak.append(kilobytes)
     assert peak[1] - peak[0] < 20_000
+
+
+BY_PROGRAM = [["text", "label"], ['"Low fever was the first sign', "A"], ["a plain row", "B"], ['all in all"', "A"]]
+BY_SPREADSHEET = [["text", "label"], ['she said "no" twice', "A"], ["two\nlines and a\ttab", "B"], ["plain", '"']]
+
+
+def test_tabs_as_programs_write_them_keep_their_quotes_and_every_row(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text("".join("\t".join(cells) + "\n" for cells in BY_PROGRAM))
+    assert [[row["text"], row["label"]] for row in rows(path, ("text", "label"))] == BY_PROGRAM[1:]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_tabs_as_spreadsheets_write_them(tmp_path, quoting):
+    path = tmp_path / "x.tsv"
+    with open(path, "w", newline="") as file:
+        csv.writer(file, delimiter="\t", quoting=quoting).writerows(BY_SPREADSHEET)
+    assert [[row["text"], row["label"]] for row in rows(path, ("text", "label"))] == BY_SPREADSHEET[1:]
+
+
+def test_tabs_of_which_no_reading_is_sound_are_refused_with_the_line(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text('text\tlabel\n"begins and goes on\tA\none cell\n"ends" here\tB\n')
+    with pytest.raises(UserError, match="x.tsv line 4: "):
+        list(rows(path, ("text",)))
+
+
+def test_spaces_around_the_names_of_columns_are_none_of_theirs(tmp_path):
+    (tmp_path / "x.csv").write_text("id, text\n1, heart\n")
+    assert [row["text"] for row in rows(tmp_path / "x.csv", ("text",))] == [" heart"]
+
+
+def test_bytes_of_another_encoding_are_named_with_their_place(tmp_path):
+    before = "größe\n".encode()
+    (tmp_path / "x.txt").write_bytes(before + b"20\xb0C\n")
+    (tmp_path / "x.txt.gz").write_bytes(gzip.compress(before + b"20\xb0C\n"))
+    for name in ("x.txt", "x.txt.gz"):
+        with (
+            pytest.raises(UserError, match=f"{name} line 2, byte {len(before) + 2}, is not UTF-8"),
+            text_file(tmp_path / name) as file,
+        ):
+            file.read()
+    broken = pa.array([b"sound", b"20\xb0C"]).view(pa.string())
+    pq.write_table(pa.table({"text": broken}), tmp_path / "x.parquet")
+    with pytest.raises(UserError, match="x.parquet, rows 1 and on: a text is not UTF-8"):
+        list(rows(tmp_path / "x.parquet", ("text",)))
+
+
+def test_an_object_written_for_people_is_a_row_and_two_are_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"text": "heart"}, indent=1))
+    assert [row["text"] for row in rows(path, ("text",))] == ["heart"]
+    path.write_text(json.dumps({"text": "heart"}, indent=1) * 2)
+    with pytest.raises(UserError, match="x.json, which is neither a list nor a value on each line, is not JSON"):
+        list(rows(path, ("text",)))

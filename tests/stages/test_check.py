@@ -19,7 +19,12 @@ def test_committed_params_pass():
         (
             "options: {select: finance}",
             "options: {choose: finance}",
-            "finance_mlm1.0.options: .*no option 'choose'; it takes: select",
+            "finance_mlm1.0.options: .*no option 'choose'; it takes: least, select",
+        ),
+        (
+            "options: {select: finance}",
+            "options: {least: many}",
+            "finance_mlm1.0.options.least: must be int, not 'many'",
         ),
         (
             "kind: ranking",

@@ -6,7 +6,7 @@ import pytest
 
 from dapt.core.files import read_lines, sha256
 from dapt.stages import clean
-from repositories import committed_files, replaced
+from repositories import committed_files, replaced, run
 from sources import ONTOLOGY
 
 
@@ -39,7 +39,20 @@ def test_a_corpus_that_is_not_enabled_is_empty(folder):
 
 def test_one_command_on_any_file(tmp_path):
     (tmp_path / "hp.obo").write_text(ONTOLOGY)
-    clean.run_file("hpo", tmp_path / "hp.obo", tmp_path / "o.jsonl", tmp_path / "o.json")
+    clean.run_file("hpo", tmp_path / "hp.obo", tmp_path / "o.jsonl", tmp_path / "o.json", {})
     report = json.loads((tmp_path / "o.json").read_text())
     assert report["rows_in"] == report["kept"] + sum(report["dropped"].values())
     assert report["kept"] == len(list(read_lines(tmp_path / "o.jsonl")))
+
+
+def test_options_of_the_cleaner_by_command_are_typed_and_refused_as_those_of_params_yaml(tmp_path):
+    (tmp_path / "x.csv").write_text("body\nOil rises\n")
+    command = ["dapt", "clean", "--cleaner", "text", "--raw", "x.csv", "--out", "o.jsonl", "--report", "o.json"]
+    run(tmp_path, *command, "--option", "column=body", "--option", "least=1")
+    assert [row["text"] for row in read_lines(tmp_path / "o.jsonl")] == ["Oil rises"]
+    for option, says in (
+        ("lesat=1", "--option: the cleaner text takes no option 'lesat'; it takes: least, column,"),
+        ("least=many", "--option.least: must be int, not 'many'"),
+        ("least", "--option least: must be NAME=VALUE"),
+    ):
+        assert says in run(tmp_path, *command, "--option", option, code=2)

@@ -1,6 +1,10 @@
-"""How rows are identified: two texts are the same row if they differ in case and white space alone."""
+"""How rows are identified: two texts are the same row if they differ in case and white space alone; rows of one source
+record have one group."""
 
 import hashlib
+import math
+from datetime import date, datetime, time
+from decimal import Decimal
 
 
 def normal(text: str) -> str:
@@ -11,3 +15,27 @@ def normal(text: str) -> str:
 def text_id(text: str) -> str:
     """64 bits of the SHA-256 of the normalised text, in hexadecimal."""
     return hashlib.sha256(normal(text).encode()).hexdigest()[:16]
+
+
+def group_name(value: object) -> str | None:
+    """What a cell says of the source record that its row comes from; None where it says nothing (null, not a number, an
+    empty text) or holds a list or an object. A whole number is one record however it is written: pandas writes integers as
+    floats where another row has none.
+
+    >>> [group_name(value) for value in (7, 7.0, "7", 7.5, None, float("nan"), "", [7])]
+    ['7', '7', '7', '7.5', None, None, None, None]
+    """
+    match value:
+        case bool() | date() | datetime() | time():
+            return str(value)
+        case float() | Decimal() if math.isnan(value):
+            return None
+        case float() | Decimal() if math.isfinite(value) and value == int(value):
+            return str(int(value))
+        case int() | float() | Decimal():
+            return str(value)
+        case str():
+            return value or None
+        case bytes():
+            return value.hex() or None
+    return None

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from dapt.corpus.records import Record
 from dapt.corpus.text_repair import repair
 from dapt.telling.errors import UserError
 
+LEAST = "least"  # an option that every cleaner takes
 MINIMUM = 30  # characters, the original project's rule for most of its corpora
 ORIGINAL_ROWS = {  # cleaners of one of its corpora → the rows of the original project's table, as mended by what its scripts really read
     ("bioasq",): 2_511,
@@ -93,9 +95,21 @@ def _repaired(value: Any, kinds: set[str]) -> Any:
     return [_repaired(item, kinds) for item in value] if isinstance(value, list) else value
 
 
-def minimum_of(cleaner: ModuleType) -> int:
-    """A text of a source must be longer than so many characters."""
-    return getattr(cleaner, "MINIMUM", MINIMUM)
+def minimum_of(cleaner: ModuleType, least: int | None = None) -> int:
+    """A text of a source must be longer than so many characters; `least`, where a source says it, is its shortest."""
+    return getattr(cleaner, "MINIMUM", MINIMUM) if least is None else least - 1
+
+
+def check_options(name: str, options: dict[str, str | int | float | bool], where: str) -> None:
+    """Refuse what a cleaner does not take, and values of another type than it expects."""
+    takes = {LEAST: int} | {
+        option.name: type(option.default) for option in list(signature(cleaner(name).read).parameters.values())[1:]
+    }
+    for option, value in options.items():
+        if option not in takes:
+            raise UserError(f"{where}: the cleaner {name} takes no option {option!r}; it takes: {', '.join(takes)}")
+        if type(value) is not takes[option]:
+            raise UserError(f"{where}.{option}: must be {takes[option].__name__}, not {value!r}")
 
 
 def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, expected: int | None = None) -> Report:
@@ -106,7 +120,9 @@ def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, e
     with whole_file(out) as file:
         for name, files, options in ordered:
             module = cleaner(name)
-            for row in rows(module.read(files, **options), corpus, minimum_of(module), seen, report):
+            own = {name: value for name, value in options.items() if name != LEAST}
+            minimum = minimum_of(module, options.get(LEAST))
+            for row in rows(module.read(files, **own), corpus, minimum, seen, report):
                 file.write(json_line(row))
         if not report.kept:
             raise UserError(

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from dapt.telling.errors import UserError
+from dapt.telling.errors import UserError, short
 
 if TYPE_CHECKING:
     import pyarrow
@@ -25,6 +25,8 @@ FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 WHITE = re.compile(r"[ \t\r\n]*")
 SURROGATE = re.compile("[\ud800-\udfff]")
+CLOSED = re.compile(r'"(?:[^"]|"")*"')  # a quoted cell
+BATCH = 1000  # rows of a Parquet file at once
 CHUNK = 1 << 20  # characters of a JSON list read at a time
 
 
@@ -38,12 +40,16 @@ def file_format(path: Path) -> str:
 
 
 def named(path: Path, *words: str) -> str | None:
-    """The first of `words` that stands in a file's name.
+    """The first of `words` that stands in a file's name, or, where that is but a number, in its folder's: so the
+    parquet branches of the hub call theirs.
 
     >>> named(Path("data/test-00000-of-00001.parquet"), "train", "test"), named(Path("latest.json"), "test")
     ('test', None)
+    >>> named(Path("default/train/0000.parquet"), "train", "test")
+    'train'
     """
-    parts = re.split(r"[^a-z]+", path.name.lower())
+    name = path.parent.name if path.stem.isdecimal() else path.name
+    parts = re.split(r"[^a-z]+", name.lower())
     return next((word for word in words if word in parts), None)
 
 
@@ -59,21 +65,34 @@ def rows(
         case ".json" | ".jsonl":
             yield from _json_rows(path, {*text, *others})
         case ".csv" | ".tsv" as form:
+            style = {"delimiter": ",", "quoting": csv.QUOTE_MINIMAL}
+            if form == ".tsv":
+                style = {"delimiter": "\t", "quoting": _quoting(path)}
             with text_file(path) as file:
-                for row in _csv_rows(
-                    file,
-                    path.name,
-                    (*text, *others),
-                    restval=None,
-                    strict=True,
-                    delimiter="\t" if form == ".tsv" else ",",
-                ):
+                for row in _csv_rows(file, path.name, (*text, *others), restval=None, strict=True, **style):
                     yield {} if None in row else row
         case form:
             raise UserError(
                 f"{path.name}: the ending {form or '(none)'} is none of {', '.join(FORMATS)} (for the "
                 "cleaner text also .txt), plain or with .gz or .zst; rename or convert the file"
             )
+
+
+def _quoting(path: Path) -> int:
+    """How a tab-separated file treats quotes, for csv: as programs write it they are text like any other; as spreadsheets
+    write it they stand around a cell, which may then hold tabs and ends of lines.
+
+    The first, where a cell begins with a quote that does not close in its line and yet every line has as many cells as the
+    header: then the quote swallows nothing.
+    """
+    with text_file(path) as file:
+        lines = (line.rstrip("\r\n").split("\t") for line in file if line.strip("\r\n"))
+        columns = len(next(lines, []))
+        opened = even = True
+        for cells in lines:
+            even = even and len(cells) == columns
+            opened = opened and not any(cell.startswith('"') and not CLOSED.fullmatch(cell) for cell in cells)
+    return csv.QUOTE_NONE if even and not opened else csv.QUOTE_MINIMAL
 
 
 def document(path: Path) -> object:
@@ -104,8 +123,21 @@ def text_file(path: Path) -> Iterator[TextIO]:
             yield file
         except UnicodeDecodeError as error:
             raise UserError(
-                f"{path.name} is not UTF-8 ({error.reason}); fetch it again or convert it with iconv"
+                f"{path.name}{_undecodable(path)} is not UTF-8 ({error.reason}); fetch it again or convert it with iconv"
             ) from error
+
+
+def _undecodable(path: Path) -> str:
+    """Where the first bytes stand that are no UTF-8, by line and by byte of the unpacked file."""
+    before = 0
+    with _unpacked(path) as raw, io.TextIOWrapper(raw, encoding="latin-1", newline="\n") as file:  # a byte a character
+        for number, line in enumerate(file, 1):
+            try:
+                line.encode("latin-1").decode("utf-8")
+            except UnicodeDecodeError as error:
+                return f" line {number}, byte {before + error.start:,},"
+            before += len(line)
+    return ""
 
 
 @contextmanager
@@ -146,7 +178,8 @@ def _json_rows(path: Path, needed: set[str]) -> Iterator[dict]:
 
 
 def _json_values(path: Path) -> Iterator[object]:
-    """The elements of a JSON list, or the values of JSON lines: the first character tells, since names do not."""
+    """The elements of a JSON list, the values of JSON lines, or the one object of a file that was written for people: the
+    first characters tell, since names do not."""
     with text_file(path) as file:
         first = file.read(1)
         while first and first.isspace():
@@ -155,10 +188,14 @@ def _json_values(path: Path) -> Iterator[object]:
             raise UserError(f"{path.name} is empty; fetch it again")
         if first == "[":
             yield from _elements(file, path.name)
-        else:
-            for number, line in enumerate(chain([first + file.readline()], file), 1):
-                if line.strip():
-                    yield _json_value(line, f"{path.name} line {number}")
+            return
+        head = first + file.readline()
+        if head.strip() == "{":  # an object over several lines, which must be the only one
+            yield _json_value(head + file.read(), f"{path.name}, which is neither a list nor a value on each line,")
+            return
+        for number, line in enumerate(chain([head], file), 1):
+            if line.strip():
+                yield _json_value(line, f"{path.name} line {number}")
 
 
 def _json_value(text: str, where: str) -> object:
@@ -240,13 +277,21 @@ def _parquet_rows(path: Path, text: tuple, others: tuple, optional: tuple) -> It
             for name in text:
                 _holds_text(path.name, name, schema)
             columns = [name for name in (*text, *others, *optional) if name in schema.names]
-            for batch in table.iter_batches(batch_size=1000, columns=columns, use_threads=False):
-                yield from batch.to_pylist()
+            for number, batch in enumerate(table.iter_batches(batch_size=BATCH, columns=columns, use_threads=False)):
+                yield from _python_rows(batch, f"{path.name}, rows {number * BATCH + 1} and on")
     except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
         if getattr(error, "errno", None) is not None:
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path.name} is no whole Parquet file ({reason}); fetch it again") from error
+        raise UserError(f"{path.name} is no whole Parquet file ({short(error)}); fetch it again") from error
+
+
+def _python_rows(batch: "pyarrow.RecordBatch", where: str) -> list[dict]:
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where}: a text is not UTF-8 ({error.reason} at its byte {error.start}); write the file again in UTF-8"
+        ) from error
 
 
 def _holds_text(file: str, name: str, schema: "pyarrow.Schema") -> None:
@@ -281,7 +326,7 @@ def csv_rows(text: str, name: str, columns: tuple[str, ...], **form: Any) -> Ite
 def _csv_rows(lines: Iterable[str], name: str, columns: tuple[str, ...], **form: Any) -> Iterator[dict]:
     reader = csv.DictReader(lines, **form)
     try:
-        header = reader.fieldnames or []
+        header = reader.fieldnames = [name.strip() for name in reader.fieldnames or []]  # "id, text" has a column text
         if missing := set(columns) - set(header):
             raise _absent(name, missing, header)
         if twice := [column for column in columns if header.count(column) > 1]:

@@ -1,12 +1,11 @@
 """`dapt check`: refuse params.yaml before any stage runs, in one line, or write the constant that fetch depends on."""
 
-import inspect
-
 from dapt.core import config
 from dapt.core.config import Params
 from dapt.core.files import whole_file
 from dapt.core.paths import CHECKED
-from dapt.corpus.cleaners import cleaner, names
+from dapt.corpus.cleaners import names
+from dapt.corpus.cleaning import check_options
 from dapt.tasks import kinds
 from dapt.telling.errors import UserError
 
@@ -27,13 +26,7 @@ def check(params: Params) -> None:
                 at = f"params.yaml: profiles.{where}.corpora.{corpus}.{number}"
                 if source.cleaner not in names():
                     raise UserError(f"{at}.cleaner: unknown cleaner {source.cleaner!r}; known: {', '.join(names())}")
-                takes = list(inspect.signature(cleaner(source.cleaner).read).parameters)[1:]
-                for option in source.options:
-                    if option not in takes:
-                        raise UserError(
-                            f"{at}.options: the cleaner {source.cleaner} takes no option {option!r}; "
-                            f"it takes: {', '.join(takes) or 'none'}"
-                        )
+                check_options(source.cleaner, source.options, f"{at}.options")
 
 
 def run() -> None:

@@ -1,14 +1,15 @@
 """`dapt clean X`: data/raw/X → data/processed/X.jsonl and metrics/clean/X.json, every row accounted for.
 
-`dapt clean --cleaner NAME --raw FILE --out FILE.jsonl --report FILE.json` does the same for any one raw file.
+`dapt clean --cleaner NAME --raw FILE --out FILE.jsonl --report FILE.json` does the same for any one raw file,
+`--option name=value` with what a source's options may be.
 """
 
 from pathlib import Path
 
 from dapt.core import config
 from dapt.core.files import made_from, whole_file, write_json
-from dapt.core.paths import METRICS, PROCESSED, RAW
-from dapt.corpus.cleaning import ORIGINAL_ROWS, Report, clean
+from dapt.core.paths import METRICS, PROCESSED, RAW, below
+from dapt.corpus.cleaning import ORIGINAL_ROWS, Report, check_options, clean
 
 
 def run(corpus: str) -> None:
@@ -17,7 +18,7 @@ def run(corpus: str) -> None:
     out = PROCESSED / f"{corpus}.jsonl"
     if params.corpora[corpus].enabled:
         inputs = [
-            (source.cleaner, [RAW / corpus / source.name / Path(file).name for file in source.files], source.options)
+            (source.cleaner, [RAW / corpus / source.name / file for file in below(source.files)], source.options)
             for source in sources
         ]
         report = clean(corpus, inputs, out, ORIGINAL_ROWS.get(tuple(source.cleaner for source in sources)))
@@ -32,7 +33,8 @@ def run(corpus: str) -> None:
     )
 
 
-def run_file(name: str, raw: Path, out: Path, report_path: Path) -> None:
-    report = clean(raw.stem, [(name, [raw], {})], out)
+def run_file(name: str, raw: Path, out: Path, report_path: Path, options: dict) -> None:
+    check_options(name, options, "--option")
+    report = clean(raw.stem, [(name, [raw], options)], out)
     write_json(report_path, report.as_dict())
     print(f"{raw}: {report.rows_in} rows in, {report.kept} kept")

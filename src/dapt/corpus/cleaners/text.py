@@ -3,21 +3,31 @@
 Each plain or packed as .gz or .zst; a file, or a folder of them. A domain of one's own needs nothing more.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
+from dapt.core.paths import below
+from dapt.core.rows import group_name
 from dapt.corpus.records import Record
-from dapt.corpus.tables import file_format, rows, text_file
+from dapt.corpus.tables import FORMATS, file_format, rows, text_file
 from dapt.telling.errors import UserError
 
 
-def read(files: list[Path], column: str = "text", group: str = "", whole: bool = False) -> Iterator[Record]:
-    """`column` of a table holds the text, its column `group` names the document that a row is a part of (without it
-    each row is its own); `whole`: a .txt is one document.
+def read(
+    files: list[Path], column: str = "text", group: str = "", whole: bool = False, documents: str = "line"
+) -> Iterator[Record]:
+    """`column` of a table holds the text, its column `group` names the document that a row is a part of (without it each
+    row is its own; so is a row whose group is missing, which is counted among the repairs as `no group`); `whole`: a
+    .txt is one document; `documents`: in a .txt each `line` is one, or, as BERT's own data has it, the lines up to a
+    `blank-line`.
     """
+    if documents not in ("line", "blank-line"):
+        raise UserError(f"option documents is {documents!r}; it must be line or blank-line")
     for path, name in _named(files):
         if file_format(path) == ".txt":
-            yield from _documents(path, name, whole)
+            yield from _documents(path, name, whole, documents == "blank-line")
         elif whole:
             raise UserError(f"{path.name}: option whole is for .txt files; leave it out")
         else:
@@ -26,28 +36,43 @@ def read(files: list[Path], column: str = "text", group: str = "", whole: bool =
 
 def _named(files: list[Path]) -> Iterator[tuple[Path, str]]:
     """Files, those of folders in sorted order, each with the name that its groups begin with; hidden ones are none."""
-    for path in files:
+    for path, name in zip(files, below([file.as_posix() for file in files]), strict=True):
         if not path.is_dir():
-            yield path, path.name
+            yield path, name
             continue
         inside = sorted((file.relative_to(path) for file in path.rglob("*") if file.is_file()), key=Path.as_posix)
-        for file in inside:
-            if not any(part.startswith(".") for part in file.parts):
-                yield path / file, file.as_posix()
+        seen = [file for file in inside if not any(part.startswith(".") for part in file.parts)]
+        if strange := [file.as_posix() for file in seen if file_format(file) not in (".txt", *FORMATS)]:
+            print(
+                f"{path}: {len(strange)} of {len(seen)} files hold no text that is read here and are left out: "
+                f"{', '.join(strange[:5])}{', …' if len(strange) > 5 else ''}",
+                file=sys.stderr,
+            )
+        for file in seen:
+            if file_format(file) in (".txt", *FORMATS):
+                yield path / file, (Path(name) / file if len(files) > 1 else file).as_posix()
 
 
-def _documents(path: Path, name: str, whole: bool) -> Iterator[Record]:
+def _documents(path: Path, name: str, whole: bool, blank_line: bool) -> Iterator[Record]:
     with text_file(path) as file:
         if whole:
             yield Record(file.read(), f"text:{name}")
-        else:
-            for number, line in enumerate(file, 1):
-                yield Record(line, f"text:{name}:{number}")
+            return
+        parts = _paragraphs(file) if blank_line else file
+        for number, part in enumerate(parts, 1):
+            yield Record(part, f"text:{name}:{number}")
+
+
+def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
+    """Lines joined, up to each blank one."""
+    for full, together in groupby(lines, lambda line: bool(line.strip())):
+        if full:
+            yield " ".join(together)
 
 
 def _table(path: Path, name: str, column: str, group: str) -> Iterator[Record]:
     for number, row in enumerate(rows(path, (column,), (group,) if group else ()), 1):
-        text, source = row.get(column), row.get(group)
-        of_source = isinstance(source, (str, int)) and source != ""
-        place = f"text:{source}" if of_source else f"text:{name}:{number}"
-        yield Record(text, place) if isinstance(text, str) else Record("", place, drop="not text")
+        text, source = row.get(column), group_name(row.get(group))
+        place = f"text:{name}:{number}" if source is None else f"text:{source}"
+        alone = ("no group",) if group and source is None else ()
+        yield Record(text, place, repaired=alone) if isinstance(text, str) else Record("", place, drop="not text")
