@@ -1,11 +1,16 @@
 """What all ways of judging share: the models and texts that they take."""
 
+import json
+
 import pytest
 from transformers import AutoModel
 
 from dapt.core.files import write_lines
 from dapt.judging import per_token, per_word, pseudo_perplexity
+from dapt.judging.inputs import texts
 from dapt.telling.errors import UserError
+from references import TEXTS
+from sources import written
 
 
 @pytest.mark.parametrize(
@@ -57,3 +62,54 @@ def test_a_text_of_which_nothing_is_asked_has_no_loss(way, text, model_folder, t
     write_lines(tmp_path / "text.jsonl", [{"text": text}])
     with pytest.raises(UserError, match="text.jsonl has nothing to predict"):
         way.run([model_folder], tmp_path / "text.jsonl", None, True)
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.jsonl", "x.jsonl.gz", "x.parquet"])
+def test_texts_are_read_in_every_format_that_clean_reads(tmp_path, name):
+    if name == "x.txt":
+        (tmp_path / name).write_text("\n".join(TEXTS[:4]), encoding="utf-8-sig")
+    else:
+        written(tmp_path / name, [{"text": text} for text in TEXTS[:4]])
+    found = texts(tmp_path / name, None)
+    assert [row["text"].strip() for row in found] == TEXTS[:4] and len({row["group"] for row in found}) == 4
+
+
+def test_a_null_is_no_group_and_no_text(tmp_path, capsys):
+    write_lines(
+        tmp_path / "x.jsonl",
+        [{"text": "a", "group": None}, {"text": None}, {"text": "b", "group": None}, {"text": "c", "group": 7.0}],
+    )
+    assert [row["group"] for row in texts(tmp_path / "x.jsonl", None)] == ["row 1", "row 3", "7"]
+    assert "1 of 4 rows hold no text and are left out" in capsys.readouterr().err
+
+
+def test_of_one_group_there_is_no_interval_and_what_does_not_exist_is_null(model_folder, tmp_path, capsys):
+    write_lines(tmp_path / "x.jsonl", [{"text": TEXTS[0] * 3, "group": "one"}, {"text": TEXTS[1] * 3, "group": "one"}])
+    for way in (per_token, per_word, pseudo_perplexity):
+        way.run([model_folder], tmp_path / "x.jsonl", None, True)
+        assert json.loads(capsys.readouterr().out)["loss_ci95"] is None
+        way.run([model_folder], tmp_path / "x.jsonl", None, False)
+        assert "nan" not in (said := capsys.readouterr().out) and "loss_ci95: –" in said or way is pseudo_perplexity
+
+
+def test_resamples_without_a_masked_token_have_no_loss(model_folder, tmp_path, capsys):
+    write_lines(
+        tmp_path / "x.jsonl", [{"text": text} for text in ("fever", "a", "bank rate", "profits rose", TEXTS[0])]
+    )
+    per_token.run([model_folder], tmp_path / "x.jsonl", None, True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["loss_ci95"][0] <= found["loss"] <= found["loss_ci95"][1]
+
+
+def test_special_and_unknown_tokens_in_a_text_are_never_asked_for(model_folder, tmp_path, capsys, special):
+    """Texts of such tokens alone have nothing to predict; among others they add nothing to it."""
+    write_lines(tmp_path / "x.jsonl", [{"text": "[MASK] [SEP] [CLS] [PAD] 東 京 " * 20}])
+    for way in (per_token, per_word, pseudo_perplexity):
+        with pytest.raises(UserError, match="nothing to predict"):
+            way.run([model_folder], tmp_path / "x.jsonl", None, True)
+    write_lines(tmp_path / "x.jsonl", [{"text": text} for text in TEXTS[:6]])
+    pseudo_perplexity.run([model_folder], tmp_path / "x.jsonl", None, True)
+    plain = json.loads(capsys.readouterr().out)["tokens"]
+    write_lines(tmp_path / "x.jsonl", [{"text": f"{text} [MASK] 東"} for text in TEXTS[:6]])
+    pseudo_perplexity.run([model_folder], tmp_path / "x.jsonl", None, True)
+    assert json.loads(capsys.readouterr().out)["tokens"] == plain

@@ -1,7 +1,8 @@
 """What each way of judging takes and gives: models and texts, paired differences, one JSON object a model."""
 
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,9 @@ import torch
 from tokenizers import Tokenizer
 
 from dapt.core.config import Evaluate
-from dapt.core.files import read_lines
+from dapt.core.rows import group_name
+from dapt.corpus.tables import file_format, text_file
+from dapt.corpus.tables import rows as table_rows
 from dapt.judging.masked_loss import loaded
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.model.tokenizer import Special
@@ -52,16 +55,29 @@ def models_of_one_tokenizer(folders: list[Path]) -> list[JudgedModel]:
 
 
 def texts(path: Path, most: int | None) -> list[dict]:
-    """Text and group of the first `most` rows of a file, or of all; one without a group is a group of its own."""
+    """Text and group of the first `most` rows of a file, or of all, in any format that `dapt clean` reads; a row without a
+    group is a group of its own, one without a text is left out, and this is said."""
     if most is not None and most < 1:
         raise UserError(f"--most is {most}; it must be 1 or more")
     rows: list[dict[str, Any]] = [
-        {"text": row.get("text"), "group": str(row.get("group", f"line {number}"))}
-        for number, row in enumerate(islice(read_lines(path), most), 1)
+        {"text": row.get("text"), "group": group_name(row.get("group")) or f"row {number}"}
+        for number, row in enumerate(islice(_rows(path), most), 1)
     ]
-    if not all(isinstance(row["text"], str) for row in rows) or not any(row["text"].strip() for row in rows):
-        raise UserError(f"{path} must hold JSON lines, each with a text in the field text, and not all of them empty")
-    return rows
+    found = [row for row in rows if isinstance(row["text"], str)]
+    if not any(row["text"].strip() for row in found):
+        raise UserError(f"{path} holds no text: a .txt must have a line that is not empty, a table a column text")
+    if len(found) < len(rows):
+        print(f"{path}: {len(rows) - len(found)} of {len(rows)} rows hold no text and are left out", file=sys.stderr)
+    return found
+
+
+def _rows(path: Path) -> Iterator[dict]:
+    """Of a .txt each line, of a table each row."""
+    if file_format(path) == ".txt":
+        with text_file(path) as file:
+            yield from ({"text": line} for line in file)
+    else:
+        yield from table_rows(path, ("text",), optional=("group",))
 
 
 def group_of(rows: list[dict]) -> np.ndarray:
@@ -77,6 +93,7 @@ def counted(counts: np.ndarray, text: Path) -> np.ndarray:
 
 
 def show(results: Iterable[dict], as_json: bool) -> None:
-    """An object a line, or a line a figure."""
+    """An object a line, or a line a figure, – for one that does not exist."""
     for result in results:
-        print(json.dumps(result) if as_json else "\n".join(f"{name}: {value}" for name, value in result.items()))
+        told = (f"{name}: {'–' if value is None else value}" for name, value in result.items())
+        print(json.dumps(result, allow_nan=False) if as_json else "\n".join(told))

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from dapt.core.config import Evaluate
 from dapt.core.rows import text_id
 from dapt.judging.linear import use_onednn
-from dapt.judging.statistics import RESAMPLES, interval, ratio, resampled
+from dapt.judging.statistics import bootstrap, ratio
 from dapt.mlm.batches import fixed_batches
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.masks import fixed_masks
@@ -111,7 +111,7 @@ def figures(groups: dict[str, Group], seed: int) -> dict:
         "accuracy": round(sum(group.correct for group in groups.values()) / masked.sum(), 4),
         "accuracy_top5": round(sum(group.top5 for group in groups.values()) / masked.sum(), 4),
         "masked_tokens": int(masked.sum()),
-        "loss_ci95": interval(resampled(losses[None], masked, RESAMPLES, seed)[0]),
+        "loss_ci95": bootstrap(losses, masked, seed),
     }
 
 

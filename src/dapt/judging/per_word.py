@@ -3,8 +3,8 @@
 A word is what stands between white space. Whether it is masked is a function of the seed, the document and the word's
 place, whatever the tokenizer. All its pieces are shown as [MASK] at once; their losses are summed and divided by the
 number of words. Every model is asked for exactly the same words and reads the same text: of each document the longest
-beginning of whole words that fits into one window under every tokenizer. Words that a tokenizer knows no tokens for are
-not asked for.
+beginning of whole words that fits into one window under every tokenizer. Words that a tokenizer knows no tokens for, or
+that are special tokens to it, are not asked for.
 """
 
 import re
@@ -19,9 +19,9 @@ from dapt.judging.inputs import JudgedModel, counted, group_of, models, settings
 from dapt.judging.masked_loss import key, predictions
 from dapt.judging.statistics import paired_intervals
 from dapt.mlm.tokens import Tokens
+from dapt.model.tokenizer import Special
 
 WORD = re.compile(r"\S+")
-UNKNOWN = ("[UNK]", "<unk>")
 
 
 def spans(text: str) -> np.ndarray:
@@ -49,9 +49,9 @@ def word_of(encoding: Encoding, words: np.ndarray) -> np.ndarray:
     return np.where(inside, word, -1)
 
 
-def known(tokenizer: Tokenizer, encoding: Encoding, of: np.ndarray, words: int) -> np.ndarray:
-    """Which words have tokens, and none of them unknown; bool [words]."""
-    unknown = np.isin(encoding.ids, [number for name in UNKNOWN if (number := tokenizer.token_to_id(name)) is not None])
+def known(special: Special, encoding: Encoding, of: np.ndarray, words: int) -> np.ndarray:
+    """Which words have tokens, and none of them unknown or special; bool [words]."""
+    unknown = np.isin(encoding.ids, special.never)
     there, strange = (np.zeros(words, bool) for _ in range(2))
     there[of[of >= 0]] = True
     strange[of[unknown & (of >= 0)]] = True
@@ -95,7 +95,7 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     of = [[word_of(encoding, where) for encoding, where in zip(of_model, words)] for of_model in encodings]
     for one, of_model, places in zip(judged, encodings, of):
         masked = [
-            some & known(one.tokenizer, encoding, place, len(some))
+            some & known(one.special, encoding, place, len(some))
             for some, encoding, place in zip(masked, of_model, places)
         ]
     group = group_of(rows)

@@ -38,6 +38,7 @@ class Piece:
     row: int
     ids: np.ndarray
     words: np.ndarray
+    known: np.ndarray  # bool [tokens]: neither unknown nor special, so that its loss counts
 
     @property
     def goes_on(self) -> np.ndarray:
@@ -55,8 +56,9 @@ def pieces(one: JudgedModel, rows: list[dict], longest: int) -> list[Piece]:
     encodings = one.tokenizer.encode_batch([row["text"] for row in rows], add_special_tokens=False)
     for number, encoding in enumerate(encodings):
         ids, words = np.array(encoding.ids, np.int64), np.array(encoding.word_ids, np.int64)
+        known = ~np.isin(ids, one.special.never)
         found += [
-            Piece(number, ids[start : start + longest], words[start : start + longest])
+            Piece(number, *(array[start : start + longest] for array in (ids, words, known)))
             for start in range(0, len(ids), longest)
         ]
     return found
@@ -105,7 +107,7 @@ def sums(one: JudgedModel, found: list[Piece], group: np.ndarray, how: Evaluate)
     progress = Progress(one.name, len(parts), unit="passes")
     for some in parts:
         for piece, *ways in losses(one, some, how):
-            total[:, group[piece.row]] += [way.sum() for way in ways]
+            total[:, group[piece.row]] += [way[piece.known].sum() for way in ways]
         progress.advance(sum(piece.copies for piece in some))
     progress.close()
     return total
@@ -115,7 +117,8 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings()
     group, found = group_of(rows), pieces(judged[0], rows, how.window - 2)
     count = counted(
-        np.bincount([group[piece.row] for piece in found], [len(piece.ids) for piece in found], group.max() + 1), text
+        np.bincount([group[piece.row] for piece in found], [piece.known.sum() for piece in found], group.max() + 1),
+        text,
     )
     passes = sum(piece.copies for piece in found)
     print(

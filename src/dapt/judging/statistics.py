@@ -30,6 +30,16 @@ def interval(values: np.ndarray) -> list[float]:
     return [round(float(value), 4) for value in np.quantile(values, [0.025, 0.975])]
 
 
+def bootstrap(losses: np.ndarray, masked: np.ndarray, seed: int) -> list[float] | None:
+    """The interval of the loss of one model, from sums over groups [groups] and what each holds; None where fewer than two
+    groups hold anything, since of one group there is no spread. A resample that holds nothing has no loss."""
+    if (masked > 0).sum() < 2:
+        return None
+    with np.errstate(invalid="ignore"):
+        drawn = resampled(losses[None], masked, RESAMPLES, seed)[0]
+    return interval(drawn[np.isfinite(drawn)])
+
+
 def by_group(values: np.ndarray, groups: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Values [models, rows] summed over each group [models, groups], and how many rows each has [groups]."""
     number = np.unique(groups, return_inverse=True)[1]
@@ -64,7 +74,11 @@ def paired_intervals(sums: np.ndarray, counts: np.ndarray, seed: int) -> list[di
     sums, counts = sums[:, counts > 0], counts[counts > 0]  # a resample of groups without any has no mean
     drawn = resampled(sums, counts, RESAMPLES, seed)
     means = [ratio(row, counts) for row in sums]
-    found: list[dict] = [{"loss_ci95": interval(some)} for some in drawn]
+    several = len(counts) > 1  # of one group there is no spread
+    found: list[dict] = [{"loss_ci95": interval(some) if several else None} for some in drawn]
     for one, mean, some in zip(found[1:], means[1:], drawn[1:]):
-        one["vs_first"] = {"diff": round(mean - means[0], 4), "ci95": interval(some - drawn[0])}
+        one["vs_first"] = {
+            "diff": round(mean - means[0], 4),
+            "ci95": interval(some - drawn[0]) if several else None,
+        }
     return found

@@ -68,13 +68,14 @@ def fixed_masks(
     tokens: Tokens, keys: np.ndarray, rate: float, special: Special, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masks for evaluation, a function of (seed, a document's key): the same whatever else is in the set and however
-    it is batched. Returns the masked ids and which are predicted, both over all tokens of the set."""
+    it is batched. A token that is unknown or special is not predicted where it is drawn. Returns the masked ids and which are predicted, both over all tokens of the set."""
     shown, predicted = np.array(tokens.ids, np.int64), np.zeros(len(tokens.ids), bool)
     for document, key in enumerate(keys.tolist()):
         start, stop = int(tokens.offsets[document]), int(tokens.offsets[document + 1])
         rng = np.random.Generator(np.random.Philox(key=[seed, key]))
         count = int((stop - start) * rate + rng.random())
         places = start + rng.permutation(stop - start)[:count]
+        places = places[~np.isin(tokens.ids[places], special.never)]
         shown[places] = masked_as_bert(shown[places], special, rng)
         predicted[places] = True
     return shown, predicted
