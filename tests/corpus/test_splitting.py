@@ -8,7 +8,7 @@ from datasketch import MinHash, MinHashLSH
 from dapt.core.config import Split, Task
 from dapt.core.files import read_lines
 from dapt.core.rows import text_id
-from dapt.corpus.duplicates import Seen, pairs, runs, words
+from dapt.corpus.duplicates import HELD_OUT, Seen, pairs, runs, words
 from dapt.corpus.splitting import SIDES, decided, held_by, side, split_tasks, task_rows
 
 SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)
@@ -291,3 +291,34 @@ def test_training_rows_like_a_test_row_of_their_task_are_counted_and_stay(tmp_pa
     like = sum(side(row["group"], SPLIT) != "valid" for row in twins + quoting)
     assert (found["test"], found["train"], found["train_like_test"]) == (40, trained, like)
     assert found["train"] == len((tmp_path / "T/train.jsonl").read_text().splitlines())
+
+
+CLAUSES = {  # a text of ten clauses, another clause; between clauses; a run of words or characters that leaks
+    "English": ("the patient had a fever of two days and coughed", "the bank raised its rate by a point", ", "),
+    "Chinese": ("患者服用药物两天后血压明显降低", "央行宣布将利率提高一个百分点", "，"),
+    "Japanese": ("患者は薬を二日間服用して熱が下がった", "中央銀行は金利を引き上げると発表した", "、"),
+    "Thai": ("ผู้ป่วยกินยาสองวันแล้วไข้ลดลง", "ธนาคารกลางขึ้นอัตราดอกเบี้ยหนึ่งจุด", " "),
+    "mixed": ("患者 takes BRCA1 抑制剂 for two days 血压降低", "the bank 提高 its rate 一个 point", "，"),
+}
+
+
+def shuffled(text: str, number: int) -> str:
+    """Other text of the same script: the words, or the characters of a script without spaces, in another order."""
+    parts = text.split() if " " in text and text.isascii() else list(text.replace(" ", ""))
+    random.Random(number).shuffle(parts)
+    return (" " if text.isascii() else "").join(parts)
+
+
+@pytest.mark.parametrize("script", CLAUSES)
+def test_near_duplicates_and_leaks_are_found_in_scripts_without_spaces_too(script):
+    clause, other, between = CLAUSES[script]
+    found = new()
+    assert found.twin(between.join(shuffled(clause, number) for number in range(10)), "a") is None
+    assert found.twin(between.join(shuffled(clause, number) for number in (*range(9), 99)), "a") == "near duplicate"
+    assert found.twin(between.join(shuffled(clause, number) for number in range(100, 110)), "a") is None
+    held = new()
+    held.guard(f"{other}{between}{clause}", HELD_OUT)
+    assert held.shares(f"{shuffled(other, 5)}{between}{clause}{between}{shuffled(clause, 6)}") == (
+        HELD_OUT if len(words(clause)) >= SPLIT.overlap else None
+    )
+    assert held.shares(f"{shuffled(other, 7)}{between}{shuffled(clause, 8)}") is None

@@ -11,12 +11,22 @@ from rensa import RMinHash, RMinHashLSH
 
 from dapt.core.rows import text_id
 
-WORD = re.compile(r"\w+")
+# Scripts without spaces between words: Thai, Lao, Myanmar, Khmer, kana, and Han with its extensions.
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+    "\U00020000-\U000323af"
+)
+WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 HELD_OUT, TEST_ROW = "held-out text", "a test row"  # what is guarded
 PERMUTATIONS, BANDS = 128, 32  # four hashes a band: pairs at Jaccard 0.7 are found with probability 1 - (1 - .7^4)^32
 
 
 def words(text: str) -> list[str]:
+    """The words of a text, case-folded; of a script that puts no spaces between them, each character.
+
+    >>> words("BRCA1-Gene 基因")
+    ['brca1', 'gene', '基', '因']
+    """
     return WORD.findall(text.casefold())
 
 
