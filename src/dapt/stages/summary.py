@@ -10,20 +10,25 @@ from dapt.core.files import read_json, write_json
 from dapt.core.paths import METRICS
 
 
-def pooled(evaluated: dict, sets: list[str]) -> float:
-    """Loss a masked token over several sets."""
-    masked = sum(evaluated[name]["masked_tokens"] for name in sets)
-    return sum(evaluated[name]["loss"] * evaluated[name]["masked_tokens"] for name in sets) / masked
+def pooled(evaluated: dict, sets: list[str]) -> tuple[float, float]:
+    """Loss a masked token over several sets, and its perplexity: from theirs, which are those of losses that were not
+    rounded, so that of one set it is that set's."""
+    masked = [evaluated[name]["masked_tokens"] for name in sets]
+    logarithms = [math.log(evaluated[name]["perplexity"]) for name in sets]
+    return (
+        sum(evaluated[name]["loss"] * count for name, count in zip(sets, masked)) / sum(masked),
+        math.exp(sum(one * count for one, count in zip(logarithms, masked)) / sum(masked)),
+    )
 
 
 def summary(domain: str, sets: list[str], base: dict, adapted: dict, trained: dict) -> dict:
-    before, after = pooled(base, sets), pooled(adapted, sets)
+    (before, perplexity_before), (after, perplexity) = pooled(base, sets), pooled(adapted, sets)
     return {
         "domain": domain,
         "loss": round(after, 4),
-        "perplexity": round(math.exp(after), 2),
+        "perplexity": round(perplexity, 2),
         "base_loss": round(before, 4),
-        "base_perplexity": round(math.exp(before), 2),
+        "base_perplexity": round(perplexity_before, 2),
         "gain": round(before - after, 4),
         "masked_tokens": sum(adapted[name]["masked_tokens"] for name in sets),
         "first_train_loss": trained["first_loss"],
