@@ -5,6 +5,7 @@ within the hub, with git's SHA-1 as their ETag. Both answers name the commit. Wh
 """
 
 import hashlib
+import json
 import re
 import threading
 from contextlib import contextmanager
@@ -76,6 +77,9 @@ class Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/(?:store|api/resolve-cache)/([^@]+)@(\w+)/(.+)", self.path):
             name, _, file = map(unquote, match.groups())
             return self.send_content(self.hub.repositories[name], file)
+        if match := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)/tree/([^/?]+)\?.*", self.path):
+            kind, name, revision = map(unquote, match.groups())
+            return self.send_tree(self.hub.repositories[name if kind == "models" else f"datasets/{name}"], revision)
         if self.path == "/xet":
             return self.head(
                 200, {"X-Xet-Cas-Url": self.hub.store, "X-Xet-Access-Token": "xet", "X-Xet-Token-Expiration": 1 << 40}
@@ -111,6 +115,18 @@ class Handler(BaseHTTPRequestHandler):
                 "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"',
             },
         )
+
+    def send_tree(self, repository: Repository, revision: str) -> None:
+        """The list of a repository's files."""
+        if revision not in (repository.commit, *repository.revisions):
+            return self.head(404, {"X-Error-Code": "RevisionNotFound"})
+        files = [
+            {"type": "file", "path": path, "size": len(content), "oid": git_hash(content)}
+            for path, content in repository.files.items()
+        ]
+        answer = json.dumps(files).encode()
+        self.head(200, {"Content-Type": "application/json", "Content-Length": len(answer)})
+        self.wfile.write(answer)
 
     def send_content(self, repository: Repository, file: str) -> None:
         """A file's bytes, from the Range's start on; in two parts where the test wants something between them."""

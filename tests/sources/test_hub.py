@@ -364,3 +364,21 @@ def test_hashes_are_hashes_and_one_for_each_file(place):
         with pytest.raises(ValueError, match=message):
             Origin.model_validate({kind: settings | {"sha256": hashes}, "files": ["a", "b"], "licence": "test"})
     assert config.parse(PARAMS).unpinned()
+
+
+def test_the_files_of_a_model_are_found_in_its_repository(hub, repository):
+    files = {"README.md": b"", "config.json": b"{}", "vocab.txt": b"a", "pytorch_model.bin": b"w", "tf_model.h5": b"x"}
+    hub.repositories["dmis-lab/biobert"] = Repository(files, COMMIT)
+    entry = "  biobert: {hub: {repo: dmis-lab/biobert, revision: main, type: model}, files: auto, licence: none}\n"
+    change(repository, "bases: ", f"bases:\n{entry}  # ")
+    change(repository, "model: {base: go-emotion, donor: bert-base}", "model: {base: biobert}")
+    assert "model/base: config.json, pytorch_model.bin, vocab.txt" in dapt(hub, repository, "fetch", "model")
+    assert raw(repository, "model/base") == {
+        name: files[name] for name in ("config.json", "pytorch_model.bin", "vocab.txt")
+    }
+    assert f"pinned model/base at {COMMIT}" in dapt(hub, repository, "fetch", "--pin", "model")
+    assert f"repo: dmis-lab/biobert, revision: {COMMIT}, type: model" in (repository / "params.yaml").read_text()
+    del files["pytorch_model.bin"]
+    shutil.rmtree(repository / "data")
+    message = dapt(hub, repository, "fetch", "model", code=2)
+    assert "dmis-lab/biobert: files: auto needs one folder with a config.json and weights" in message

@@ -21,6 +21,7 @@ def audit(folder: Path) -> dict:
     return {
         "type": loaded.config.model_type,
         "parameters": found.parameters,
+        "longest_text": special.longest,  # that the tokenizer says it is made for; more than the positions hinders nothing
         "positions": int(usable) if isfinite(usable := usable_positions(loaded)) else None,
         "missing": found.missing,
         "unexpected": found.unexpected,
