@@ -28,7 +28,8 @@ TOGETHER = {  # tests that share a fixture that takes long run in one worker
     "the full profile": ("tests/test_full.py",),
     "the uninterrupted training": ("tests/stages/test_train.py",),
     "the clone": ("tests/test_other_processor.py",),
-    "Slurm": ("tests/launch/slurm/",),
+    "one Slurm": ("tests/launch/slurm/test_slurm.py",),  # these wait for the longest, so they have one of their own
+    "another Slurm": ("tests/launch/slurm/",),
 }
 
 
