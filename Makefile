@@ -32,14 +32,13 @@ format: .venv/ready-dev ## mend what ruff can mend, and format the code
 	ruff check --fix src tests
 	ruff format src tests
 
-# Three at a time on two cores: those on Slurm, which are one worker's, wait most of the time.
-test: .venv/ready-dev ## every test but the slow ones, three at a time
-	python -m pytest -q -n 3 -m "not slow" --durations=15
+test: .venv/ready-dev ## every test but the slow ones, two at a time
+	python -m pytest -q -n 2 -m "not slow" --durations=15
 
 # In the long form 10,000 raw files are mutated, a training is killed 20 times and interrupted by Slurm ten times, and
 # one training reads 2 GB of tokens.
 test-full: .venv/ready-dev ## every test in its long form
-	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 python -m pytest -q -n 3 --durations=25
+	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 python -m pytest -q -n 2 --durations=25
 
 bench: .venv/ready-bench ## the speed of cleaning and of training, each beside the usual way
 	@dapt bench clean

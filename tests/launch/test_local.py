@@ -1,11 +1,13 @@
 """What `accelerate launch` is given."""
 
+import subprocess
+import sys
+
 from dapt.launch import local
 
 
 def test_accelerate_is_given_the_machines_and_processes():
-    one = local.arguments("biomed", 2, local.Place())
-    assert "--multi_gpu" not in one and one[-3:] == ["--module", "dapt.stages.train", "biomed"]
+    assert local.arguments("biomed", 2, local.Place(processes=2))[-3:] == ["--module", "dapt.stages.train", "biomed"]
     two = " ".join(local.arguments("biomed", 2, local.Place(2, 1, 4, "n1", 1234)))
     for option in (
         "--num_processes 8",
@@ -17,3 +19,8 @@ def test_accelerate_is_given_the_machines_and_processes():
         "--multi_gpu",
     ):
         assert option in two
+
+
+def test_one_process_needs_nothing_that_takes_seconds_to_import():
+    said = "import sys, dapt.launch.local; print({'torch', 'accelerate'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", said], text=True, capture_output=True, check=True).stdout == "set()\n"

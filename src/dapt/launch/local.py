@@ -1,16 +1,16 @@
-"""`accelerate launch --module dapt.stages.train X` on this machine, alone or as one of several (node.py).
+"""A training on this machine, alone or as one of several (node.py): as one process `python -m dapt.stages.train X`, as
+several `accelerate launch --module dapt.stages.train X`, whose import takes seconds.
 
 A signal that asks to leave is passed on to the training, which answers it by its exit code.
 """
 
 import os
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
-from accelerate.commands.launch import launch_command, launch_command_parser
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from dapt.telling import signals
 
@@ -25,29 +25,26 @@ class Place:
     address: str = "127.0.0.1"
     port: int = 0  # 0: any, where there is one machine
 
+    @property
+    def total(self) -> int:
+        """Processes on all machines."""
+        return self.machines * self.processes
+
 
 def arguments(domain: str, threads: int, place: Place) -> list[str]:
-    """What `accelerate launch` is given. The training decides on its precision itself."""
-    total = place.machines * place.processes
-    several = (
-        [
-            "--multi_gpu",
-            "--machine_rank",
-            str(place.rank),
-            "--main_process_ip",
-            place.address,
-            "--main_process_port",
-            str(place.port),
-        ]
-        if total > 1
-        else []
-    )  # also what starts several without a GPU
+    """What `accelerate launch` is given for several processes. The training decides on its precision itself."""
     return [
         "--num_processes",
-        str(total),
+        str(place.total),
         "--num_machines",
         str(place.machines),
-        *several,
+        "--multi_gpu",  # also what starts several without a GPU
+        "--machine_rank",
+        str(place.rank),
+        "--main_process_ip",
+        place.address,
+        "--main_process_port",
+        str(place.port),
         "--mixed_precision",
         "no",
         "--dynamo_backend",
@@ -77,10 +74,27 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
 
     signals.listen(pass_on)
     try:
-        launch_command(launch_command_parser().parse_args(arguments(domain, threads, place)))
-    except subprocess.CalledProcessError as error:
-        raise SystemExit(exit_code(error.returncode)) from None
-    except ChildFailedError as error:
-        raise SystemExit(exit_code(error.get_first_failure()[1].exitcode)) from None
+        returned = _several(arguments(domain, threads, place)) if place.total > 1 else _one(domain)
     finally:
         signals.ignore()  # the training has ended: one that comes now must not change the exit code
+    if returned:
+        raise SystemExit(exit_code(returned))
+
+
+def _one(domain: str) -> int:
+    """The return code of a training by a single process."""
+    return subprocess.Popen([sys.executable, "-m", "dapt.stages.train", domain]).wait()
+
+
+def _several(options: list[str]) -> int:
+    """That of the first process that failed, or 0."""
+    from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        launch_command(launch_command_parser().parse_args(options))
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    except ChildFailedError as error:
+        return error.get_first_failure()[1].exitcode
+    return 0
