@@ -338,6 +338,7 @@ def test_a_task_of_ones_own_is_one_entry_of_params(tmp_path):
     assert "data/eval/tasks/sectors/tfidf_plain.jsonl" in run(copy, "dvc", "stage", "list")
 
 
+@pytest.mark.slow
 def test_the_pipeline_runs_without_a_corpus_and_says_so(clone):
     ran = stages_run(run(clone, "dvc", "exp", "run", "-S", "corpora.biomed_mlm.enabled=false"))
     assert {"fetch@biomed_mlm", "clean@biomed_mlm", "validate", "split", "train@biomed", "report", "summary"} <= ran

@@ -68,7 +68,10 @@ def test_the_lines_say_what_was_measured(repository, monkeypatch):
         *(f"train/small/finance/{row}" for row in ("fp32", "best")),
     ]
     for name, line in lines.items():
-        assert line["ratio"] == pytest.approx(line["ours"] / line["peer"], rel=2e-3, abs=0.01) and line["unit"] == "tokens/s"
+        assert (
+            line["ratio"] == pytest.approx(line["ours"] / line["peer"], rel=2e-3, abs=0.01)
+            and line["unit"] == "tokens/s"
+        )
         assert line["steps"] == line["peer_steps"] == STEPS
         assert line["compiled"] is False
         assert 3 < line["loss"] < 8 and 3 < line["peer_loss"] < 8  # ln 128 is 4.85

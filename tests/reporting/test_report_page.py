@@ -21,6 +21,13 @@ def test_what_is_not_pinned_is_named_where_there_is_something(twin, committed_me
     assert "ot pinned" not in twin
 
 
+def test_a_corpus_that_is_not_enabled_is_said_so(committed_metrics):
+    off = PARAMS.corpora | {"biomed_mlm": PARAMS.corpora["biomed_mlm"].model_copy(update={"enabled": False})}
+    params = PARAMS.model_copy(update={"corpora": off})
+    told = markdown(params, Figures.read(params, committed_metrics))
+    assert "| biomed_mlm | not enabled |" in told and "| biomed_mlm_2 | healthtweets |" in told
+
+
 def test_a_base_with_a_useless_head_is_named(twin, committed_metrics, tmp_path):
     shutil.copytree(committed_metrics, tmp_path / "metrics")
     base = json.loads((committed_metrics / "base.json").read_text())

@@ -14,6 +14,7 @@ def test_mean_and_standard_deviation_over_seeds():
     assert found == {"each": [1.0, 2.0, 4.5], "mean": 2.5, "sd": 1.8028}
 
 
+@pytest.mark.slow
 def test_two_seeds_are_trained_and_judged_and_the_workspace_stays_as_it_is(finished, tmp_path):
     clone = tmp_path / "clone"
     run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
