@@ -68,10 +68,9 @@ def test_the_lines_say_what_was_measured(repository, monkeypatch):
         *(f"train/small/finance/{row}" for row in ("fp32", "best")),
     ]
     for name, line in lines.items():
-        assert (
-            line["ratio"] == pytest.approx(line["ours"] / line["peer"], rel=2e-3, abs=0.01)
-            and line["unit"] == "tokens/s"
-        )
+        rounding = 0.005 + line["ratio"] * (0.05 / line["ours"] + 0.05 / line["peer"])  # 0.01 of the ratio, 0.1 of each
+        assert line["ratio"] == pytest.approx(line["ours"] / line["peer"], rel=0, abs=1.01 * rounding)
+        assert line["unit"] == "tokens/s"
         assert line["steps"] == line["peer_steps"] == STEPS
         assert line["compiled"] is False
         assert 3 < line["loss"] < 8 and 3 < line["peer_loss"] < 8  # ln 128 is 4.85

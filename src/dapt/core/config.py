@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from dapt.core.paths import PARAMS
+from dapt.core.paths import PARAMS, repeated
 from dapt.telling.errors import UserError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -80,7 +80,7 @@ class Origin(Settings):
     def one_place(self) -> Self:
         if sum(place is not None for place in (self.package, self.hub, self.local)) != 1:
             raise ValueError("must name one of package, hub and local")
-        if twice := next((file for file in self.files if self.files.count(file) > 1 and self.files != "auto"), None):
+        if self.files != "auto" and (twice := repeated(self.files)):
             raise ValueError(f"files has {twice} twice")
         for name, place in (("hub", self.hub), ("local", self.local)):
             if place and place.sha256 and self.files == "auto":
@@ -296,10 +296,10 @@ class Params(Settings):
             for corpus, sources in profile.corpora.items():
                 _known(f"{at}.corpora", corpus, self.corpora)
                 names = [source.name for source in sources]
-                if repeated := sorted({name for name in names if names.count(name) > 1}):
+                if twice := repeated(names):
                     raise ValueError(
-                        f"{at}.corpora.{corpus}: {len(names)} sources, of which {names.count(repeated[0])} are named "
-                        f"{repeated[0]}; a name is a folder in data/raw/{corpus}, so give each its own"
+                        f"{at}.corpora.{corpus}: {len(names)} sources, of which {names.count(twice)} are named "
+                        f"{twice}; a name is a folder in data/raw/{corpus}, so give each its own"
                     )
             for role, base in profile.model:
                 if base is not None:

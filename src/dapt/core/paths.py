@@ -43,10 +43,15 @@ def below(files: Sequence[str]) -> list[str]:
     return [PurePosixPath(f"./{file}").relative_to(folder).as_posix() for file in files]
 
 
+def repeated(names: Sequence[str]) -> str | None:
+    """The first name of a file or folder that is there more than once."""
+    return next((name for name in names if names.count(name) > 1), None)
+
+
 def flat(files: Sequence[str]) -> list[str]:
     """The names of files without their folders: a model's files stand side by side, wherever they come from."""
     names = [PurePosixPath(file).name for file in files]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if twice := repeated(names):
         raise UserError(f"the base has two files called {twice} ({', '.join(files)}); leave one out")
     return names
 

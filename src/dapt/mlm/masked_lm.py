@@ -107,7 +107,7 @@ class MaskedLM(nn.Module):
 
 @torch.no_grad()
 def padding_matters(model: PreTrainedModel) -> bool:
-    """Whether padding behind a text changes its logits although it is masked, as in ConvBERT, FNet, Nyströmformer and
+    """Whether masked padding after a text changes the text's logits, as it does in ConvBERT, FNet, Nyströmformer and
     YOSO; a model that cannot read a text of eight tokens at all is refused."""
     training = model.training
     model.eval()

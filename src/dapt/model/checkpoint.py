@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 from dapt.core.files import refuse_pointers
 from dapt.model.architectures import usable_positions
 from dapt.model.tokenizer import Special, copy_tokenizer
-from dapt.model.weights import read_weights, weight_names, wrapping
+from dapt.model.weights import read_weights, wrapping
 from dapt.telling.errors import UserError, short
 
 
@@ -79,7 +79,7 @@ def from_folder(auto: Any, folder: Path, seed: int, **settings: Any) -> tuple[Pr
 def _renamed(model: PreTrainedModel, folder: Path) -> dict[str, torch.Tensor] | None:
     """The weights under the names that the model expects, where a training loop has wrapped them, which is said; None
     where transformers finds them by itself."""
-    names, nested = weight_names(folder)
+    names, _, nested = read_weights(folder, lambda name: False)
     full = set(model.state_dict())
     prefix = wrapping(names, full | {name.removeprefix(f"{model.base_model_prefix}.") for name in full})
     if not prefix and not nested:
@@ -89,7 +89,7 @@ def _renamed(model: PreTrainedModel, folder: Path) -> dict[str, torch.Tensor] | 
         f"{folder}: its weights stand {where}, as a training loop writes them; they are read from there",
         file=sys.stderr,
     )
-    return {name.removeprefix(prefix): value for name, value in read_weights(folder)[1].items()}
+    return {name.removeprefix(prefix): value for name, value in read_weights(folder).tensors.items()}
 
 
 def _check_whole(model: PreTrainedModel, info: dict[str, Any], folder: Path) -> None:
@@ -135,7 +135,7 @@ def pooler(folder: Path, encoder: str) -> dict[str, torch.Tensor]:
 
     `encoder` is what such a model calls it ("bert"). In a checkpoint of a bare encoder no name begins so.
     """
-    names, found = read_weights(folder, lambda name: "pooler." in name)
+    names, found, _ = read_weights(folder, lambda name: "pooler." in name)
     inner = f"{encoder}."
     bare = not any(inner in name for name in names)
     return {

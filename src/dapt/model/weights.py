@@ -3,7 +3,7 @@ training loop may have wrapped."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -13,35 +13,28 @@ NESTED = ("state_dict", "model_state_dict", "model")  # where a training loop's 
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # DistributedDataParallel's, torch.compile's and Lightning's
 
 
-def weight_names(folder: Path) -> tuple[list[str], str]:
-    """The names of all weights in a folder, and the entry of a pickled checkpoint in which they stand, "" for none."""
-    if parts := sorted(folder.glob(SAFE)):
-        names = []
-        for path in parts:
-            with safe_open(path, "pt") as weights:
-                names += weights.keys()
-        return names, ""
-    found = [_pickled(path) for path in sorted(folder.glob(PICKLED))]
-    return [name for weights, _ in found for name in weights], next((nested for _, nested in found), "")
+class Weights(NamedTuple):
+    names: list[str]  # of all weights in a folder
+    tensors: dict[str, torch.Tensor]  # those that were asked for
+    nested: str  # the entry of a pickled checkpoint in which they stand, "" for none
 
 
-def read_weights(
-    folder: Path, wanted: Callable[[str], bool] = lambda name: True
-) -> tuple[list[str], dict[str, torch.Tensor]]:
-    """The names of all weights in a folder, and those weights whose names are wanted; of safetensors, which go first as
-    in transformers, only these are read."""
+def read_weights(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> Weights:
+    """The weights in a folder whose names are wanted; of safetensors, which take precedence as in transformers, only
+    these are read."""
     names: list[str] = []
     found: dict[str, torch.Tensor] = {}
+    nested = ""
     parts = sorted(folder.glob(SAFE))
     for path in parts:
         with safe_open(path, "pt") as weights:
             names += weights.keys()
             found |= {name: weights.get_tensor(name) for name in weights.keys() if wanted(name)}
     for path in () if parts else sorted(folder.glob(PICKLED)):
-        pickled, _ = _pickled(path)
+        pickled, nested = _pickled(path)
         names += pickled
         found |= {name: value.clone() for name, value in pickled.items() if wanted(name)}
-    return names, found
+    return Weights(names, found, nested)
 
 
 def _pickled(path: Path) -> tuple[dict[str, torch.Tensor], str]:
@@ -55,7 +48,7 @@ def _pickled(path: Path) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def wrapping(names: Iterable[str], expected: set[str]) -> str:
-    """The prefix that a training loop put before the names which the model expects, "" where there is none.
+    """The prefix that a training loop put before the names that the model expects, or "".
 
     >>> wrapping(["module._orig_mod.bert.x", "epoch"], {"bert.x"}), wrapping(["model.x"], {"model.x"})
     ('module._orig_mod.', '')

@@ -1,7 +1,6 @@
 """The files of an origin on this machine, verified."""
 
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dapt.core.config import Origin
@@ -9,10 +8,11 @@ from dapt.core.files import sha256
 from dapt.core.paths import below
 from dapt.sources import local, package
 from dapt.sources.layout import model_files
+from dapt.sources.package import Place
 from dapt.telling.errors import UserError
 
 
-def fetch(origin: Origin, folder: Path, place: Callable[[Sequence[str]], list[str]] = below) -> list[str]:
+def fetch(origin: Origin, folder: Path, place: Place = below) -> list[str]:
     """Put the files of one origin into `folder`, under the paths that `place` gives them, which are returned; each is
     there with the hash that it has where it comes from."""
     if origin.package:
