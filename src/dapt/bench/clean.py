@@ -24,7 +24,19 @@ from dapt.core.paths import PROCESSED
 from dapt.corpus.cleaners import cleaner
 from dapt.corpus.cleaners.biomed_en_de import english_side
 from dapt.corpus.cleaning import clean, minimum_of
-from dapt.corpus.text_repair import EMAIL, FTFY, HANDLE, INVISIBLE, MARKER, SPACES, TAG, URL, WHITE
+from dapt.corpus.text_repair import (
+    BLOCK,
+    EMAIL,
+    FTFY,
+    HANDLE,
+    INLINE,
+    INVISIBLE,
+    MARKER,
+    NO_TEXT,
+    SPACES,
+    URL,
+    WHITE,
+)
 from dapt.telling.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,8 +45,10 @@ if TYPE_CHECKING:
 RULES = (
     (SPACES, " "),
     (INVISIBLE, ""),
-    (TAG, " "),
-    (MARKER, " "),
+    (NO_TEXT, " "),
+    (INLINE, ""),
+    (BLOCK, " "),
+    (MARKER, r" \1 "),
     (EMAIL, " "),
     (URL, " "),
     (HANDLE, "@user"),
