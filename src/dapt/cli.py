@@ -109,6 +109,8 @@ def add_any_model(evaluate: argparse.ArgumentParser) -> None:
     group.add_argument("--text", type=Path, help="JSON lines with a field text")
     group.add_argument("--most", type=int, metavar="N", help="the first N texts only")
     group.add_argument("--draws", type=int, metavar="N", help="of masks, default 1; for the loss per token")
+    unknown = "more than 30 %% of the tokens unknown to the tokenizer: refuse (the default) or allow"
+    group.add_argument("--unknown", choices=("refuse", "allow"), help=unknown)
     group.set_defaults(way="per_token")
     way = group.add_mutually_exclusive_group()
     for option, (module, text) in WAYS.items():
@@ -270,20 +272,20 @@ def run_doctor(args: argparse.Namespace) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    options = (args.model, args.text, args.most is not None, args.draws is not None, args.way != "per_token", args.json)
-    if not any(options):
+    given = (args.model, args.text, args.json, args.unknown, args.way != "per_token")
+    if not any((*given, args.most is not None, args.draws is not None)):
         return run_stage(args)
     if args.name or not (args.model and args.text):
         raise UserError(
-            "--model goes with --text, and without a model's name; --most, --draws, --words, --pseudo and --json "
-            "go with both"
+            "--model goes with --text, and without a model's name; --most, --draws, --words, --pseudo, "
+            "--unknown and --json go with both"
         )
     if args.draws is not None and args.way != "per_token":
         raise UserError("--draws is for the loss per token: --words masks each text once, and --pseudo every token")
     for folder in args.model:
         has_model(folder)
-    draws = {} if args.draws is None else {"draws": args.draws}
-    return loaded(f"judging.{args.way}").run(args.model, args.text, args.most, args.json, **draws)
+    options = {name: value for name in ("draws", "unknown") if (value := getattr(args, name)) is not None}
+    return loaded(f"judging.{args.way}").run(args.model, args.text, args.most, args.json, **options)
 
 
 def run_compare(args: argparse.Namespace) -> None:

@@ -71,7 +71,7 @@ profiles:
       valid_windows: 8
       save_every: 50
       keep: []
-    evaluate: {mask: 0.15, draws: 1, window: 32, batch: 32, threads: 1, seed: 1}
+    evaluate: {mask: 0.15, draws: 1, window: 32, batch: 32, threads: 1, seed: 1, unknown: refuse}
     finetune: {seeds: [0, 1], batch: 16, threads: 1, warmup: 0.1, weight_decay: 0.01, clip: 1.0, dropout: 0.0, valid: 20,
                patience: 2}
     compare: {rule: mean, target: biomed, task: finance_classification, resamples: 200, seed: 2}

@@ -22,6 +22,7 @@ Window = Annotated[int, Field(ge=8)]  # tokens, [CLS] and [SEP] included
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Files = Annotated[list[str], Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Unknown = Literal["refuse", "allow"]
 
 
 class Settings(BaseModel):
@@ -222,6 +223,7 @@ class Evaluate(Settings):
     batch: Count
     threads: Count
     seed: Number
+    unknown: Unknown = "refuse"  # text of which more than 30 % of the tokens are unknown to the tokenizer
 
 
 class Compare(Settings):

@@ -17,12 +17,12 @@ def text_id(text: str) -> str:
     return hashlib.sha256(normal(text).encode()).hexdigest()[:16]
 
 
-def group_name(value: object) -> str | None:
-    """What a cell says of the source record that its row comes from; None where it says nothing (null, not a number, an
-    empty text) or holds a list or an object. A whole number is one record however it is written: pandas writes integers as
-    floats where another row has none.
+def scalar_name(value: object) -> str | None:
+    """What a cell says, as text, whatever type its column has: a group, a label, an option. None where it says nothing
+    (null, not a number, an empty text) or holds a list or an object. A whole number is one name however it is written:
+    pandas writes integers as floats where another row has none.
 
-    >>> [group_name(value) for value in (7, 7.0, "7", 7.5, None, float("nan"), "", [7])]
+    >>> [scalar_name(value) for value in (7, 7.0, "7", 7.5, None, float("nan"), "", [7])]
     ['7', '7', '7', '7.5', None, None, None, None]
     """
     match value:

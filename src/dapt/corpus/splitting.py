@@ -43,20 +43,46 @@ def side(group: str, split: Split) -> str:
     return "heldout" if place < split.heldout else "valid" if place < split.heldout + split.valid else "train"
 
 
+def of_task(rows: Iterable[dict], task: Task) -> Iterator[dict]:
+    """The rows that have what the task needs, and one of its labels."""
+    needed = {*task.fields, task.input}
+    return (row for row in rows if needed <= row.keys() and (not task.labels or row.get("label") in task.labels))
+
+
+def check_rows(name: str, rows: Iterable[dict], task: Task) -> int:
+    """Refuse a task that names a field, an input or a label that no row of its corpus has; how many rows are not its own.
+
+    A typo there would not stop a training: its rows, or one of its classes, would only be gone.
+    """
+    fields: set[str] = set()
+    labels: set[str] = set()
+    count = 0
+    for count, row in enumerate(rows, 1):
+        fields |= row.keys()
+        labels.add(row.get("label", ""))
+    if not count:
+        raise UserError(
+            f"task {name}: its corpus {task.corpus} is empty; enable it in params.yaml, or take the task out"
+        )
+    for setting, wanted, known in (
+        ("fields", task.fields, fields),
+        ("input", [task.input], fields),
+        ("labels", task.labels, labels - {""}),
+    ):
+        if strange := [value for value in wanted if value not in known]:
+            raise UserError(
+                f"params.yaml: tasks.{name}: {setting} names {strange[0]!r}, which no row of {task.corpus} has; there "
+                f"are: {', '.join(sorted(known)[:30])}"
+            )
+    return count - sum(1 for _ in of_task(rows, task))
+
+
 def task_rows(rows: Iterable[dict], task: Task, split: Split) -> Iterator[tuple[str, dict]]:
     """A task's rows, each with its side: test or valid where its source says so, else by the hash (held-out groups are
     the test). Of a side for which the source has rows, the hash draws none.
     """
-
-    def chosen() -> Iterator[dict]:
-        return (
-            row
-            for row in rows
-            if all(field in row for field in task.fields) and (not task.labels or row["label"] in task.labels)
-        )
-
-    official = {row.get("split") for row in chosen()}
-    for row in chosen():
+    official = {row.get("split") for row in of_task(rows, task)}
+    for row in of_task(rows, task):
         by_hash = side(row["group"], split)
         drawn = "test" if by_hash == "heldout" else by_hash
         yield row["split"] if row.get("split") in ("valid", "test") else "train" if drawn in official else drawn, row
@@ -133,10 +159,12 @@ def held_by(ids: dict[str, set[bytes]], twins: Counter[tuple[str, str]]) -> dict
 def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], split: Split, out: Path) -> dict:
     """Write each task's train, valid and test rows and return how many there are. Rows of a source's own training or
     validation side whose group has a test row are left out, and counted; of the training rows those that are like a test row
-    are counted too, but stay, since results on a known split must be comparable.
+    are counted too, but stay, since results on a known split must be comparable; so are the corpus's rows that are not the
+    task's.
     """
     report = {}
     for name, task in tasks.items():
+        others = check_rows(name, corpora[task.corpus], task)
         tested = {row["group"] for current, row in task_rows(corpora[task.corpus], task, split) if current == "test"}
         left_out = 0
         with ExitStack() as files:
@@ -153,6 +181,7 @@ def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], s
         report[name] = {side: writer.documents[side] for side in writer.files} | {
             "group_of_a_test_row": left_out,
             "train_like_test": leaks,
+            "other_rows": others,
         }
     return report
 

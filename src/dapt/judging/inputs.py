@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from dapt.core.config import Evaluate
-from dapt.core.rows import group_name
+from dapt.core.config import Evaluate, Unknown
+from dapt.core.rows import scalar_name
 from dapt.corpus.tables import file_format, text_file
 from dapt.corpus.tables import rows as table_rows
 from dapt.judging.masked_loss import loaded
 from dapt.mlm.masked_lm import MaskedLM
+from dapt.mlm.tokens import check_unknown, unknown_share
 from dapt.model.tokenizer import Special
 from dapt.telling.errors import UserError
 
@@ -32,11 +33,12 @@ class JudgedModel:
     special: Special
 
 
-def settings(draws: int = 1) -> Evaluate:
-    """The masks of seed 1, and of those behind it for further draws."""
+def settings(draws: int = 1, unknown: Unknown = "refuse") -> Evaluate:
+    """The masks of seed 1, and of those behind it for further draws; `unknown` as evaluate.unknown in params.yaml."""
     if draws < 1:
         raise UserError(f"--draws is {draws}; it must be 1 or more")
-    return Evaluate(mask=0.15, draws=draws, window=128, batch=32, threads=torch.get_num_threads(), seed=1)
+    threads = torch.get_num_threads()
+    return Evaluate(mask=0.15, draws=draws, window=128, batch=32, threads=threads, seed=1, unknown=unknown)
 
 
 def models(folders: list[Path]) -> list[JudgedModel]:
@@ -60,7 +62,7 @@ def texts(path: Path, most: int | None) -> list[dict]:
     if most is not None and most < 1:
         raise UserError(f"--most is {most}; it must be 1 or more")
     rows: list[dict[str, Any]] = [
-        {"text": row.get("text"), "group": group_name(row.get("group")) or f"row {number}"}
+        {"text": row.get("text"), "group": scalar_name(row.get("group")) or f"row {number}"}
         for number, row in enumerate(islice(_rows(path), most), 1)
     ]
     found = [row for row in rows if isinstance(row["text"], str)]
@@ -83,6 +85,14 @@ def _rows(path: Path) -> Iterator[dict]:
 def group_of(rows: list[dict]) -> np.ndarray:
     """The number of each row's group, int64 [rows], in the order of their names."""
     return np.unique([row["group"] for row in rows], return_inverse=True)[1]
+
+
+def share_unknown(one: JudgedModel, ids: np.ndarray, text: Path, how: Evaluate) -> float:
+    """The share of a text's tokens that the model's tokenizer does not know; said where it is large, refused where no loss
+    would mean anything."""
+    share = unknown_share(ids, one.special)
+    check_unknown(share, f"{text} under the tokenizer of {one.name}", how.unknown == "allow")
+    return share
 
 
 def counted(counts: np.ndarray, text: Path) -> np.ndarray:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from dapt.core.config import Evaluate
-from dapt.judging.inputs import JudgedModel, counted, group_of, models, settings, show, texts
+from dapt.core.config import Evaluate, Unknown
+from dapt.judging.inputs import JudgedModel, counted, group_of, models, settings, share_unknown, show, texts
 from dapt.judging.masked_loss import key, predictions
 from dapt.judging.statistics import paired_intervals
 from dapt.mlm.tokens import Tokens
@@ -51,7 +51,7 @@ def word_of(encoding: Encoding, words: np.ndarray) -> np.ndarray:
 
 def known(special: Special, encoding: Encoding, of: np.ndarray, words: int) -> np.ndarray:
     """Which words have tokens, and none of them unknown or special; bool [words]."""
-    unknown = np.isin(encoding.ids, special.never)
+    unknown = ~special.known(np.array(encoding.ids, np.int64))
     there, strange = (np.zeros(words, bool) for _ in range(2))
     there[of[of >= 0]] = True
     strange[of[unknown & (of >= 0)]] = True
@@ -81,8 +81,8 @@ def losses(
     return np.bincount(word[places], found, first[-1])
 
 
-def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> None:
-    judged, rows, how = models(folders), texts(text, most), settings()
+def run(folders: list[Path], text: Path, most: int | None, as_json: bool, unknown: Unknown = "refuse") -> None:
+    judged, rows, how = models(folders), texts(text, most), settings(unknown=unknown)
     documents = [row["text"] for row in rows]
     documents = [
         beginning(document, encodings, how.window - 2)
@@ -92,6 +92,10 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     masked = [asked(row, len(some), how) for row, some in zip(rows, words)]
     drawn = sum(some.sum() for some in masked)
     encodings = [encoded(one.tokenizer, documents) for one in judged]
+    shares = [
+        share_unknown(one, np.array([token for encoding in of_model for token in encoding.ids], np.int64), text, how)
+        for one, of_model in zip(judged, encodings)
+    ]
     of = [[word_of(encoding, where) for encoding, where in zip(of_model, words)] for of_model in encodings]
     for one, of_model, places in zip(judged, encodings, of):
         masked = [
@@ -121,9 +125,10 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
                 "word_loss": round(float(mean), 4),
                 "word_perplexity": round(float(np.exp(mean)), 2),
                 "words": int(count.sum()),
+                "unknown": share,
             }
             | paired
-            for one, mean, paired in zip(judged, means, paired_intervals(sums, count, how.seed))
+            for one, mean, share, paired in zip(judged, means, shares, paired_intervals(sums, count, how.seed))
         ),
         as_json,
     )

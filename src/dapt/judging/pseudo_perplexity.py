@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dapt.core.config import Evaluate
+from dapt.core.config import Evaluate, Unknown
 from dapt.judging.inputs import (
     JudgedModel,
     counted,
     group_of,
     models_of_one_tokenizer,
     settings,
+    share_unknown,
     show,
     texts,
 )
@@ -56,7 +57,7 @@ def pieces(one: JudgedModel, rows: list[dict], longest: int) -> list[Piece]:
     encodings = one.tokenizer.encode_batch([row["text"] for row in rows], add_special_tokens=False)
     for number, encoding in enumerate(encodings):
         ids, words = np.array(encoding.ids, np.int64), np.array(encoding.word_ids, np.int64)
-        known = ~np.isin(ids, one.special.never)
+        known = one.special.known(ids)
         found += [
             Piece(number, *(array[start : start + longest] for array in (ids, words, known)))
             for start in range(0, len(ids), longest)
@@ -113,9 +114,11 @@ def sums(one: JudgedModel, found: list[Piece], group: np.ndarray, how: Evaluate)
     return total
 
 
-def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> None:
-    judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings()
+def run(folders: list[Path], text: Path, most: int | None, as_json: bool, unknown: Unknown = "refuse") -> None:
+    judged, rows, how = models_of_one_tokenizer(folders), texts(text, most), settings(unknown=unknown)
     group, found = group_of(rows), pieces(judged[0], rows, how.window - 2)
+    ids = np.concatenate([np.zeros(0, np.int64), *(piece.ids for piece in found)])
+    share = share_unknown(judged[0], ids, text, how)
     count = counted(
         np.bincount([group[piece.row] for piece in found], [piece.known.sum() for piece in found], group.max() + 1),
         text,
@@ -132,7 +135,7 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool) -> Non
     )
     show(
         (
-            {"model": one.name, "tokens": int(count.sum())}
+            {"model": one.name, "tokens": int(count.sum()), "unknown": share}
             | figures(*plain[number])
             | {"within_word": figures(*within[number])}
             for number, one in enumerate(judged)

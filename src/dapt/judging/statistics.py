@@ -14,30 +14,30 @@ def ratio(losses: np.ndarray, masked: np.ndarray) -> float:
 def resampled(losses: np.ndarray, masked: np.ndarray, times: int, seed: int) -> np.ndarray:
     """Losses a masked token of `times` resamples of the groups: float64 [models, times] from losses [models, groups].
 
-    All models see the same resamples, so that their differences are paired. `masked` is what each group holds.
+    All models see the same resamples, so that their differences are paired. `masked` is what each group holds. Where fewer
+    than two groups hold anything there is no spread, and all are nan; so is a resample of groups that hold nothing.
     """
     groups = len(masked)
+    if (masked > 0).sum() < 2:
+        return np.full((len(losses), times), np.nan)
     rng = np.random.Generator(np.random.Philox(seed))
     found, step = [], max(1, CHUNK // groups)
     for start in range(0, times, step):
         weights = rng.multinomial(groups, np.full(groups, 1 / groups), min(step, times - start)).astype(float)
-        found.append((losses @ weights.T) / (weights @ masked))
+        with np.errstate(invalid="ignore"):
+            found.append((losses @ weights.T) / (weights @ masked))
     return np.concatenate(found, axis=1)
 
 
-def interval(values: np.ndarray) -> list[float]:
-    """The middle 95 %."""
-    return [round(float(value), 4) for value in np.quantile(values, [0.025, 0.975])]
+def interval(values: np.ndarray) -> list[float] | None:
+    """The middle 95 % of the values that are numbers; None where none is."""
+    numbers = values[np.isfinite(values)]
+    return [round(float(value), 4) for value in np.quantile(numbers, [0.025, 0.975])] if len(numbers) else None
 
 
 def bootstrap(losses: np.ndarray, masked: np.ndarray, seed: int) -> list[float] | None:
-    """The interval of the loss of one model, from sums over groups [groups] and what each holds; None where fewer than two
-    groups hold anything, since of one group there is no spread. A resample that holds nothing has no loss."""
-    if (masked > 0).sum() < 2:
-        return None
-    with np.errstate(invalid="ignore"):
-        drawn = resampled(losses[None], masked, RESAMPLES, seed)[0]
-    return interval(drawn[np.isfinite(drawn)])
+    """The interval of the loss of one model, from sums over groups [groups] and what each holds; None of a single group."""
+    return interval(resampled(losses[None], masked, RESAMPLES, seed)[0])
 
 
 def by_group(values: np.ndarray, groups: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -48,10 +48,18 @@ def by_group(values: np.ndarray, groups: list[str]) -> tuple[np.ndarray, np.ndar
 
 def paired(one: np.ndarray, other: np.ndarray) -> dict:
     """Of two models' resamples over the same groups: the interval of their difference, and the two-sided p of its being
-    0, twice the share of resamples on the rarer side (Efron & Tibshirani 1993, 15.4; the observed one counts too)."""
-    difference = one - other
+    0, twice the share of resamples on the rarer side (Efron & Tibshirani 1993, 15.4; the observed one counts too). Without
+    resamples that are numbers neither exists, and both are None."""
+    difference = (one - other)[np.isfinite(one - other)]
+    if not len(difference):
+        return {"ci95": None, "p": None}
     rarer = min((difference <= 0).sum(), (difference >= 0).sum())
     return {"ci95": interval(difference), "p": min(1.0, 2 * (int(rarer) + 1) / (len(difference) + 1))}
+
+
+def apart(ci95: list[float] | None) -> bool:
+    """Whether a difference with this interval is significant: it does not contain 0. Without an interval nothing is."""
+    return ci95 is not None and not ci95[0] <= 0 <= ci95[1]
 
 
 def holm(p: list[float]) -> list[float]:
@@ -74,11 +82,7 @@ def paired_intervals(sums: np.ndarray, counts: np.ndarray, seed: int) -> list[di
     sums, counts = sums[:, counts > 0], counts[counts > 0]  # a resample of groups without any has no mean
     drawn = resampled(sums, counts, RESAMPLES, seed)
     means = [ratio(row, counts) for row in sums]
-    several = len(counts) > 1  # of one group there is no spread
-    found: list[dict] = [{"loss_ci95": interval(some) if several else None} for some in drawn]
+    found: list[dict] = [{"loss_ci95": interval(some)} for some in drawn]
     for one, mean, some in zip(found[1:], means[1:], drawn[1:]):
-        one["vs_first"] = {
-            "diff": round(mean - means[0], 4),
-            "ci95": interval(some - drawn[0]) if several else None,
-        }
+        one["vs_first"] = {"diff": round(mean - means[0], 4), "ci95": interval(some - drawn[0])}
     return found

@@ -64,7 +64,8 @@ class TrainingBatches:
             filled.append(general.fill(windows_of_step(len(general.windows), again, self.seed)))
         ids, segments, positions, source = map(np.concatenate, zip(*filled, strict=True))
         rng = np.random.Generator(np.random.Philox(key=[self.seed + (1 << 32), step]))
-        masked, picks, labels = mask_rows(ids, source >= 0, self.rate, self.text.special, rng, self.continues)
+        askable = (source >= 0) & self.text.special.known(ids)
+        masked, picks, labels = mask_rows(ids, askable, self.rate, self.text.special, rng, self.continues)
         return Batch(masked, segments, positions, picks, labels)
 
 
@@ -94,6 +95,6 @@ def valid_batches(text: TrainingText, size: int, most: int, rate: float) -> list
     which = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     ids, segments, positions, source = text.fill(which)
     rng = np.random.Generator(np.random.Philox(key=[0, 0]))
-    masked, picks, labels = mask_rows(ids, source >= 0, rate, text.special, rng)
+    masked, picks, labels = mask_rows(ids, (source >= 0) & text.special.known(ids), rate, text.special, rng)
     whole = Batch(masked, segments, positions, picks, labels)
     return [whole.rows(start, start + size) for start in range(0, len(which), size)]

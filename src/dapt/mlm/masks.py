@@ -27,7 +27,7 @@ def mask_rows(
     rng: np.random.Generator,
     continues: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """BERT's masking: of each row's text tokens a share `rate` is predicted.
+    """BERT's masking: of each row's tokens that are `text` (bool, as ids) a share `rate` is predicted.
 
     The count in a row is rate × tokens, rounded up or down at random so that it is right on average; its upper bound K,
     most_picks, is the same for every batch, which keeps shapes static. With `continues`, bool [vocabulary], true of a token that
@@ -68,14 +68,15 @@ def fixed_masks(
     tokens: Tokens, keys: np.ndarray, rate: float, special: Special, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masks for evaluation, a function of (seed, a document's key): the same whatever else is in the set and however
-    it is batched. A token that is unknown or special is not predicted where it is drawn. Returns the masked ids and which are predicted, both over all tokens of the set."""
+    it is batched. A token that is unknown or special is not predicted where it is drawn. Returns the masked ids and
+    which are predicted, both over all tokens of the set."""
     shown, predicted = np.array(tokens.ids, np.int64), np.zeros(len(tokens.ids), bool)
     for document, key in enumerate(keys.tolist()):
         start, stop = int(tokens.offsets[document]), int(tokens.offsets[document + 1])
         rng = np.random.Generator(np.random.Philox(key=[seed, key]))
         count = int((stop - start) * rate + rng.random())
         places = start + rng.permutation(stop - start)[:count]
-        places = places[~np.isin(tokens.ids[places], special.never)]
+        places = places[special.known(tokens.ids[places])]
         shown[places] = masked_as_bert(shown[places], special, rng)
         predicted[places] = True
     return shown, predicted

@@ -1,9 +1,10 @@
-"""Documents as token ids, without [CLS] and [SEP], nothing cut.
+"""Documents as token ids, without [CLS] and [SEP], nothing cut; and what share of them a tokenizer does not know.
 
 A set is two files: SET.bin, the ids of all documents in a row, little-endian (uint16 where the vocabulary fits, else
 uint32), and SET.offsets.npy, where each document begins, int64 [documents + 1]. Both are memory-mapped when read.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from dapt.model.tokenizer import Special
 from dapt.telling.errors import UserError
 
 DOCUMENTS, CHARACTERS = 4096, 1 << 21  # encoded at once, on every core: at most so many, and about so many
+AT_ONCE = 1 << 24  # tokens of a memory-mapped set that are looked at
+WARNED, REFUSED = 0.05, 0.3  # shares of unknown tokens
 
 
 @dataclass(frozen=True)
@@ -113,3 +116,22 @@ def read_tokens(folder: Path, name: str, special: Special) -> Tokens:
     if len(ids) != offsets[-1]:
         raise UserError(f"{path} holds {len(ids)} tokens where {offsets[-1]} are expected; run dvc repro tokenize")
     return Tokens(ids, offsets)
+
+
+def unknown_share(ids: np.ndarray, special: Special) -> float:
+    """The share of a text's tokens [tokens] that are unknown or special to its tokenizer; 0 of no text."""
+    parts = (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+    return round(sum(int((~special.known(part)).sum()) for part in parts) / max(1, len(ids)), 4)
+
+
+def check_unknown(share: float, where: str, allow: bool) -> None:
+    """Say that a share of unknown tokens is large; refuse one of which no loss means anything."""
+    if share <= WARNED:
+        return
+    found = f"{where}: {100 * share:.1f} % of the tokens are unknown to the tokenizer"
+    if share > REFUSED and not allow:
+        raise UserError(
+            f"{found}, so that a loss would say little of the text; take a base whose vocabulary covers its script, or "
+            "set evaluate.unknown to allow (--unknown allow for dapt evaluate --model)"
+        )
+    print(f"{found}; they are never asked for, and a loss says nothing of them", file=sys.stderr)

@@ -76,6 +76,18 @@ def from_folder(auto: Any, folder: Path, seed: int, **settings: Any) -> tuple[Pr
     return model, info
 
 
+def outline(auto: Any, folder: Path) -> PreTrainedModel | None:
+    """A model of the class that `auto` chooses, without weights; None where it has none for the type in config.json."""
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        if type(config) not in auto._model_mapping:
+            return None
+        with torch.device("meta"):
+            return auto.from_config(config)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder}/config.json cannot be used ({short(error)}); take another base") from error
+
+
 def _renamed(model: PreTrainedModel, folder: Path) -> dict[str, torch.Tensor] | None:
     """The weights under the names that the model expects, where a training loop has wrapped them, which is said; None
     where transformers finds them by itself."""

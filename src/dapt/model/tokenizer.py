@@ -46,10 +46,12 @@ class Special:
     sep: int
     mask: int
     pad: int
-    never: tuple[
-        int, ...
-    ] = ()  # the unknown and all other special tokens: no model is asked for one that stands in a text
+    never: tuple[int, ...] = ()  # the unknown and all other special tokens: no model is asked for one in a text
     longest: int | None = None  # tokens of a text that it says it is made for
+
+    def known(self, ids: np.ndarray) -> np.ndarray:
+        """Which tokens a model may be asked for: neither unknown nor special; bool of the shape of `ids`."""
+        return ~np.isin(ids, self.never)
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:

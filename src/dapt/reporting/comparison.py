@@ -11,8 +11,9 @@ import numpy as np
 from dapt.core.config import Params
 from dapt.core.files import read_lines
 from dapt.core.paths import METRICS
-from dapt.judging.statistics import interval, ratio, resampled
+from dapt.judging.statistics import apart, interval, ratio, resampled
 from dapt.reporting import task_comparison
+from dapt.reporting.markdown import bounds
 from dapt.reporting.task_comparison import TaskPredictions
 from dapt.telling.errors import UserError
 
@@ -144,7 +145,7 @@ def ranked(models: list[str], values: np.ndarray, drawn: np.ndarray, highest: bo
         one = {"model": models[place], "value": round(float(values[place]), 4)}
         if place != first:
             gap = loss_difference(drawn[first], drawn[place], (values[first], values[place]))
-            one |= {"gap": gap, "beyond_noise": bool(gap["ci95"][0] > 0 if highest else gap["ci95"][1] < 0)}
+            one |= {"gap": gap, "beyond_noise": apart(gap["ci95"])}
         found.append(one)
     return found
 
@@ -153,8 +154,7 @@ def choose(figure: str, ranking: list[dict], end: str) -> dict:
     """The first of a ranking, and whether it beats the next one beyond noise."""
     best, second = ranking[:2]
     gap = second["gap"]
-    why = (
-        f"{best['value']:.3f}; next is {second['model']} with {second['value']:.3f}, a difference of {gap['diff']:.3f} "
-        f"[{gap['ci95'][0]:.3f}, {gap['ci95'][1]:.3f}], {'beyond' if second['beyond_noise'] else 'within'} noise"
-    )
+    noise = "beyond noise" if second["beyond_noise"] else "within noise"
+    found = f"{bounds(gap['ci95'])}, {noise}" if gap["ci95"] else "of which a single group tells no more"
+    why = f"{best['value']:.3f}; next is {second['model']} with {second['value']:.3f}, a difference of {gap['diff']:.3f} {found}"
     return {"model": best["model"], "rule": f"{end} {figure}", "why": why, "beyond_noise": second["beyond_noise"]}

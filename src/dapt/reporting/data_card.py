@@ -1,7 +1,7 @@
 """The data card, one of the pages of `dapt report`: what the corpora hold, from metrics/ alone."""
 
 from dapt.core.config import Params
-from dapt.reporting.markdown import rows
+from dapt.reporting.markdown import rows, share
 from dapt.reporting.metrics import Figures
 
 
@@ -44,8 +44,8 @@ def totals(params: Params, cleaned: dict, valid: dict) -> list[list]:
 
 
 SPREAD = ("mean", "median", "p95", "longest")
-LENGTHS = ["characters: mean", "median", "95 %", "longest", "tokens: mean", "median", "95 %", "longest", "groups"]
-SIDES = ("train", "valid", "test", "group_of_a_test_row", "train_like_test")
+LENGTHS = ["characters: mean", "median", "95 %", "longest", "tokens: mean", "median", "95 %", "longest"]
+SIDES = ("train", "valid", "test", "group_of_a_test_row", "train_like_test", "other_rows")
 
 
 def markdown(params: Params, figures: Figures) -> str:
@@ -79,7 +79,7 @@ def texts(found: dict[str, dict]) -> str:
     """Lengths, languages and labels of each corpus."""
     lengths = [
         [name, *(f"{of[key]:,}" for of in (one["characters"], one["sample"]["tokens"]) for key in SPREAD)]
-        + [f"{one['groups']:,}"]
+        + [share(one["sample"]["unknown"]), f"{one['groups']:,}"]
         for name, one in found.items()
     ]
     languages = [
@@ -93,9 +93,9 @@ def texts(found: dict[str, dict]) -> str:
     ]
     return f"""## Lengths
 
-Characters of every text; tokens of the base's tokenizer, of a sample.
+Characters of every text; tokens of the base's tokenizer, of a sample, and which share of these it does not know.
 
-{rows(lengths, ["corpus", *LENGTHS])}
+{rows(lengths, ["corpus", *LENGTHS, "unknown tokens", "groups"])}
 
 ## Languages
 
@@ -137,9 +137,10 @@ def tasks(params: Params, split: dict) -> str:
 
 Rows by side, as far as cleaning left them. A row of a source record that has a test row is left out of the other sides,
 whatever its source says. Training rows that are nearly equal to a test row of the same task, or share with one {words}
-words in a row, stay, so that results on a known split can be compared; the last column counts them.
+words in a row, stay, so that results on a known split can be compared; they are counted. The last column counts the rows of the task's
+corpus that lack one of its fields, or have none of its labels.
 
-{rows(sides, ["task", "train", "valid", "test", "left out", "training rows like a test row"])}
+{rows(sides, ["task", "train", "valid", "test", "left out", "training rows like a test row", "not of the task"])}
 """
 
 

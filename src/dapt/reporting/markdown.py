@@ -19,6 +19,16 @@ def rows(lines: list[list], header: list[str]) -> str:
     )
 
 
+def share(value: float) -> str:
+    """A share in per cent; none at all is 0."""
+    return f"{100 * value:.2f} %" if value else "0"
+
+
+def bounds(ci95: list[float] | None, form: str = ".3f") -> str:
+    """A 95 % interval; – where a single group has none."""
+    return f"[{ci95[0]:{form}}, {ci95[1]:{form}}]" if ci95 else "[–]"
+
+
 def page(text: str, pictures: dict[str, str]) -> str:
     """The Markdown as one self-contained HTML page."""
     body = MarkdownIt("commonmark").enable("table").render(text)

@@ -3,7 +3,7 @@
 from dapt.core.config import Params
 from dapt.judging.statistics import RESAMPLES
 from dapt.reporting import original_runs, task_sections
-from dapt.reporting.markdown import rows
+from dapt.reporting.markdown import rows, share
 from dapt.reporting.metrics import Figures
 from dapt.reporting.tables import accuracies, differences, signed, table
 
@@ -68,12 +68,14 @@ def losses(params: Params, found: Figures) -> str:
         f"{found.split['sets'][name]['heldout']['groups']:,} groups"
         for name in params.heldout
     )
+    unknown = ", ".join(f"{share(found.eval['base'][name]['unknown'])} of {name}" for name in params.heldout)
     resamples = f"{RESAMPLES:,} resamples; {settings.compare.resamples:,} for differences"
     return f"""## Loss on held-out text
 
 Masked-LM loss per masked token, with its 95 % interval ({resamples}). No document of these sets, nor a near duplicate
 of one (MinHash, Jaccard {settings.split.similar}), is in any training set here; what the base read before it came here
-is not known. {sizes}.
+is not known. {sizes}. Tokens that the tokenizer does not know, and special ones that stand in a text, are never asked
+for: {unknown}.
 
 {table(found.comparison)}
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from dapt.core.config import Params
 from dapt.core.files import whole_file, whole_folder
 from dapt.core.paths import CURVES, METRICS
+from dapt.judging.statistics import apart
 from dapt.reporting import mistakes
-from dapt.reporting.markdown import rows
+from dapt.reporting.markdown import bounds, rows
 
 CROSSDOMAIN = (
     "model,set,loss,low,high,perplexity,accuracy,accuracy_top5,vs_base,vs_base_low,vs_base_high,"
@@ -23,13 +24,7 @@ def table(comparison: dict) -> str:
     sets = list(next(iter(matrix.values())))
     return rows(
         [
-            [
-                name,
-                *(
-                    f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]"
-                    for cell in cells.values()
-                ),
-            ]
+            [name, *(f"{cell['loss']:.3f} {bounds(cell['loss_ci95'])}" for cell in cells.values())]
             for name, cells in matrix.items()
         ],
         ["model", *sets],
@@ -38,16 +33,14 @@ def table(comparison: dict) -> str:
 
 def difference(cell: dict) -> str:
     """A difference and its interval."""
-    low, high = cell["ci95"]
-    return f"{cell['diff']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{cell['diff']:+.3f} {bounds(cell['ci95'], '+.3f')}"
 
 
 def signed(cell: dict | None) -> str:
     """A difference of losses, called noise where its interval holds 0."""
     if cell is None:
         return "–"
-    low, high = cell["ci95"]
-    return difference(cell) + ("" if high < 0 or low > 0 else " (noise)")
+    return difference(cell) + ("" if apart(cell["ci95"]) or cell["ci95"] is None else " (noise)")
 
 
 def mean_sd(cell: dict) -> str:
@@ -91,7 +84,12 @@ def write_csv(path: Path, header: str, lines: Iterable[tuple]) -> None:
 
 def flat(difference: dict | None) -> tuple:
     """A difference and its interval as three cells."""
-    return (difference["diff"], *difference["ci95"]) if difference else ("", "", "")
+    return (difference["diff"], *ends(difference["ci95"])) if difference else ("", "", "")
+
+
+def ends(ci95: list[float] | None) -> tuple:
+    """An interval as two cells."""
+    return tuple(ci95) if ci95 else ("", "")
 
 
 def write_tables(params: Params, comparison: dict, lines: dict[str, dict[str, list[dict]]], classes: list[str]) -> None:
@@ -119,7 +117,13 @@ def crossdomain(comparison: dict) -> Iterator[tuple]:
     """The lines of crossdomain.csv."""
     for name, cells in comparison["matrix"].items():
         for held_out, cell in cells.items():
-            figures = cell["loss"], *cell["loss_ci95"], cell["perplexity"], cell["accuracy"], cell["accuracy_top5"]
+            figures = (
+                cell["loss"],
+                *ends(cell["loss_ci95"]),
+                cell["perplexity"],
+                cell["accuracy"],
+                cell["accuracy_top5"],
+            )
             yield name, held_out, *figures, *flat(cell.get("vs_base")), *flat(cell.get("vs_control"))
 
 
@@ -128,8 +132,8 @@ def of_tasks(comparison: dict) -> Iterator[tuple]:
     for task, models in comparison["tasks"].items():
         for name, cell in models.items():
             gain = cell.get("vs_base")
-            adjusted = gain["p_adjusted"] if gain else ""
-            yield task, name, cell["metric"], cell["mean"], cell["sd"], *cell["ci95"], *flat(gain), adjusted
+            adjusted = gain["p_adjusted"] if gain and gain["p_adjusted"] is not None else ""
+            yield task, name, cell["metric"], cell["mean"], cell["sd"], *ends(cell["ci95"]), *flat(gain), adjusted
 
 
 def differences(comparison: dict, key: str) -> str:

@@ -86,9 +86,11 @@ def compare_tasks(
 
 
 def adjust(differences: list[dict]) -> None:
-    """The p of each becomes one adjusted for their number."""
-    for one, adjusted in zip(differences, holm([one.pop("p") for one in differences]), strict=True):
-        one["p_adjusted"] = round(adjusted, 4)
+    """The p of each that has one becomes one adjusted for their number."""
+    known = [one["p"] for one in differences if one["p"] is not None]
+    adjusted = iter(holm(known))
+    for one in differences:
+        one["p_adjusted"] = None if one.pop("p") is None else round(next(adjusted), 4)
 
 
 def has_classes(figures: dict) -> bool:

@@ -1,13 +1,13 @@
 """The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
 
-from dapt.reporting.markdown import rows
+from dapt.reporting.markdown import rows, share
 from dapt.reporting.tables import difference, mean_sd, task_table
 from dapt.reporting.task_comparison import has_classes
 
 
 def gain(cell: dict) -> str:
-    """A difference of a metric, with its adjusted p where it has one."""
-    return difference(cell) + (f", p {cell['p_adjusted']:.3f}" if "p_adjusted" in cell else "")
+    """A difference of a metric, with its adjusted p where there is one."""
+    return difference(cell) + (f", p {cell['p_adjusted']:.3f}" if cell.get("p_adjusted") is not None else "")
 
 
 def gains(tasks: dict[str, dict[str, dict]]) -> str:
@@ -29,7 +29,7 @@ def free(tasks: dict[str, dict[str, dict]]) -> str:
             if pair := cell.get("vs_free"):
                 lines.append([task, name, pair["name"], gain(pair)])
                 if pair["diff"] < 0:
-                    (lost if pair["p_adjusted"] < 0.05 else behind).setdefault(
+                    (lost if (pair["p_adjusted"] or 0) < 0.05 and pair["ci95"] else behind).setdefault(
                         f"{task} (to {pair['name']})", []
                     ).append(name)
     verdict = (
@@ -129,6 +129,29 @@ def asked(figures: dict[str, dict[str, dict]], about: dict[str, str]) -> str:
 {rows(lines, header)}
 
 One of a row's candidates is right: labels, options, or all answers of the test side.
+
+{labels_by_side(figures)}"""
+
+
+def labels_by_side(figures: dict[str, dict[str, dict]]) -> str:
+    """Of tasks whose candidates are labels, the share of each on each side, and how far the sides lie apart."""
+    found = {task: models["majority"] for task, models in figures.items() if "labels" in models["majority"]}
+    if not found:
+        return ""
+    lines = []
+    for task, of in found.items():
+        for label in sorted({label for side in of["labels"].values() for label in side}):
+            shares = [share(side.get(label, 0) / sum(side.values())) for side in of["labels"].values()]
+            lines.append([task, label, *shares])
+    apart = "; ".join(
+        f"{task} {' and '.join(f'{side} {far:.2f}' for side, far in of['label_distance'].items())}"
+        for task, of in found.items()
+    )
+    return f"""How often each label stands on each side. Total variation from the training rows (0: the same shares, 1: no label in
+common): {apart}.
+
+{rows(lines, ["task", "label", "train", "valid", "test"])}
+
 """
 
 

@@ -14,20 +14,15 @@ from dapt.core import config
 from dapt.core.files import made_from
 from dapt.core.paths import SPLIT
 from dapt.tasks import scoring
-from dapt.tasks.baselines import check_unseen
+from dapt.tasks.baselines import check_unseen, check_words
 from dapt.tasks.kinds import kind as kind_named
-from dapt.telling.errors import UserError
 
 
 def run(task: str) -> None:
     params = config.load()
     settings, words = params.active_tasks[task], params.tasks[task].words
     kind = kind_named(settings.kind)
-    if words not in kind.BASELINES:
-        raise UserError(
-            f"params.yaml: tasks.{task}.words: a {settings.kind} has no baseline {words!r}; it has: "
-            f"{', '.join(kind.BASELINES)}"
-        )
+    check_words(task, settings.kind, words)
     found = scoring.read(task, settings, params.active.finetune.valid)
     unseen_in = check_unseen(task, found.test, list(params.domains))
     results = scoring.Results(task, kind, replace(found, train=found.all_train))
@@ -39,12 +34,13 @@ def run(task: str) -> None:
         of = results.figures([scores(name, train)])
         return {of["metric"]: of["mean"]} | {other: value["mean"] for other, value in of["others"].items()}
 
+    labels = scoring.labels_by_side(task, found) if results.classes else {}
     others = {other: scores(other, found.all_train) for other in kind.BASELINES if other not in ("majority", words)}
     for name in ("majority", words):
         extra = {"same_rows": figures(name, found.train)} if len(found.train) < len(found.all_train) else {}
         results.write(
             name,
             [scores(name, found.all_train)],
-            extra | {"unseen_in": unseen_in, "made_from": made_from(SPLIT)},
+            extra | (labels if name == "majority" else {}) | {"unseen_in": unseen_in, "made_from": made_from(SPLIT)},
             others if name == words else None,
         )

@@ -11,14 +11,19 @@ from dapt.telling.errors import UserError
 
 
 def check(params: Params) -> None:
-    """What the types of config.py cannot know: that each task's kind exists, and each source's cleaner, which takes its
-    options."""
+    """What the types of config.py cannot know: that each task's kind exists and its corpus is enabled, and that each
+    source's cleaner exists and takes its options."""
     for name, task in params.tasks.items():
         for where, settings in task.by_profile.items():
             if settings.kind not in kinds.names():
                 raise UserError(
                     f"params.yaml: tasks.{name}.{where}.kind: unknown kind {settings.kind!r}; known: "
                     f"{', '.join(kinds.names())}"
+                )
+            if where == params.profile and not params.corpora[settings.corpus].enabled:
+                raise UserError(
+                    f"params.yaml: tasks.{name}.{where}.corpus: {settings.corpus} is not enabled; enable it, or take the "
+                    "task out"
                 )
     for where, profile in params.profiles.items():
         for corpus, sources in profile.corpora.items():

@@ -1,17 +1,21 @@
 """`dapt split`: data/processed → data/split, so that what a model is judged on is in no training set
-(dapt.corpus.splitting).
+(dapt.corpus.splitting); a task that cannot work is refused here (dapt.tasks.checks).
 """
 
 from dapt.core import config
 from dapt.core.files import made_from, whole_folder, write_json
 from dapt.core.paths import METRICS, PROCESSED, SPLIT
-from dapt.corpus.splitting import split_all
+from dapt.corpus.splitting import Lines, split_all
+from dapt.tasks.checks import check_sides
 
 
 def run() -> None:
     params = config.load()
     with whole_folder(SPLIT) as folder:
         report = split_all(params, PROCESSED, folder)
+        for name, task in params.active_tasks.items():
+            train, test = (Lines(folder / "tasks" / name / f"{side}.jsonl") for side in ("train", "test"))
+            check_sides(name, task, train, test)
     write_json(METRICS / "split.json", report | {"made_from": made_from(PROCESSED)})
     for domain, sides in report["sets"].items():
         print(

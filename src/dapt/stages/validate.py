@@ -1,23 +1,29 @@
 """`dapt validate`: every row of data/processed, looked at by other code than wrote it → metrics/validate.json.
 
-A row that is not as it must be stops the pipeline before anything is trained on it. The figures are the data card's.
+A row that is not as it must be stops the pipeline before anything is trained on it; so does a task that the base cannot be
+fine-tuned on. The figures are the data card's.
 """
 
 from collections import Counter
+
+import numpy as np
 
 from dapt.core import config
 from dapt.core.files import made_from, read_json, read_lines, write_json
 from dapt.core.paths import METRICS, PROCESSED, RAW_MODEL
 from dapt.corpus.language import language
 from dapt.corpus.validation import LONGEST, SHOWN, spread, validated
-from dapt.mlm.tokens import encode
+from dapt.mlm.tokens import check_unknown, encode_tokens, unknown_share
 from dapt.model.tokenizer import load_tokenizer
+from dapt.tasks.checks import check_model
 from dapt.telling.errors import UserError
 
 
 def run() -> None:
     params = config.load()
-    tokenizer, _ = load_tokenizer(RAW_MODEL / "base")
+    for task, settings in params.active_tasks.items():
+        check_model(task, settings, params.tasks[task].words, RAW_MODEL / "base")
+    tokenizer, special = load_tokenizer(RAW_MODEL / "base")
     found = {}
     for name, corpus in params.corpora.items():
         path = PROCESSED / f"{name}.jsonl"
@@ -29,16 +35,23 @@ def run() -> None:
                 f"{cleaned['rows_in']} were kept; run dvc repro clean@{name}"
             )
         texts = [row["text"] for row in sample]
-        tokens = spread([len(ids) for ids in encode(tokenizer, texts)])
+        tokens = encode_tokens(tokenizer, special, texts)
+        lengths, unknown = spread(np.diff(tokens.offsets).tolist()), unknown_share(tokens.ids, special)
+        check_unknown(unknown, name, allow=True)
         languages = Counter(language(text) or "in doubt" for text in texts)
         shown = sample[:SHOWN] if all(source.show for source in params.active.corpora[name]) else []
         found[name] = figures | {
             "bytes": path.stat().st_size,
-            "sample": {"rows": len(sample), "tokens": tokens, "languages": dict(languages.most_common())},
+            "sample": {
+                "rows": len(sample),
+                "tokens": lengths,
+                "unknown": unknown,
+                "languages": dict(languages.most_common()),
+            },
             "shown": [f"{row['text'][:LONGEST]}" + (f" [{row['label']}]" if row.get("label") else "") for row in shown],
         }
         print(
-            f"{name}: {figures['rows']} rows as they must be, {tokens['mean']} tokens each, "
+            f"{name}: {figures['rows']} rows as they must be, {lengths['mean']} tokens each, "
             f"{dict(languages.most_common(3))}"
         )
     write_json(METRICS / "validate.json", found | {"made_from": made_from(PROCESSED)})

@@ -2,9 +2,18 @@
 
 from dapt.core.files import read_lines
 from dapt.core.paths import SPLIT
+from dapt.tasks import kinds
 from dapt.telling.errors import UserError
 
 SIDES = ("train", "valid")  # what a pre-training sees; held-out text may be a task's test side too, of the same groups
+
+
+def check_words(task: str, kind: str, words: str) -> None:
+    """Refuse a count of words that the kind of a task does not have."""
+    if words not in (known := kinds.kind(kind).BASELINES):
+        raise UserError(
+            f"params.yaml: tasks.{task}.words: a {kind} has no baseline {words!r}; it has: {', '.join(known)}"
+        )
 
 
 def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:

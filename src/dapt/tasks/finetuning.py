@@ -49,6 +49,7 @@ class Encoded:
     types: list[list[int]]
     count: int
     right: np.ndarray  # int64 [rows]
+    missing: np.ndarray  # bool [rows, count]: where a row has fewer sequences than others, and its first stands again
 
     def lengths(self) -> np.ndarray:
         """The longest sequence of each row, int64 [rows]."""
@@ -59,12 +60,15 @@ def encode(tokenizer: Tokenizer, kind: ModuleType, rows: list[dict], classes: li
     """What is longer than task.length is cut; of a pair the longer text is."""
     tokenizer.enable_truncation(task.length)
     sequences = [kind.sequences(row, task) for row in rows]
-    encodings = tokenizer.encode_batch([text for row in sequences for text in row])
+    counts = np.array([len(row) for row in sequences])
+    count = int(counts.max())
+    encodings = tokenizer.encode_batch([text for row in sequences for text in row + row[:1] * (count - len(row))])
     return Encoded(
         [encoding.ids for encoding in encodings],
         [encoding.type_ids for encoding in encodings],
-        len(sequences[0]),
+        count,
         kind.right(rows, classes),
+        np.arange(count) >= counts[:, None],
     )
 
 
@@ -134,7 +138,10 @@ class Tuner:
     def outputs(self, encoded: Encoded, rows: np.ndarray) -> torch.Tensor:
         with self.accelerator.autocast():
             batch = padded(encoded, rows, self.pad, self.accelerator.device, self.types)
-            return self.kind.outputs(self.network, batch, encoded.count).float()
+            outputs = self.kind.outputs(self.network, batch, encoded.count).float()
+        if (missing := encoded.missing[rows]).any():
+            outputs = outputs.masked_fill(torch.from_numpy(missing).to(outputs.device), -torch.inf)
+        return outputs
 
     def epoch(self, encoded: Encoded, batches: list[np.ndarray], schedule: Schedule, first: int) -> float:
         """Train on these batches, the first of which is step `first`; return their mean loss."""

@@ -6,6 +6,8 @@ probability, and the row's value of the main metric.
 """
 
 import hashlib
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -15,18 +17,22 @@ import numpy as np
 from dapt.core.config import Task
 from dapt.core.files import read_lines, write_json, write_lines
 from dapt.core.paths import LOSSES, METRICS, SPLIT
-from dapt.judging.statistics import RESAMPLES, by_group, interval, resampled
+from dapt.judging.statistics import bootstrap, by_group
 from dapt.telling.errors import UserError
+
+FAR = 0.2  # total variation between the labels of two sides that is said
 
 
 @dataclass(frozen=True)
 class Sides:
-    """The rows of a task. `train` is what encoders are trained on; `all_train` the same without the limit."""
+    """The rows of a task. `train` is what encoders are trained on; `all_train` the same without the limit. `left_out`
+    counts training rows on no side: what a validation set has no room for of a group that it needs."""
 
     train: list[dict]
     all_train: list[dict]
     valid: list[dict]
     test: list[dict]
+    left_out: int = 0
 
     def everything(self) -> list[dict]:
         return self.all_train + self.valid + self.test
@@ -37,7 +43,13 @@ class Sides:
             "train_of": len(self.all_train),
             "valid": len(self.valid),
             "test": len(self.test),
+            "left_out": self.left_out,
         }
+
+    def labels(self) -> dict[str, dict[str, int]]:
+        """Of the sides that are fitted and judged: side → label → rows."""
+        sides = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {side: dict(sorted(Counter(row["label"] for row in rows).items())) for side, rows in sides.items()}
 
 
 def place(name: str) -> bytes:
@@ -46,35 +58,69 @@ def place(name: str) -> bytes:
 
 
 def sides(train: list[dict], valid: list[dict], test: list[dict], most: int | None, least: int) -> Sides:
-    """Whole groups of training rows go to valid until it has `least` rows; of the others `most` are trained on."""
-    sizes: dict[str, int] = {}
-    for row in train:
-        sizes[row["group"]] = sizes.get(row["group"], 0) + 1
-    missing, moved = least - len(valid), set()
-    for group in sorted(sizes, key=place):
+    """Whole groups of training rows go to valid until it has `least` rows; of the others `most` are trained on.
+
+    One source record must not be what decides when a training stops: a group of more than a tenth of `least` (and more
+    than 10 rows) stays in training, also where its hash drew it for valid, unless the smaller groups do not suffice. Then
+    the smallest of them goes, of which valid takes as many rows as it needs.
+    """
+    pool = [row for row in train + valid if row.get("split") != "valid"]
+    sizes, drawn = Counter(row["group"] for row in pool), {row["group"] for row in valid if row.get("split") != "valid"}
+    largest = max(10, least // 10)
+    moved = {group for group in drawn if 0 < sizes[group] <= largest}
+    missing = least - sum(row["group"] in moved or row.get("split") == "valid" for row in train + valid)
+    spare: set[str] = set()
+    for group in sorted(sizes.keys() - moved, key=lambda group: (max(sizes[group], largest), place(group))):
         if missing <= 0:
             break
         moved.add(group)
+        if sizes[group] > max(largest, missing):
+            ids = sorted((row["id"] for row in pool if row["group"] == group), key=place)
+            spare = set(ids[missing:])
         missing -= sizes[group]
-    stays = [row for row in train if row["group"] not in moved]
+    stays = [row for row in pool if row["group"] not in moved]
     chosen = {row["id"] for row in sorted(stays, key=lambda row: place(row["id"]))[:most]}
     return Sides(
         [row for row in stays if row["id"] in chosen],
         stays,
-        valid + [row for row in train if row["group"] in moved],
+        [row for row in valid if row.get("split") == "valid"]
+        + [row for row in pool if row["group"] in moved and row["id"] not in spare],
         test,
+        len(spare),
     )
 
 
+def distance(one: dict[str, int], other: dict[str, int]) -> float:
+    """How far two sides' labels lie apart: the total variation of their shares, from 0 (the same) to 1 (none in common).
+
+    >>> distance({"yes": 5, "no": 5}, {"yes": 9, "no": 1}), distance({"yes": 1}, {})
+    (0.4, 1.0)
+    """
+    shares = [{label: count / sum(side.values()) for label, count in side.items()} for side in (one, other)]
+    if not all(shares):
+        return 1.0
+    return round(sum(abs(shares[0].get(label, 0) - shares[1].get(label, 0)) for label in {**one, **other}) / 2, 4)
+
+
+def labels_by_side(task: str, found: Sides) -> dict:
+    """What metrics/tasks/T/majority.json says of the labels of each side; where one is far from the training rows', this is
+    said."""
+    labels = found.labels()
+    distances = {side: distance(labels["train"], labels[side]) for side in ("valid", "test")}
+    for side, far in distances.items():
+        if far > FAR:
+            print(
+                f"{task}: the labels of its {side} rows are far from those of its training rows (total variation "
+                f"{far:.2f}); look at how its rows are grouped (metrics/tasks/{task}/majority.json)",
+                file=sys.stderr,
+            )
+    return {"labels": labels, "label_distance": distances}
+
+
 def read(task: str, settings: Task, least: int) -> Sides:
-    """data/split/tasks/T; refused if it is empty, or if a test row is also trained on."""
+    """data/split/tasks/T; refused if a test row is also trained on, or if no row is left to be trained on."""
     folder = SPLIT / "tasks" / task
     train, valid, test = (list(read_lines(folder / f"{side}.jsonl")) for side in ("train", "valid", "test"))
-    if not train or not test:
-        raise UserError(
-            f"{folder} has {len(train)} training rows and {len(test)} test rows: task {task} needs both; look at "
-            f"tasks.{task} and its corpus in params.yaml"
-        )
     both = {row["id"] for row in test} & {row["id"] for row in train + valid}
     if both:
         raise UserError(f"{folder}: {len(both)} test rows are also training rows ({min(both)}, …); run dvc repro split")
@@ -94,7 +140,7 @@ def figures(kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, group
     return {
         "metric": main,
         **of[main],
-        "ci95": interval(resampled(sums, sizes, RESAMPLES, 0)[0]),
+        "ci95": bootstrap(sums[0], sizes, 0),
         "others": {name: of[name] for name in others},
     }
 

@@ -191,7 +191,7 @@ def backward(
     for piece in pieces:
         with nullcontext() if piece is pieces[-1] else accelerator.no_sync(prepared):
             losses, _ = forward(*piece.tensors(accelerator.device))
-            loss = losses.sum() / predicted
+            loss = losses.sum() / max(1, predicted)  # of unknown tokens alone none is predicted
             accelerator.backward(loss * world)  # gradients are averaged over the processes, the loss is a sum
         total += loss.detach()
     return total

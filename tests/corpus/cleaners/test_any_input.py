@@ -57,8 +57,10 @@ def test_rows_of_any_values_are_all_accounted_for(tmp_path, name):
             rows.append(row if chance.random() < 0.9 else chance.choice(JUNK))
         path = tmp_path / f"{stem}.{trial % 2 and 'json' or 'jsonl'}"
         path.write_text(json.dumps(rows) if trial % 2 else "".join(json.dumps(row) + "\n" for row in rows))
-        report, _ = cleaned(tmp_path, name, path)
-        assert report["rows_in"] == 61
+        try:
+            assert cleaned(tmp_path, name, path)[0]["rows_in"] == 61
+        except UserError as error:  # a 0 among options that are counted from 1
+            assert name == "medmcqa" and "options are numbered from 1 to 4" in str(error)
 
 
 @pytest.mark.parametrize("name", TABLES)

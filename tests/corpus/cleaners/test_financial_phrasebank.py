@@ -25,6 +25,13 @@ def test_phrasebank_has_a_stray_line(tmp_path):
     assert report["rows_in"] == 2264 and report["dropped"]["no label"] == 1
 
 
+def test_labels_are_read_whatever_type_their_column_has(tmp_path):
+    for number, label in enumerate(["Positive", " positive ", "2", "2.0", 2, 2.0]):
+        for path in (tmp_path / f"{number}.csv", tmp_path / f"{number}.parquet"):
+            found = cleaned(tmp_path, "financial_phrasebank", written(path, [{"sentence": LONG, "label": label}]))[1]
+            assert [row["label"] for row in found] == ["positive"]
+
+
 def test_phrasebank_in_all_its_forms(tmp_path):
     sentences = [(f"{LONG}1 @ Nokia", 2), (f"{LONG}2 in Jyväskylä", 0), (f"{LONG}3", 1), (f"{LONG}1 @ Nokia", 0)]
     names = ["negative", "neutral", "positive"]

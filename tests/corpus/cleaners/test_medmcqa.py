@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dapt.corpus.cleaners import medmcqa as reader
 from dapt.telling.errors import UserError
 from sources import LONG, cleaned, lines, medmcqa, real, written
 
@@ -28,16 +29,37 @@ def test_medmcqa_as_it_was_published(tmp_path):
         ("train.json", [1, 2, 4], [0, 1, 3]),
         ("train.parquet", [0, 1, 3], [0, 1, 3]),
         ("train.parquet", [1, 2], [1, 2]),
-        ("train.json", [0, 1, 2], [0, 1, 2]),
         ("train.json", [2, 3], [1, 2]),
-        ("train.parquet", [4, 1], [3, 0]),
-        ("train.json", [4, 0, 5, None, -1, "2"], [3, None, None, None, None, None]),
+        ("train.json", [4, None, -1, "", 5, "e", "2", 2.0, "3.0", "b", "D"], [3, *[None] * 5, 1, 1, 2, 1, 3]),
     ],
 )
-def test_medmcqa_options_are_numbered_by_the_file(tmp_path, name, numbers, answers):
+def test_medmcqa_options_are_numbered_by_the_format(tmp_path, name, numbers, answers):
     raw = [medmcqa(place, cop=number) for place, number in enumerate(numbers)]
     path = written(tmp_path / name, raw) if name.endswith("parquet") else lines(tmp_path / name, raw)
     assert [row.get("answer") for row in cleaned(tmp_path, "medmcqa", path)[1]] == answers
+
+
+@pytest.mark.parametrize("name, number", [("train.json", 0), ("train.parquet", 4)])
+def test_a_number_that_the_numbering_does_not_have_is_refused(tmp_path, name, number):
+    """One read by the wrong numbering would name the neighbour of the right option, in silence."""
+    raw = [medmcqa(1, cop=1), medmcqa(2, cop=number)]
+    path = written(tmp_path / name, raw) if name.endswith("parquet") else lines(tmp_path / name, raw)
+    with pytest.raises(UserError, match="row 2: the right option, cop, is .*options: {first: 0}"):
+        cleaned(tmp_path, "medmcqa", path)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_numbering_can_be_said(tmp_path, first):
+    path = lines(tmp_path / "train.json", [medmcqa(1, cop=first), medmcqa(2, cop=first + 3)])
+    assert [record.fields["answer"] for record in reader.read([path], first=first)] == [0, 3]
+    with pytest.raises(UserError, match="first is 2; it must be 0 or 1"):
+        list(reader.read([path], first=2))
+
+
+def test_options_may_be_numbers(tmp_path):
+    path = lines(tmp_path / "train.json", [medmcqa(1, cop=2, opa=5, opb=10.0, opc="15", opd=2.5)])
+    [row] = cleaned(tmp_path, "medmcqa", path)[1]
+    assert (row["options"], row["answer"]) == (["5", "10", "15", "2.5"], 1)
 
 
 def test_medmcqa_sides_and_fields(tmp_path):

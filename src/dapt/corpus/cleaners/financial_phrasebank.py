@@ -7,12 +7,12 @@ The original zip's `Sentences_*Agree.txt` are Latin-1, a line `sentence@label`; 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dapt.core.rows import text_id
+from dapt.core.rows import scalar_name, text_id
 from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import content, file_format, rows
 
 LABELLED = True
-NAMES = ("negative", "neutral", "positive")  # the hub's 0, 1, 2
+NAMES = ("negative", "neutral", "positive")  # the hub's 0, 1, 2, in whatever type a table has them
 LABELS = {name: name for name in NAMES} | {str(number): name for number, name in enumerate(NAMES)}
 
 
@@ -42,7 +42,7 @@ def read(files: list[Path]) -> Iterator[Record]:
             if not isinstance(sentence, str):
                 yield Record("", "phrasebank:", drop="not text")
                 continue
-            name = LABELS.get(str(label).strip())
+            name = LABELS.get((scalar_name(label) or "").strip().casefold().removesuffix(".0"))
             yield Record(
                 sentence,
                 f"phrasebank:{text_id(sentence)}",

@@ -1,55 +1,68 @@
 """MedMCQA (Pal et al. 2022): questions of Indian medical entrance exams, four options each, from the hub or as raw
 JSON lines; a question with its explanation is a row, its subject the label.
 
-The right option, `cop`, is counted from 0 on the hub, from 1 in the raw files, and is -1 or missing in the test file,
-whose answers were never published. So the validation file, `validation` or `dev`, is the test side of the task here,
-and rows of the test file carry neither an answer nor a split.
+The right option, `cop`, is counted from 0 on the hub (Parquet), from 1 in the raw files (JSON lines), and is -1 or missing
+in the test file, whose answers were never published; option `first` says it of files that were converted. A 0 where options
+are counted from 1, or a 4 where they are counted from 0, is refused: the others would be read as their neighbours. The
+validation file, `validation` or `dev`, is the test side of the task here, and rows of the test file carry neither an answer
+nor a split.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from dapt.core.rows import text_id
+from dapt.core.rows import scalar_name, text_id
 from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import file_format, named, rows
+from dapt.telling.errors import UserError
 
 LABELLED = True
 MINIMUM = 49  # the original project's rule: 50 characters or more
 OPTIONS = ("opa", "opb", "opc", "opd")
+LETTERS, NUMBERS = "abcd", ("0", "1", "2", "3", "4")
+BY_FORMAT = -1
 SPLITS = {"train": "train", "validation": "test", "dev": "test"}
 
 
-def first_number(path: Path) -> int:
-    """What the first option is called in this file: 0 or 1, told by the first `cop` that is 0 or 4."""
-    for row in rows(path, (), ("cop",)):
-        if row.get("cop") in (0, len(OPTIONS)):
-            return 1 if row["cop"] else 0
-    return 0 if file_format(path) == ".parquet" else 1
-
-
-def read(files: list[Path]) -> Iterator[Record]:
-    """Validation first: of a question in two files the test row stays."""
+def read(files: list[Path], first: int = BY_FORMAT) -> Iterator[Record]:
+    """Validation first: of a question in two files the test row stays. `first`: what the first option is called, 0 or 1."""
+    if first not in (BY_FORMAT, 0, 1):
+        raise UserError(f"option first is {first}; it must be 0 or 1")
     sides = [(path, named(path, "test", *SPLITS)) for path in files]
     for path, side in sorted(sides, key=lambda pair: SPLITS.get(pair[1] or "") != "test"):
-        first = 0 if side == "test" else first_number(path)
-        for row in rows(path, ("question", *OPTIONS, "subject_name"), optional=("cop", "exp", "topic_name")):
-            yield _record(row, first, side)
+        numbered = first if first != BY_FORMAT else 0 if file_format(path) == ".parquet" else 1
+        answers = () if side == "test" else ("cop",)
+        columns = ("question", "subject_name"), (*OPTIONS, *answers), ("exp", "topic_name")
+        for number, row in enumerate(rows(path, *columns), 1):
+            yield _record(row, _answer(row.get("cop"), numbered, f"{path} row {number}") if answers else None, side)
 
 
-def _record(row: dict, first: int, side: str | None) -> Record:
+def _answer(cop: object, first: int, where: str) -> int | None:
+    """The place of the right option, from 0 on, written as a number of any type or as a letter; None where it is none."""
+    name = (scalar_name(cop) or "").strip().lower().removesuffix(".0")
+    if len(name) == 1 and name in LETTERS:
+        return LETTERS.index(name)
+    if name not in NUMBERS:
+        return None
+    if (place := int(name) - first) in range(len(OPTIONS)):
+        return place
+    raise UserError(
+        f"{where}: the right option, cop, is {cop!r}, but options are numbered from {first} to {first + len(OPTIONS) - 1} in "
+        "such a file; say options: {first: 0} or {first: 1} in params.yaml, whichever the file has"
+    )
+
+
+def _record(row: dict, answer: int | None, side: str | None) -> Record:
     question = row.get("question")
     if not isinstance(question, str):
         return Record("", "medmcqa:", drop="not text")
     explanation, subject, topic = (_string(row, name) for name in ("exp", "subject_name", "topic_name"))
-    options: list[Any] = [row.get(name) for name in OPTIONS]
-    right: Any = row.get("cop")
-    choice = all(isinstance(option, str) for option in options)
-    answered = choice and side != "test" and right in range(first, first + len(OPTIONS))
+    options = [scalar_name(row.get(name)) for name in OPTIONS]
+    choice = None not in options
     fields = {
         "question": question,
         "options": options if choice else None,
-        "answer": int(right) - first if answered else None,
+        "answer": answer if choice else None,
         "explanation": explanation,
         "subject": subject,
         "topic": topic,
@@ -67,5 +80,5 @@ def _record(row: dict, first: int, side: str | None) -> Record:
 
 def _string(row: dict, name: str) -> str | None:
     """A text that says something; exports write a missing one as null or as nothing."""
-    value = row.get(name)
-    return value if isinstance(value, str) and value.strip() else None
+    value = scalar_name(row.get(name))
+    return value if value and value.strip() else None

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from dapt.core.paths import below
-from dapt.core.rows import group_name
+from dapt.core.rows import scalar_name
 from dapt.corpus.records import Record
 from dapt.corpus.tables import FORMATS, file_format, rows, text_file
 from dapt.telling.errors import UserError
@@ -72,7 +72,7 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
 
 def _table(path: Path, name: str, column: str, group: str) -> Iterator[Record]:
     for number, row in enumerate(rows(path, (column,), (group,) if group else ()), 1):
-        text, source = row.get(column), group_name(row.get(group))
+        text, source = row.get(column), scalar_name(row.get(group))
         place = f"text:{name}:{number}" if source is None else f"text:{source}"
         alone = ("no group",) if group and source is None else ()
         yield Record(text, place, repaired=alone) if isinstance(text, str) else Record("", place, drop="not text")

@@ -4,10 +4,11 @@ A kind sees a task as a choice: each row has candidates, one of which is right. 
 
 - `AUTO`, the name of the transformers class whose head it trains (a baseline need not import it);
 - `METRICS`: names of its figures; the first is the main one, and must be a mean of `values` over the rows;
-- `sequences(row, task)`: what a model reads of a row, a list of texts or of pairs of texts, as many for every row;
+- `sequences(row, task)`: what a model reads of a row, a list of texts or of pairs of texts; where a row has fewer than
+  others, the scores of the candidates that it lacks are minus infinity;
 - `classes(rows)`: the labels of AUTO's head, or none;
 - `right(rows, classes)`: the number of each row's right candidate, int64 [rows];
-- `candidates(rows, classes)`: the names of the candidates, the same for all rows;
+- `candidates(rows, classes)`: the names of the candidates, those of the row that has the most;
 - `outputs(network, batch, count)`: what a network makes of a padded batch of rows × `count` sequences, [rows, …];
 - `loss(outputs, right)` of a batch;
 - `scores(outputs, right)`: the outputs of a whole side → log-odds of each candidate up to a constant [rows, candidates];

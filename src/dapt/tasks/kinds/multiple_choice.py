@@ -35,7 +35,12 @@ def right(rows: list[dict], classes: list[str]) -> np.ndarray:
 
 
 def candidates(rows: list[dict], classes: list[str]) -> list[str]:
-    return [f"option {number + 1}" for number in range(len(rows[0]["options"]))]
+    return [f"option {number + 1}" for number in range(most(rows))]
+
+
+def most(rows: list[dict]) -> int:
+    """Options of the row that has the most."""
+    return max(len(row["options"]) for row in rows)
 
 
 def outputs(network: nn.Module, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
@@ -47,7 +52,16 @@ def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
 
 
 def majority(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
-    return classification.by_frequency(right(train, []), len(test[0]["options"]), len(test))
+    scores = classification.by_frequency(right(train, []), most(train + test), len(test))[:, : most(test)]
+    return among_options(list(scores), test)
+
+
+def among_options(scores: list[np.ndarray], rows: list[dict]) -> np.ndarray:
+    """Scores [rows, candidates] from those of each row; of an option that a row does not have, minus infinity."""
+    found = np.full((len(rows), most(rows)), -np.inf)
+    for number, (row, of) in enumerate(zip(rows, scores, strict=True)):
+        found[number, : len(row["options"])] = of[: len(row["options"])]
+    return found
 
 
 def shared(row: dict) -> np.ndarray:
@@ -58,11 +72,11 @@ def shared(row: dict) -> np.ndarray:
 
 
 def overlap(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
-    return np.array([found[:, 0] + 0.5 * found[:, 0] / found[:, 1] for found in map(shared, test)])
+    return among_options([found[:, 0] + 0.5 * found[:, 0] / found[:, 1] for found in map(shared, test)], test)
 
 
 def overlap_least(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
-    return np.array([-found[:, 0] - 0.5 / found[:, 1] for found in map(shared, test)])
+    return among_options([-found[:, 0] - 0.5 / found[:, 1] for found in map(shared, test)], test)
 
 
 BASELINES = {"majority": majority, "overlap": overlap, "overlap_least": overlap_least}
