@@ -10,6 +10,7 @@ from dapt.core.files import read_lines
 from dapt.core.rows import text_id
 from dapt.corpus.duplicates import HELD_OUT, Seen, pairs, runs, words
 from dapt.corpus.splitting import SIDES, decided, held_by, side, split_tasks, task_rows
+from dapt.telling.errors import UserError
 
 SPLIT = Split(heldout=0.2, valid=0.1, similar=0.7, overlap=13)
 TUNED = {"kind": "classification", "length": 32, "epochs": 1, "lr": 1e-3}  # what a split does not look at
@@ -322,3 +323,36 @@ def test_near_duplicates_and_leaks_are_found_in_scripts_without_spaces_too(scrip
         HELD_OUT if len(words(clause)) >= SPLIT.overlap else None
     )
     assert held.shares(f"{shuffled(other, 7)}{between}{shuffled(clause, 8)}") is None
+
+
+LABELLED = [row | {"label": "xy"[number % 2]} for number, row in enumerate(documents(40, "l"))]
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (
+            {"fields": ["labl"]},
+            "tasks.T: fields names 'labl', which no row of c has; there are: corpus, group, id, label",
+        ),
+        ({"input": "question"}, "tasks.T: input names 'question', which no row of c has"),
+        ({"labels": ["x", "z"]}, "tasks.T: labels names 'z', which no row of c has; there are: x, y"),
+    ],
+)
+def test_a_task_that_names_what_no_row_has_is_refused(tmp_path, settings, message):
+    """A label with a typo would only make its class disappear, and accuracy rise."""
+    task = Task(corpus="c", **({"fields": ["label"]} | TUNED | settings))
+    with pytest.raises(UserError, match=message):
+        split_tasks({"T": task}, {"c": LABELLED}, SPLIT, tmp_path)
+
+
+def test_a_task_without_a_row_is_refused(tmp_path):
+    with pytest.raises(UserError, match="task T: its corpus c is empty"):
+        split_tasks({"T": Task(corpus="c", fields=["label"], **TUNED)}, {"c": []}, SPLIT, tmp_path)
+
+
+def test_rows_that_are_not_the_tasks_are_counted(tmp_path):
+    task = Task(corpus="c", fields=["label"], input="question", labels=["x"], **TUNED)
+    rows = [row | {"question": "q"} if number % 4 == 0 else row for number, row in enumerate(LABELLED)]
+    found = split_tasks({"T": task}, {"c": rows}, SPLIT, tmp_path)["T"]
+    assert found["other_rows"] == 30 and found["train"] + found["valid"] + found["test"] == 10

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer
 
 from dapt.core.files import write_lines
 from dapt.judging import per_token, per_word, pseudo_perplexity
@@ -105,11 +105,27 @@ def test_special_and_unknown_tokens_in_a_text_are_never_asked_for(model_folder, 
     """Texts of such tokens alone have nothing to predict; among others they add nothing to it."""
     write_lines(tmp_path / "x.jsonl", [{"text": "[MASK] [SEP] [CLS] [PAD] 東 京 " * 20}])
     for way in (per_token, per_word, pseudo_perplexity):
-        with pytest.raises(UserError, match="nothing to predict"):
+        with pytest.raises(UserError, match="100.0 % of the tokens are unknown to the tokenizer, .*--unknown allow"):
             way.run([model_folder], tmp_path / "x.jsonl", None, True)
+        with pytest.raises(UserError, match="nothing to predict"):
+            way.run([model_folder], tmp_path / "x.jsonl", None, True, unknown="allow")
     write_lines(tmp_path / "x.jsonl", [{"text": text} for text in TEXTS[:6]])
     pseudo_perplexity.run([model_folder], tmp_path / "x.jsonl", None, True)
     plain = json.loads(capsys.readouterr().out)["tokens"]
     write_lines(tmp_path / "x.jsonl", [{"text": f"{text} [MASK] 東"} for text in TEXTS[:6]])
     pseudo_perplexity.run([model_folder], tmp_path / "x.jsonl", None, True)
     assert json.loads(capsys.readouterr().out)["tokens"] == plain
+
+
+@pytest.mark.parametrize("way", [per_token, per_word, pseudo_perplexity])
+def test_the_share_of_unknown_tokens_is_told_and_a_large_one_is_said(model_folder, tmp_path, capsys, way):
+    words = " ".join(TEXTS[:6]).split()
+    write_lines(tmp_path / "x.jsonl", [{"text": " ".join([*words[:16], "東", "京"])}])  # each its own token
+    way.run([model_folder], tmp_path / "x.jsonl", None, True)
+    printed = capsys.readouterr()
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    ids = tokenizer(" ".join([*words[:16], "東", "京"]), add_special_tokens=False)["input_ids"]
+    share = ids.count(tokenizer.unk_token_id) / len(ids)
+    assert 0.05 < share < 0.3
+    assert json.loads(printed.out)["unknown"] == round(share, 4)
+    assert f"{100 * share:.1f} % of the tokens are unknown to the tokenizer; they are never asked for" in printed.err

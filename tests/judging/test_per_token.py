@@ -9,7 +9,7 @@ from references import TEXTS, plain_loop
 
 def test_one_model_on_any_text_gives_the_figures_of_evaluate(model_folder, judge):
     [result] = judge(per_token, model_folder)
-    assert set(result) == {"loss", "perplexity", "accuracy", "accuracy_top5", "masked_tokens", "loss_ci95"}
+    assert set(result) == {"loss", "perplexity", "accuracy", "accuracy_top5", "masked_tokens", "loss_ci95", "unknown"}
     for draws in (1, 3):
         [result] = judge(per_token, model_folder, draws=draws)
         sums = plain_loop(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, ttest_rel
 
-from dapt.judging.statistics import by_group, holm, interval, paired, ratio, resampled
+from dapt.judging.statistics import apart, by_group, holm, interval, paired, ratio, resampled
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +78,18 @@ def test_holm_is_the_closed_test_of_bonferroni():
             for one in range(5)
         ]
         assert holm(p) == pytest.approx(closed)
+
+
+def test_of_a_single_group_there_is_no_interval_and_no_p(sample):
+    """Also where others hold nothing."""
+    for losses, masked in (
+        (np.array([[3.0], [2.0]]), np.ones(1)),
+        (np.array([[3.0, 0], [2.0, 0]]), np.array([1.0, 0])),
+    ):
+        one, other = resampled(losses, masked, 100, seed=0)
+        assert interval(one) is None and paired(one, other) == {"ci95": None, "p": None}
+        assert not apart(interval(one - other))
+
+
+def test_a_difference_is_significant_where_its_interval_does_not_contain_0():
+    assert [apart(ci) for ci in ([0.1, 0.2], [-0.2, -0.1], [-0.1, 0.2], [0.0, 0.1])] == [True, True, False, False]

@@ -1,6 +1,7 @@
 """Batches: pure functions of the text, the seed and the step."""
 
 import numpy as np
+import pytest
 
 from dapt.mlm.batches import Replay, TrainingBatches, fixed_batches, valid_batches
 from dapt.mlm.masks import IGNORED, fixed_masks
@@ -100,3 +101,20 @@ def test_whole_words_are_predicted_whole_and_at_about_the_rate(tokens, special):
             assert used <= set().union(*words)
             predicted, text = predicted + len(used), text + int(inside.sum())
     assert 0.12 < predicted / text < 0.15
+
+
+def test_no_unknown_or_special_token_of_a_text_is_ever_predicted(tokens, special):
+    """Neither in training nor for the loss on valid; the others are, as often as ever."""
+    rng = np.random.default_rng(0)
+    ids = np.array(tokens.ids)
+    strange = rng.choice(special.never, len(ids))
+    ids = np.where(rng.random(len(ids)) < 0.3, strange, ids)
+    text = text_in_memory(Tokens(ids, tokens.offsets), 32, special)
+    for batches in (
+        [TrainingBatches(text, 16, 0.15, 0)(step) for step in range(20)],
+        valid_batches(text, 16, 99, 0.15),
+    ):
+        labels = np.concatenate([batch.labels[batch.labels != IGNORED] for batch in batches])
+        known = sum(int((special.known(batch.ids) | (batch.ids == special.mask)).sum()) for batch in batches)
+        assert len(labels) and special.known(labels).all()
+        assert len(labels) / known == pytest.approx(0.15, abs=0.04)

@@ -1,3 +1,6 @@
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -5,8 +8,10 @@ from dapt.core import config
 from dapt.core.files import read_json, write_lines
 from dapt.reporting.comparison import check_tokenizers, choose, compare, losses_by_group, ranked
 from dapt.reporting.plots import read_csv
-from dapt.reporting.tables import table
+from dapt.reporting.tables import crossdomain, differences, table, told
+from dapt.reporting.tables import of_tasks as of_tasks_lines
 from dapt.reporting.task_comparison import TaskPredictions
+from dapt.reporting.task_sections import free, gains
 from dapt.telling.errors import UserError
 from repositories import committed_text
 
@@ -177,3 +182,30 @@ def test_the_committed_confusion_and_calibration_add_up_to_the_accuracy_of_all_s
             assert hit / total == pytest.approx(figures["mean"], abs=1e-4)
             found = sum(row["count"] * row["accuracy"] for row in bins) / total
             assert found == pytest.approx(figures["mean"], abs=2e-4)
+
+
+def test_of_a_single_group_no_interval_is_shown_and_nothing_is_significant(tmp_path):
+    """One document: differences, and dashes where their intervals would stand."""
+    for number, model in enumerate(PARAMS.models):
+        rows = [
+            {"set": held, "group": "g", "loss": 30.0 - number, "masked": 10, "correct": 0} for held in PARAMS.heldout
+        ]
+        write_lines(tmp_path / f"{model}.jsonl", rows)
+    losses = losses_by_group(PARAMS.models, tmp_path)
+    found = evaluated(losses)
+    for cells in found.values():
+        for cell in cells.values():
+            cell["loss_ci95"] = None
+    of_tasks, scores = tasks()
+    values = {task: TaskPredictions(of.models, of.values[:, :1], ["g"]) for task, of in of_tasks.items()}
+    for models in scores.values():
+        for figures in models.values():
+            figures["ci95"] = None
+    compared = json.loads(json.dumps(compare(PARAMS, losses, found, values, scores), allow_nan=False))
+    cell = compared["matrix"]["biomed"]["biomed"]
+    assert cell["vs_base"] == {"diff": -0.1, "ci95": None} and not compared["choice"]["beyond_noise"]
+    told_of = told(compared) + gains(compared["tasks"]) + free(compared["tasks"]) + differences(compared, "vs_base")
+    assert "-0.100 [–]" in told_of and not re.search(r"\b(nan|None)\b", told_of)
+    assert "beyond noise:" not in told_of and "a single group" in compared["choice"]["why"]
+    lines = [*crossdomain(compared), *of_tasks_lines(compared)]
+    assert all(value is not None and value == value for line in lines for value in line)

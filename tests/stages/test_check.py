@@ -31,6 +31,11 @@ def test_committed_params_pass():
             "kind: rank",
             "tasks.answer_ranking.sample.kind: unknown kind 'rank'; known: classification, .*ranking",
         ),
+        (
+            "finance_mlm2: {enabled: true",
+            "finance_mlm2: {enabled: false",
+            "tasks.finance_classification.sample.corpus: finance_mlm2 is not enabled",
+        ),
     ],
 )
 def test_a_cleaner_option_or_kind_that_is_not_there_is_refused(old, new, message):

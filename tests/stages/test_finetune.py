@@ -35,6 +35,7 @@ def test_each_kind_learns_a_toy_task_and_writes_what_compare_reads(
         "train_of": 170,
         "valid": 40,
         "test": 60,
+        "left_out": 0,
         "test_groups": len({row["group"] for row in rows(60, 2)}),
         "candidates": {
             "finance_classification": 2,

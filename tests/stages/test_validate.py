@@ -7,6 +7,7 @@ import pytest
 from dapt.core.files import read_lines, sha256, write_json, write_lines
 from dapt.stages import validate
 from dapt.telling.errors import UserError
+from repositories import replaced
 
 
 def test_the_rows_of_every_corpus_are_counted(workspace):
@@ -35,4 +36,35 @@ def test_rows_that_cleaning_did_not_count_stop_the_pipeline(workspace):
     report = json.loads(path.read_text())
     write_json(path, report | {"kept": report["kept"] + 1})
     with pytest.raises(UserError, match=f"general.jsonl has {report['kept']} rows; .* run dvc repro clean@general"):
+        validate.run()
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        (
+            "words: tfidf",
+            "words: tfid",
+            "tasks.finance_classification.words: .* has no baseline 'tfid'; it has: .*tfidf",
+        ),
+        ("length: 32,", "length: 4000,", "finance_classification: length is 4000 tokens, more than the .* positions"),
+    ],
+)
+def test_a_task_that_the_base_cannot_be_fine_tuned_on_is_refused(workspace, old, new, message):
+    params = workspace / "params.yaml"
+    params.write_text(replaced(params.read_text(), old, new))
+    with pytest.raises(UserError, match=message):
+        validate.run()
+
+
+def test_a_base_whose_type_has_no_head_for_a_task_is_refused(workspace):
+    """DeBERTa's first version has no multiple-choice head in transformers; its second has one."""
+    path = workspace / "data/raw/model/base/config.json"
+    config = json.loads(path.read_text()) | {"model_type": "deberta", "architectures": ["DebertaForMaskedLM"]}
+    path.unlink()
+    write_json(path, config)
+    params = workspace / "params.yaml"
+    text = replaced(params.read_text(), "kind: classification", "kind: multiple_choice")
+    params.write_text(replaced(text, "words: tfidf", "words: overlap"))
+    with pytest.raises(UserError, match="transformers has no ModelForMultipleChoice for the type of .*base"):
         validate.run()

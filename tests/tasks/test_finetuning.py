@@ -12,7 +12,7 @@ from dapt.core.config import Finetune, Lora, Task
 from dapt.model.tokenizer import load_tokenizer
 from dapt.tasks import finetuning, scoring
 from dapt.tasks.finetuning import FineTuning, Tuner, batches_of_epoch, encode, load, padded
-from dapt.tasks.kinds import kind
+from dapt.tasks.kinds import kind, multiple_choice
 from dapt.telling.errors import UserError
 from toys import answers, choices, topics
 
@@ -89,6 +89,49 @@ def test_ranking_scores_are_cosines_of_mean_vectors_of_texts_read_alone(model_fo
     places = [2 * [row["answer"] for row in test].index(answer) + 1 for answer in pool]
     cosines = torch.cosine_similarity(vectors[::2, None], vectors[places][None], dim=-1)
     assert ours / of.SHARPNESS == pytest.approx(cosines.double().numpy(), abs=1e-5)
+
+
+def uneven(count: int, seed: int) -> list[dict]:
+    """Questions of three, four and five options, in turn."""
+    rows = choices(count, seed)
+    for number, row in enumerate(rows):
+        row["options"] = [*row["options"], "of"][: 3 + number % 3]
+        row["answer"] = row["answer"] % len(row["options"])
+    return rows
+
+
+def test_rows_with_fewer_options_are_scored_as_if_they_stood_alone(model_folder):
+    """Against batches of one row, where nothing is filled up; an option that is not there can't be chosen, and adds nothing
+    to the loss."""
+    of, test = kind("multiple_choice"), uneven(12, 3)
+    tokenizer, special = load_tokenizer(model_folder)
+    tuner = Tuner(of, load(of, model_folder, [], 0.0, seed=5), Accelerator(cpu=True), special.pad, SETTINGS)
+    encoded = encode(tokenizer, of, test, [], TASK)
+    together = tuner.scores(encoded)
+    loss = of.loss(tuner.outputs(encoded, np.arange(12)), torch.from_numpy(encoded.right))
+    alone = [encode(tokenizer, of, [row], [], TASK) for row in test]
+    losses = []
+    for scores, one, row in zip(together, alone, test):
+        count = len(row["options"])
+        assert scores[:count] == pytest.approx(tuner.scores(one)[0], abs=2e-4)
+        assert np.isneginf(scores[count:]).all()
+        losses.append(of.loss(tuner.outputs(one, np.arange(1)), torch.from_numpy(one.right)).item())
+    assert loss.item() == pytest.approx(np.mean(losses), abs=1e-4)
+
+
+def test_a_task_of_uneven_options_is_learned_and_its_baselines_choose_only_what_is_there(model_folder, tmp_path):
+    found = scoring.Sides(*[uneven(count, seed) for seed, count in ((0, 60), (0, 60), (1, 20), (2, 30))])
+    task = TASK.model_copy(update={"kind": "multiple_choice", "epochs": 1})
+    [scores, *_], courses = tuned(model_folder, task).all_seeds(found, tmp_path)
+    assert scores.shape == (30, 5) and np.isfinite(courses).all()
+    for baseline in multiple_choice.BASELINES.values():
+        free = baseline(found.train, found.valid, found.test, task)
+        assert free.shape == (30, 5)
+        assert all(row.argmax() < len(of["options"]) for row, of in zip(free, found.test))
+    lines = scoring.predictions(
+        multiple_choice, [scores], multiple_choice.right(found.test, []), found.test, list("abcde")
+    )
+    assert all(0 < line["confidence"][0] <= 1 for line in lines)
 
 
 def test_the_pooler_of_the_checkpoint_is_the_fine_tuned_models(model_folder):
