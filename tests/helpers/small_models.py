@@ -47,3 +47,16 @@ def write_model(folder: Path, tokenizer: Path, vocabulary: int = 128) -> Path:
     for file in tokenizer.iterdir():
         shutil.copy(file, folder)
     return folder
+
+
+def with_scaler(monkeypatch, scale: float):
+    """accelerate with fp16's scaler and this scale of the loss. The network computes in fp32, as fp16 is slow on a processor;
+    gradients overflow all the same where the scale is large enough."""
+    import torch
+    from accelerate import Accelerator
+    from accelerate.utils import AutocastKwargs
+
+    accelerator = Accelerator(cpu=True, kwargs_handlers=[AutocastKwargs(enabled=False)])
+    monkeypatch.setitem(accelerator.state._shared_state, "_mixed_precision", "fp16")
+    accelerator.native_amp, accelerator.scaler = True, torch.amp.GradScaler("cpu", init_scale=scale)
+    return accelerator

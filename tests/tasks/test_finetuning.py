@@ -1,5 +1,6 @@
 """Fine-tuning on toy tasks: batches, scores, seeds side by side, adapters."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from dapt.tasks import finetuning, scoring
 from dapt.tasks.finetuning import FineTuning, Tuner, batches_of_epoch, encode, load, padded
 from dapt.tasks.kinds import kind, multiple_choice
 from dapt.telling.errors import UserError
+from dapt.training.optimization.divergence import Diverged
+from dapt.training.optimization.schedule import Schedule
+from small_models import with_scaler
 from toys import answers, choices, topics
 
 TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epochs=3, lr=3e-3)
@@ -89,6 +93,25 @@ def test_ranking_scores_are_cosines_of_mean_vectors_of_texts_read_alone(model_fo
     places = [2 * [row["answer"] for row in test].index(answer) + 1 for answer in pool]
     cosines = torch.cosine_similarity(vectors[::2, None], vectors[places][None], dim=-1)
     assert ours / of.SHARPNESS == pytest.approx(cosines.double().numpy(), abs=1e-5)
+
+
+def test_fp16s_skipped_steps_are_counted_and_one_that_it_cannot_hold_is_stopped(model_folder, monkeypatch):
+    of, rows = kind("classification"), topics(200, 0)
+    tokenizer, special = load_tokenizer(model_folder)
+    encoded = encode(tokenizer, of, rows, of.classes(rows), TASK)
+    batches = batches_of_epoch(encoded.lengths(), 16, 0, 0)
+    schedule = Schedule(40, 1e-3, 0, 0.0, 1.0)
+    network = load(of, model_folder, of.classes(rows), 0.0, seed=5)
+    tuner = Tuner(of, network, with_scaler(monkeypatch, 2.0**127), special.pad, SETTINGS)
+    assert math.isfinite(tuner.epoch(encoded, batches, schedule, 0)) and 0 < tuner.skips.total < len(batches)
+    before = tuner.skips.total
+    tuner.epoch(encoded, batches, schedule, len(batches))
+    assert tuner.skips.total == before
+    tuner = Tuner(of, network, with_scaler(monkeypatch, 1.0), special.pad, SETTINGS)
+    with torch.no_grad():
+        network.classifier.bias.fill_(math.nan)
+    with pytest.raises(Diverged, match="gradients of 3 steps in a row are not finite in fp16.* in step 27;"):
+        tuner.epoch(encoded, batches, schedule, 2 * len(batches))
 
 
 def uneven(count: int, seed: int) -> list[dict]:

@@ -64,7 +64,8 @@ def test_words_decide_nothing(package):
     before = code.deciding(MODULE)
     for path in (package / "telling").glob("*.py"):
         path.write_text(path.read_text() + "\nREWORDED = True\n")
-    changed(package / "training/loop.py", "^READ_EVERY = 10 .*$", "READ_EVERY = 10  # another comment")
+    divergence = package / "training/optimization/divergence.py"
+    changed(divergence, "^READ_EVERY = 10 .*$", "READ_EVERY = 10  # another comment")
     changed(package / "training/loop.py", '^"""The training loop', '"""A training loop')
     assert code.deciding(MODULE) == before
 
@@ -93,8 +94,8 @@ def test_a_stopped_training_resumes_after_a_reworded_message_and_not_after_chang
     changed(folder / "src/dapt/telling/events.py", "loss on valid", "validation loss")
     said = stopped()
     assert re.search(r"^resumed at step \d+$", said, re.M)
-    changed(folder / "src/dapt/training/loop.py", "READ_EVERY = 10", "READ_EVERY = 11")
+    changed(folder / "src/dapt/training/optimization/divergence.py", "READ_EVERY = 10", "READ_EVERY = 11")
     said = stopped()
     assert "\nresumed" not in said and re.search(
-        r"not resumed: step-\d+ in \S+, where dapt.training.loop differs", said
+        r"not resumed: step-\d+ in \S+, where dapt.training.optimization.divergence differs", said
     )

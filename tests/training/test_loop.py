@@ -15,6 +15,7 @@ from dapt.training.loop import Asked, Run, Start, compile_static, fit, halved, m
 from dapt.training.optimization.divergence import Diverged
 from dapt.training.optimization.optimizer import optimizer, optimizer_tensors
 from dapt.training.optimization.schedule import Schedule
+from small_models import with_scaler
 
 SCHEDULE = Schedule(steps=12, lr=1e-3, warmup=3, weight_decay=0.01, clip=1.0)
 
@@ -128,6 +129,78 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(model_folder, batch
 
     with pytest.raises(Diverged, match="not finite in step 8"):
         fit(Accelerator(cpu=True), masked_lm, broken, SCHEDULE, run_with())
+
+
+def plain_fp16(folder, batch_of, scale: float) -> tuple[MaskedLM, list[bool]]:
+    """Plain torch: an optimizer that is not fused, which the scaler does not call for a step that it leaves out."""
+    masked_lm, scaler = MaskedLM(load(folder)[0]).train(), torch.amp.GradScaler("cpu", init_scale=scale)
+    decayed, plain = ([value for value in masked_lm.parameters() if (value.ndim > 1) is big] for big in (True, False))
+    optim = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], fused=False
+    )
+    calls: list[int] = []
+    optim.register_step_post_hook(lambda *_: calls.append(1))
+    taken = []
+    for step in range(SCHEDULE.steps):
+        for group in optim.param_groups:
+            group["lr"] = SCHEDULE.rate(step)
+        batch = batch_of(step)
+        loss = masked_lm(*batch.tensors())[0].sum() / (batch.labels != IGNORED).sum()
+        optim.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optim)
+        torch.nn.utils.clip_grad_norm_(masked_lm.parameters(), 1.0)
+        before = len(calls)
+        scaler.step(optim)
+        scaler.update()
+        taken.append(len(calls) > before)
+    return masked_lm, taken
+
+
+def test_a_step_that_fp16s_scaler_leaves_out_is_counted_and_changes_nothing(model_folder, batch_of, monkeypatch):
+    """A fused optimizer is called for it all the same; what is left out is what plain torch leaves out."""
+    scale = 2.0**127
+    theirs, taken = plain_fp16(model_folder, batch_of, scale)
+    ours, skipped = MaskedLM(load(model_folder)[0]), taken.count(False)
+    course = fit(with_scaler(monkeypatch, scale), ours, batch_of, SCHEDULE, run_with())
+    assert 0 < skipped < SCHEDULE.steps / 2 and not taken[0] and course.skipped == skipped
+    for name, value in weights(ours).items():
+        if not name.endswith("key.bias"):
+            assert torch.allclose(value, state(theirs)[name], atol=1e-5), name
+    assert len(course.train) == SCHEDULE.steps and all(map(math.isfinite, course.train))
+
+
+def test_a_training_that_fp16_cannot_hold_is_stopped_at_the_first_of_its_failed_steps(
+    model_folder, batch_of, monkeypatch
+):
+    masked_lm = MaskedLM(load(model_folder)[0])
+
+    def broken(step):
+        if step == 3:
+            with torch.no_grad():
+                masked_lm.model.cls.predictions.bias.fill_(math.nan)
+        return batch_of(step)
+
+    with pytest.raises(Diverged, match="gradients of 3 steps in a row are not finite in fp16.* in step 4;"):
+        fit(with_scaler(monkeypatch, 2.0), masked_lm, broken, SCHEDULE, run_with())
+
+
+def test_a_step_without_a_loss_that_is_left_out_has_none_in_the_course(model_folder, batch_of, monkeypatch):
+    """A window whose logits overflow once: the training continues behind it."""
+    masked_lm = MaskedLM(load(model_folder)[0])
+    bias = masked_lm.model.cls.predictions.bias
+
+    def once(step):
+        with torch.no_grad():
+            if step == 3:
+                bias.copy_(torch.full_like(bias, math.nan))
+            if step == 4:
+                bias.zero_()
+        return batch_of(step)
+
+    course = fit(with_scaler(monkeypatch, 2.0**10), masked_lm, once, SCHEDULE, run_with())
+    assert course.train[3] is None and course.skipped == 1
+    assert all(math.isfinite(loss) for step, loss in enumerate(course.train) if step != 3)
 
 
 def test_parts_of_a_batch_add_up_to_it(model_folder, batch_of):

@@ -43,7 +43,11 @@ def train(params: Params, domain: str, accelerator: Accelerator, events: Events)
             raise SystemExit(signals.CODE)
         if main:
             write_results(run, course)
-            events.tell("done", model_sha256=sha256(MODELS / domain / "model.safetensors"))
+            if course.skipped:
+                print(f"{domain}: fp16's scaler left out {course.skipped} of {ready.steps} steps", flush=True)
+            events.tell(
+                "done", model_sha256=sha256(MODELS / domain / "model.safetensors"), skipped_steps=course.skipped
+            )
             resume.forget(ready.state)
 
 

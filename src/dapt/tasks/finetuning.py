@@ -5,6 +5,7 @@ epoch's weights are judged on the test side, once. Weights are equal bit for bit
 a processor the seeds are trained side by side, on a GPU one after the other: that changes no bit.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from math import ceil
@@ -30,7 +31,7 @@ from dapt.tasks.kinds import kind as kind_named
 from dapt.tasks.parallel import side_by_side
 from dapt.tasks.scoring import Sides
 from dapt.telling.errors import UserError
-from dapt.training.optimization.divergence import Diverged
+from dapt.training.optimization.divergence import READ_EVERY, Skips, will_be_skipped
 from dapt.training.optimization.optimizer import optimizer
 from dapt.training.optimization.schedule import Schedule
 
@@ -133,6 +134,7 @@ class Tuner:
         self.kind, self.accelerator, self.pad, self.settings = kind, accelerator, pad, settings
         self.network = network.to(accelerator.device)
         self.types = getattr(network.config, "type_vocab_size", 0) > 1
+        self.skips = Skips()
         self.optimizer = accelerator.prepare(optimizer(network.named_parameters(), settings.weight_decay))
 
     def outputs(self, encoded: Encoded, rows: np.ndarray) -> torch.Tensor:
@@ -147,7 +149,8 @@ class Tuner:
         """Train on these batches, the first of which is step `first`; return their mean loss."""
         self.network.train()
         trained = [value for value in self.network.parameters() if value.requires_grad]
-        losses = []
+        losses: list[float] = []
+        unread: list[torch.Tensor] = []  # of each step since the last look its loss, and whether it was left out
         for step, rows in enumerate(batches, first):
             for group in self.optimizer.param_groups:
                 group["lr"] = schedule.rate(step)
@@ -155,10 +158,15 @@ class Tuner:
             loss = self.kind.loss(self.outputs(encoded, rows), right)
             self.accelerator.backward(loss)
             self.accelerator.clip_grad_norm_(trained, schedule.clip)
+            unread.append(torch.stack([loss.detach(), will_be_skipped(self.accelerator, self.optimizer)]))
             self.optimizer.step()
             self.optimizer.zero_grad()
-            losses.append(loss.detach())
-        return torch.stack(losses).mean().item()
+            if len(unread) == READ_EVERY or step == first + len(batches) - 1:
+                for number, (value, skipped) in enumerate(torch.stack(unread).tolist(), step + 2 - len(unread)):
+                    known = self.skips.check(number, skipped > 0, value, self.accelerator.scaler)
+                    losses += [] if known is None else [known]
+                unread.clear()
+        return sum(losses) / len(losses) if losses else math.nan
 
     @torch.no_grad()
     def scores(self, encoded: Encoded) -> np.ndarray:
@@ -196,8 +204,6 @@ def train(tuner: Tuner, encoded: Encoded, valid: Encoded, task: Task, seed: int,
         batches = batches_of_epoch(lengths, settings.batch, seed, epoch)
         loss = tuner.epoch(encoded, batches, schedule, done)
         done += len(batches)
-        if not np.isfinite(loss):
-            raise Diverged(done)
         scores = tuner.scores(valid)
         course.append(float(kind.values(scores, valid.right).mean()))
         found = course[-1], -cross_entropy(scores, valid.right)

@@ -8,8 +8,10 @@ from dapt.training.loop import Course
 EVERY = 10  # steps whose mean is one point of the curve
 
 
-def mean(values: list[float]) -> float | None:
-    return round(sum(values) / len(values), 4) if values else None
+def mean(values: list[float | None]) -> float | None:
+    """Of the losses of some steps; None where none has one."""
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 4) if known else None
 
 
 def write_curve(path: Path, domain: str, course: Course) -> None:
@@ -17,6 +19,7 @@ def write_curve(path: Path, domain: str, course: Course) -> None:
     with whole_file(path) as file:
         file.write("step,loss,model,set\n")
         for stop in range(EVERY, len(course.train) + 1, EVERY):
-            file.write(f"{stop},{mean(course.train[stop - EVERY : stop])},{domain},train\n")
+            if (loss := mean(course.train[stop - EVERY : stop])) is not None:
+                file.write(f"{stop},{loss},{domain},train\n")
         for step, value in course.valid:
             file.write(f"{step},{value:.4f},{domain},valid\n")

@@ -4,7 +4,6 @@ The loop knows nothing of domains or files: it is given a model, a function step
 do now and then.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -20,18 +19,17 @@ from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.masks import IGNORED
 from dapt.telling.errors import UserError
 from dapt.telling.progress import Progress
-from dapt.training.optimization.divergence import Diverged, hopeless
+from dapt.training.optimization.divergence import READ_EVERY, Skips, will_be_skipped
 from dapt.training.optimization.optimizer import optimizer, restore
 from dapt.training.optimization.schedule import Schedule
-
-READ_EVERY = 10  # steps between two looks at the losses, each of which makes a GPU wait
 
 
 @dataclass
 class Course:
-    """What a training has been through: the loss of each step, and (step, loss on valid) at each look."""
+    """What a training has been through: the loss of each step (None where fp16 had none and the step was left out), and
+    (step, loss on valid) at each look."""
 
-    train: list[float] = field(default_factory=list)
+    train: list[float | None] = field(default_factory=list)
     valid: list[tuple[int, float]] = field(default_factory=list)
     tokens: int = 0  # seen, without [CLS], [SEP] and padding
     predicted: int = 0
@@ -95,7 +93,7 @@ class _Loop:
 
     def __init__(self, accelerator: Accelerator, model: MaskedLM, schedule: Schedule, run: Run, start: Start):
         self.accelerator, self.schedule, self.run, self.parts = accelerator, schedule, run, run.parts
-        self.course, self.skipped_in_row = start.course, 0
+        self.course, self.skips = start.course, Skips(start.course.skipped)
         optim = optimizer(model.named_parameters(), schedule.weight_decay)
         if start.step:
             restore(optim, start.tensors)
@@ -104,24 +102,20 @@ class _Loop:
         self.forward: Callable = compile_static(self.model) if run.compiled else self.model
         if self.course.scaler and accelerator.scaler:
             accelerator.scaler.load_state_dict(self.course.scaler)
-        self.unread: list[torch.Tensor] = []
+        self.unread: list[torch.Tensor] = []  # of each step since the last look its loss, and whether it was left out
 
     def step(self, done: int, batch: Batch) -> None:
         """The step after which `done` are done."""
         predicted = int((batch.labels != IGNORED).sum())
         for group in self.optim.param_groups:
             group["lr"] = self.schedule.rate(done - 1)
-        self.unread.append(self._backward_that_fits(batch, predicted))
+        loss = self._backward_that_fits(batch, predicted)
         self.accelerator.clip_grad_norm_(
             [value for value in self.model.parameters() if value.requires_grad], self.schedule.clip
         )
+        self.unread.append(torch.stack([loss, will_be_skipped(self.accelerator, self.optim)]))
         self.optim.step()
         self.optim.zero_grad()
-        if self.accelerator.scaler:
-            self.skipped_in_row = self.skipped_in_row + 1 if self.accelerator.optimizer_step_was_skipped else 0
-            self.course.skipped += self.skipped_in_row > 0
-            if hopeless(self.skipped_in_row, self.accelerator.scaler.get_scale()):
-                raise Diverged(done, "the gradients are not finite, even unscaled,")
         self.course.predicted += predicted
         self.course.tokens += real_tokens(batch)
 
@@ -142,13 +136,12 @@ class _Loop:
     def read(self, wish: Asked) -> Asked:
         """Add the losses of the steps since the last look to the course; return what is asked of any process, since
         they leave together."""
-        flags = torch.tensor(wish, dtype=torch.float32, device=self.accelerator.device)
-        summed = self.accelerator.reduce(torch.cat([torch.stack(self.unread), flags]), "sum").tolist()
-        *losses, leave, save = summed
-        for step, value in enumerate(losses, len(self.course.train) + 1):
-            if not self.accelerator.scaler and not math.isfinite(value):
-                raise Diverged(step)
-        self.course.train += losses
+        flags = torch.tensor([wish], dtype=torch.float32, device=self.accelerator.device)
+        *steps, (leave, save) = self.accelerator.reduce(torch.cat([torch.stack(self.unread), flags]), "sum").tolist()
+        for loss, skipped in steps:
+            step = len(self.course.train) + 1
+            self.course.train.append(self.skips.check(step, skipped > 0, loss, self.accelerator.scaler))
+        self.course.skipped = self.skips.total
         self.unread.clear()
         return Asked(leave > 0, save > 0)
 
@@ -173,7 +166,8 @@ def fit(
         if halt or len(loop.unread) == READ_EVERY:
             wish = loop.read(wish)
             halt = halt or any(wish)
-        progress.advance(loop.course.tokens - before, **({"loss": loop.course.train[-1]} if loop.course.train else {}))
+        last = loop.course.train[-1] if loop.course.train else None
+        progress.advance(loop.course.tokens - before, **({} if last is None else {"loss": last}))
         if halt:
             loop.course.scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
             if run.visit(done, loop.optim, loop.course, wish):
