@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_ALL := C.UTF-8
 export PYTHONUTF8 := 1
 
-.PHONY: help repro table lint format test test-full bench smoke
+.PHONY: help repro table lint format test test-full test-gpu bench smoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,12 +33,15 @@ format: .venv/ready-dev ## mend what ruff can mend, and format the code
 	ruff format src tests
 
 test: .venv/ready-dev ## every test but the slow ones, two at a time
-	python -m pytest -q -n 2 -m "not slow" --durations=15
+	python -m pytest -q -n 2 -m "not slow and not gpu" --durations=15
 
 # In the long form 10,000 raw files are mutated, a training is killed 20 times and interrupted by Slurm ten times, and
 # one training reads 2 GB of tokens.
 test-full: .venv/ready-dev ## every test in its long form
-	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 python -m pytest -q -n 2 --durations=25
+	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 python -m pytest -q -n 2 -m "not gpu" --durations=25
+
+test-gpu: ## what needs a GPU; works with any environment that holds torch, transformers, accelerate and pytest
+	PYTHONPATH=src python -m pytest -q -m gpu tests/training/test_on_gpu.py
 
 bench: .venv/ready-bench ## the speed of cleaning and of training, each beside the usual way
 	@dapt bench clean

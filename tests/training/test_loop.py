@@ -11,6 +11,7 @@ from dapt.mlm.masks import IGNORED
 from dapt.mlm.windows import text_in_memory
 from dapt.model.checkpoint import load
 from dapt.telling.errors import UserError
+from dapt.training import graphs
 from dapt.training.loop import Asked, Run, Start, compile_static, fit, halved, mean_loss, real_tokens, shares
 from dapt.training.optimization.divergence import Diverged
 from dapt.training.optimization.optimizer import optimizer, optimizer_tensors
@@ -281,3 +282,37 @@ def test_without_a_compiler_compilation_is_refused(monkeypatch, model_folder):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="train.compile needs a C\\+\\+ compiler"):
         compile_static(MaskedLM(load(model_folder)[0]))
+
+
+def test_a_graph_is_made_once_after_some_eager_steps_and_trains_as_they_do(model_folder, batch_of, monkeypatch):
+    """In place of a StepGraph: the captured code, run again with each batch, as a graph runs it."""
+    plain, graphed = (MaskedLM(load(model_folder)[0]) for _ in range(2))
+    made = []
+
+    class Replayed:
+        def __init__(self, body, batch, predicted, device):
+            made.append(body)
+
+        def replay(self, batch, predicted):
+            for value in graphed.parameters():
+                value.grad = None
+            return made[0](batch.tensors(), torch.tensor(float(predicted)))
+
+    expected = fit(Accelerator(cpu=True), plain, batch_of, SCHEDULE, run_with())
+    monkeypatch.setattr(graphs, "StepGraph", Replayed)
+    course = fit(Accelerator(cpu=True), graphed, batch_of, SCHEDULE, run_with(graphs=True))
+    assert len(made) == 1 and course.train == pytest.approx(expected.train, rel=1e-5)
+    for name, value in weights(plain).items():
+        if not name.endswith("key.bias"):  # its gradient is 0 but for rounding, which Adam blows up
+            assert torch.allclose(value, state(graphed)[name], atol=1e-5), name
+
+
+def test_where_the_capture_fails_the_training_continues_without(model_folder, batch_of, monkeypatch, capsys):
+    """As on this processor, where nothing can be captured."""
+    models = [MaskedLM(load(model_folder)[0]) for _ in range(2)]
+    expected = fit(Accelerator(cpu=True), models[0], batch_of, SCHEDULE, run_with())
+    course = fit(Accelerator(cpu=True), models[1], batch_of, SCHEDULE, run_with(graphs=True))
+    assert course.train == expected.train and all(
+        map(torch.equal, weights(models[0]).values(), weights(models[1]).values())
+    )
+    assert "test: steps are not CUDA graphs: the capture failed" in capsys.readouterr().out

@@ -173,6 +173,7 @@ class Train(Settings):
     threads: Count
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     gradient_checkpointing: bool = False  # activations are computed again backwards: less memory, a third more time
+    graphs: Literal["auto", "on", "off"] = "auto"  # steps as CUDA graphs; auto: where there is a GPU and they can be
     compile: bool = False  # torch.compile: half a minute to start, up to twice as fast for small models
     deterministic: bool = False  # torch's deterministic algorithms: on a GPU, a resumed run needs them for equal bits
     valid_every: Count  # steps

@@ -23,7 +23,7 @@ from dapt.model import checkpoint
 from dapt.model.tokenizer import continuations, load_tokenizer
 from dapt.telling.errors import UserError
 from dapt.telling.events import Events
-from dapt.training import resume
+from dapt.training import graphs, resume
 from dapt.training.code import deciding
 from dapt.training.loop import Asked, Course, Run, Start, fit, mean_loss
 from dapt.training.optimization.divergence import Diverged
@@ -156,6 +156,7 @@ class DomainRun(Run):
     def __init__(self, ready: Prepared, accelerator: Accelerator, events: Events):
         self.ready, self.accelerator, self.settings = ready, accelerator, ready.settings
         self.name, self.parts, self.compiled = ready.domain, ready.settings.parts, ready.settings.compile
+        self.graphs = graphs.wanted(ready.device, ready.processes, bool(ready.masked_lm.head), self.settings)
         self.events = events
         self.looks = valid_batches(ready.valid, self.settings.batch, self.settings.valid_windows, self.settings.mask)
         self.signals: list[int] = []

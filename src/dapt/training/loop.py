@@ -17,8 +17,9 @@ from torch import nn
 from dapt.mlm.batches import Batch
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.masks import IGNORED
-from dapt.telling.errors import UserError
+from dapt.telling.errors import UserError, short
 from dapt.telling.progress import Progress
+from dapt.training import graphs
 from dapt.training.optimization.divergence import READ_EVERY, Skips, will_be_skipped
 from dapt.training.optimization.optimizer import optimizer, restore
 from dapt.training.optimization.schedule import Schedule
@@ -58,6 +59,7 @@ class Run:
     name = "training"
     parts = 1  # in which a process takes its share of a batch, one after the other
     compiled = False
+    graphs = False  # steps are CUDA graphs
 
     def pause(self, step: int) -> bool:
         """Whether to visit after this many steps."""
@@ -102,29 +104,71 @@ class _Loop:
         self.forward: Callable = compile_static(self.model) if run.compiled else self.model
         if self.course.scaler and accelerator.scaler:
             accelerator.scaler.load_state_dict(self.course.scaler)
+        self.graph: graphs.StepGraph | None = None
+        self.rate = torch.zeros((), device=accelerator.device)  # what a graph reads as its learning rate
+        self.captures, self.eager = run.graphs, 0  # whether a graph is still to be made, and steps done without
         self.unread: list[torch.Tensor] = []  # of each step since the last look its loss, and whether it was left out
 
     def step(self, done: int, batch: Batch) -> None:
         """The step after which `done` are done."""
-        predicted = int((batch.labels != IGNORED).sum())
-        for group in self.optim.param_groups:
-            group["lr"] = self.schedule.rate(done - 1)
-        loss = self._backward_that_fits(batch, predicted)
-        self.accelerator.clip_grad_norm_(
-            [value for value in self.model.parameters() if value.requires_grad], self.schedule.clip
-        )
-        self.unread.append(torch.stack([loss, will_be_skipped(self.accelerator, self.optim)]))
-        self.optim.step()
-        self.optim.zero_grad()
+        predicted, rate = int((batch.labels != IGNORED).sum()), self.schedule.rate(done - 1)
+        divisor = max(1, predicted)  # of unknown tokens alone none is predicted
+        if self.captures and self.eager == graphs.EAGER:
+            self._capture(batch, divisor)
+        if self.graph:
+            self.rate.fill_(rate)
+            self.unread.append(self.graph.replay(batch, divisor))
+        else:
+            for group in self.optim.param_groups:
+                group["lr"] = rate
+            self.unread.append(self._update(self._backward_that_fits(batch, divisor)))
+            self.optim.zero_grad()
+            self.eager += 1
         self.course.predicted += predicted
         self.course.tokens += real_tokens(batch)
 
+    def _update(self, loss: torch.Tensor) -> torch.Tensor:
+        """Clip, and let the optimizer step; the loss, and whether the step was left out."""
+        self.accelerator.clip_grad_norm_(
+            [value for value in self.model.parameters() if value.requires_grad], self.schedule.clip
+        )
+        told = torch.stack([loss, will_be_skipped(self.accelerator, self.optim)])
+        self.optim.step()
+        return told
+
+    def _capture(self, batch: Batch, predicted: int) -> None:
+        """Make a graph of a step, once; nothing is learned from the batch yet."""
+        self.captures = False
+        for group in self.optim.param_groups:
+            group["lr"], group["capturable"] = self.rate, True
+
+        def body(tensors: tuple[torch.Tensor, ...], count: torch.Tensor) -> torch.Tensor:
+            pieces = list(zip(*(tensor.chunk(self.parts) for tensor in tensors)))
+            return self._update(backward(self.accelerator, self.model, self.forward, pieces, count))
+
+        try:
+            self.graph = graphs.StepGraph(body, batch, predicted, self.accelerator.device)
+        except RuntimeError as error:  # out of memory too: a graph holds its own
+            self.optim.zero_grad()
+            if self.accelerator.scaler:
+                self.accelerator.scaler._per_optimizer_states.clear()  # of the step that was not finished
+            print(
+                f"{self.run.name}: steps are not CUDA graphs: the capture failed ({short(error)}); small batches are slower "
+                "without",
+                flush=True,
+            )
+
     def _backward_that_fits(self, batch: Batch, predicted: int) -> torch.Tensor:
         """Where a batch does not fit into memory, its parts are halved."""
-        world = self.accelerator.num_processes
+        world, device = self.accelerator.num_processes, self.accelerator.device
+        # A GPU multiplies by the reciprocal of a number, and divides by a tensor, which is what a graph has.
+        count = predicted if device.type == "cpu" else torch.full((), float(predicted), device=device)
         while True:
             try:
-                return backward(self.accelerator, self.model, self.forward, batch, predicted, self.parts)
+                pieces = [
+                    piece.tensors(device) for piece in shares(batch, self.accelerator.process_index, world, self.parts)
+                ]
+                return backward(self.accelerator, self.model, self.forward, pieces, count)
             except torch.OutOfMemoryError as error:
                 self.optim.zero_grad()
                 self.parts = halved(self.parts, len(batch.ids) // world, world, error)
@@ -177,15 +221,18 @@ def fit(
 
 
 def backward(
-    accelerator: Accelerator, prepared: nn.Module, forward: Callable, batch: Batch, predicted: int, parts: int
+    accelerator: Accelerator,
+    prepared: nn.Module,
+    forward: Callable,
+    pieces: list[tuple[torch.Tensor, ...]],
+    predicted: int | torch.Tensor,
 ) -> torch.Tensor:
-    """Add the gradients of this process's share of a batch; return its part of the loss per predicted token."""
+    """Add the gradients of this process's share of a batch, in pieces; return its part of the loss per predicted token."""
     world, total = accelerator.num_processes, torch.zeros((), device=accelerator.device)
-    pieces = list(shares(batch, accelerator.process_index, world, parts))
-    for piece in pieces:
-        with nullcontext() if piece is pieces[-1] else accelerator.no_sync(prepared):
-            losses, _ = forward(*piece.tensors(accelerator.device))
-            loss = losses.sum() / max(1, predicted)  # of unknown tokens alone none is predicted
+    for number, piece in enumerate(pieces, 1):
+        with nullcontext() if number == len(pieces) else accelerator.no_sync(prepared):
+            losses, _ = forward(*piece)
+            loss = losses.sum() / predicted
             accelerator.backward(loss * world)  # gradients are averaged over the processes, the loss is a sum
         total += loss.detach()
     return total

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import AutocastKwargs
 
 from dapt.model.memory import keep_freed_memory
 from dapt.telling.errors import UserError
@@ -77,4 +78,8 @@ def accelerator_for(asked: str, threads: int) -> Accelerator:
     device = this_device()
     check_built_for(device)
     precision = decide(asked, device)
-    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=not torch.cuda.is_available())
+    return Accelerator(
+        mixed_precision="no" if precision == "fp32" else precision,
+        cpu=not torch.cuda.is_available(),
+        kwargs_handlers=[AutocastKwargs(cache_enabled=device.kind == "cpu")],  # a CUDA graph can't hold what is kept
+    )
