@@ -85,6 +85,6 @@ def test_counts_are_listed_from_the_most_frequent():
 
 def test_tasks_stand_there_with_their_leaks(metrics):
     split = json.loads((metrics / "split.json").read_text())
-    task = {"train": 1_000, "valid": 20, "test": 30, "group_of_a_test_row": 2, "train_like_test": 4}
+    task = {"train": 1_000, "valid": 20, "test": 30, "group_of_a_test_row": 2, "train_like_test": 4, "other_rows": 5}
     change(metrics / "split.json", tasks=split["tasks"] | {"t": task})
-    assert cells(markdown(metrics), "t")[:5] == ["1,000", "20", "30", "2", "4"]
+    assert cells(markdown(metrics), "t")[:6] == ["1,000", "20", "30", "2", "4", "5"]

@@ -5,7 +5,6 @@ epoch's weights are judged on the test side, once. Weights are equal bit for bit
 a processor the seeds are trained side by side, on a GPU one after the other: that changes no bit.
 """
 
-import math
 import time
 from dataclasses import dataclass
 from math import ceil
@@ -145,8 +144,8 @@ class Tuner:
             outputs = outputs.masked_fill(torch.from_numpy(missing).to(outputs.device), -torch.inf)
         return outputs
 
-    def epoch(self, encoded: Encoded, batches: list[np.ndarray], schedule: Schedule, first: int) -> float:
-        """Train on these batches, the first of which is step `first`; return their mean loss."""
+    def epoch(self, encoded: Encoded, batches: list[np.ndarray], schedule: Schedule, first: int) -> float | None:
+        """Train on these batches, the first of which is step `first`; return their mean loss, None where fp16 had none."""
         self.network.train()
         trained = [value for value in self.network.parameters() if value.requires_grad]
         losses: list[float] = []
@@ -166,7 +165,7 @@ class Tuner:
                     known = self.skips.check(number, skipped > 0, value, self.accelerator.scaler)
                     losses += [] if known is None else [known]
                 unread.clear()
-        return sum(losses) / len(losses) if losses else math.nan
+        return sum(losses) / len(losses) if losses else None
 
     @torch.no_grad()
     def scores(self, encoded: Encoded) -> np.ndarray:
@@ -208,7 +207,7 @@ def train(tuner: Tuner, encoded: Encoded, valid: Encoded, task: Task, seed: int,
         course.append(float(kind.values(scores, valid.right).mean()))
         found = course[-1], -cross_entropy(scores, valid.right)
         print(
-            f"{name}, epoch {epoch + 1}: loss {loss:.3f}, {kind.METRICS[0]} on valid {found[0]:.4f}, "
+            f"{name}, epoch {epoch + 1}: loss {'–' if loss is None else f'{loss:.3f}'}, {kind.METRICS[0]} on valid {found[0]:.4f}, "
             f"loss {-found[1]:.3f}, {time.monotonic() - began:.1f} s",
             flush=True,
         )
