@@ -201,7 +201,7 @@ def test_the_metrics_table_is_clean(finished):
         *(
             f"{held_out}.{name}"
             for held_out in ("biomed", "finance", "general")
-            for name in ("accuracy", "accuracy_top5", "loss", "masked_tokens", "perplexity")
+            for name in ("accuracy", "accuracy_top5", "loss", "masked_tokens", "perplexity", "unknown")
         ),
     ]
     assert len(lines) == 2 + 4
