@@ -287,6 +287,7 @@ def test_a_tagged_model_is_got_by_its_name(finished, tmp_path):
     assert (tmp_path / "got" / weights).read_bytes() == (finished / "models/finance" / weights).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_from_the_queue(clone):
     run(clone, "dvc", "exp", "run", "--queue", "-S", "profiles.sample.compare.rule=mean,target", "compare")
     run(clone, "dvc", "exp", "run", "--run-all")
