@@ -104,7 +104,9 @@ def test_in_bf16_attention_is_two_products(network_of, batch, name, monkeypatch)
     expected = network(*batch.tensors())[0]
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", None)
     with torch.autocast("cpu", torch.bfloat16):
-        assert (network(*batch.tensors())[0] - expected).abs().mean() < 0.1  # of losses of 7; rounding makes 0.01 to 0.04
+        assert (
+            network(*batch.tensors())[0] - expected
+        ).abs().mean() < 0.1  # of losses of 7; rounding makes 0.01 to 0.04
 
 
 @pytest.mark.parametrize("name", CONFIGS)
