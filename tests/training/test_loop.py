@@ -307,6 +307,28 @@ def test_a_graph_is_made_once_after_some_eager_steps_and_trains_as_they_do(model
             assert torch.allclose(value, state(graphed)[name], atol=1e-5), name
 
 
+def test_a_graph_goes_where_its_memory_is_missing_for_a_look(model_folder, batch_of, monkeypatch, capsys):
+    masked_lm, visits = MaskedLM(load(model_folder)[0]), []
+
+    class Graph:
+        def __init__(self, body, batch, predicted, device):
+            pass
+
+        def replay(self, batch, predicted):
+            return torch.zeros(2)
+
+    def visit(step, optim, course, asked):
+        visits.append(step)
+        if visits == [6]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(graphs, "StepGraph", Graph)
+    run = run_with(graphs=True, pause=lambda step: step == 6, visit=visit)
+    course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, run)
+    assert visits == [6, 6, SCHEDULE.steps] and course.train[3:6] == [0.0] * 3 and all(course.train[6:])
+    assert "not CUDA graphs: there is no memory for both" in capsys.readouterr().out
+
+
 def test_where_the_capture_fails_the_training_continues_without(model_folder, batch_of, monkeypatch, capsys):
     """As on this processor, where nothing can be captured."""
     models = [MaskedLM(load(model_folder)[0]) for _ in range(2)]

@@ -149,14 +149,27 @@ class _Loop:
         try:
             self.graph = graphs.StepGraph(body, batch, predicted, self.accelerator.device)
         except RuntimeError as error:  # out of memory too: a graph holds its own
-            self.optim.zero_grad()
             if self.accelerator.scaler:
                 self.accelerator.scaler._per_optimizer_states.clear()  # of the step that was not finished
-            print(
-                f"{self.run.name}: steps are not CUDA graphs: the capture failed ({short(error)}); small batches are slower "
-                "without",
-                flush=True,
-            )
+            self._without_graph(f"the capture failed ({short(error)})")
+
+    def _without_graph(self, why: str) -> None:
+        self.graph = None
+        self.optim.zero_grad()
+        print(f"{self.run.name}: steps are not CUDA graphs: {why}; small batches are slower without", flush=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def visited(self, done: int, wish: Asked) -> bool:
+        """Have the run look at the training; where the memory that a graph holds is missing there, it goes."""
+        self.course.scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else {}
+        try:
+            return self.run.visit(done, self.optim, self.course, wish)
+        except torch.OutOfMemoryError:
+            if not self.graph:
+                raise
+        self._without_graph("there is no memory for both a graph and a look at the loss on valid")
+        return self.run.visit(done, self.optim, self.course, wish)
 
     def _backward_that_fits(self, batch: Batch, predicted: int) -> torch.Tensor:
         """Where a batch does not fit into memory, its parts are halved."""
@@ -212,10 +225,8 @@ def fit(
             halt = halt or any(wish)
         last = loop.course.train[-1] if loop.course.train else None
         progress.advance(loop.course.tokens - before, **({} if last is None else {"loss": last}))
-        if halt:
-            loop.course.scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
-            if run.visit(done, loop.optim, loop.course, wish):
-                break
+        if halt and loop.visited(done, wish):
+            break
     progress.close()
     return loop.course
 
