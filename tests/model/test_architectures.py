@@ -139,6 +139,7 @@ def test_the_head_is_what_an_encoder_alone_lacks_and_a_transplant_gives_it(netwo
     tied = network.config.tie_word_embeddings
     assert set(head) == set(audit.missing) & set(dict(network.named_parameters()))  # a tied bias is missing twice
     assert any(len(value) == 128 and value.ndim == 2 for value in head.values()) != tied
+    assert not any(value.any() for name, value in head.items() if name.endswith("bias"))  # not what the memory held
     ids = torch.randint(5, 100, (2, 12))
     assert not torch.allclose(network.eval()(ids).logits, donor.eval()(ids).logits, atol=1e-2)
     transplant(MaskedLM(network), donor)

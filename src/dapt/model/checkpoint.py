@@ -72,8 +72,18 @@ def from_folder(auto: Any, folder: Path, seed: int, **settings: Any) -> tuple[Pr
         raise
     except Exception as error:  # of a file that is damaged the libraries raise what they like
         raise UserError(f"{folder} does not load ({short(error)}); fetch it again, or take another base") from error
+    _zero_missing_biases(model, info["missing_keys"])
     _check_whole(model, info, folder)
     return model, info
+
+
+@torch.no_grad()
+def _zero_missing_biases(model: PreTrainedModel, missing: set[str]) -> None:
+    """A new head's biases are 0. Those of some types (Nyströmformer) are in no module that transformers initialises: they
+    would be whatever the memory held."""
+    for name, value in model.named_parameters():
+        if name in missing and name.endswith("bias"):
+            value.zero_()
 
 
 def outline(auto: Any, folder: Path) -> PreTrainedModel | None:
