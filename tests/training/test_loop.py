@@ -187,7 +187,7 @@ def test_a_training_that_fp16_cannot_hold_is_stopped_at_the_first_of_its_failed_
 
 
 def test_a_step_without_a_loss_that_is_left_out_has_none_in_the_course(model_folder, batch_of, monkeypatch):
-    """A window whose logits overflow once: the training continues behind it."""
+    """A window whose logits overflow once: the training continues afterwards."""
     masked_lm = MaskedLM(load(model_folder)[0])
     bias = masked_lm.model.cls.predictions.bias
 

@@ -55,7 +55,7 @@ BLOCK = re.compile(
 )
 MARKER = re.compile(r"(?<![\w)\]])<<+(?=[^\W\d_])([^<>]*)(?<=[\w.!?])>>+(?![\w(\[])")  # <<name>>, no comparison
 
-# What an address may be made of is ASCII: behind it, text of a script without spaces goes on at once. The end of a
+# An address consists of ASCII characters: text of a script without spaces may follow it at once. The end of a
 # domain is lower-case, or COM and its like, which tells jane.doe@example.org from the material Fe3O4@SiO2.NH2.
 EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@(?:[A-Z]?[a-z0-9-]+\.)+[a-z]{2,24}(?![A-Za-z0-9@_])"

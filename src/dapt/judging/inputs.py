@@ -18,7 +18,7 @@ from dapt.corpus.tables import file_format, text_file
 from dapt.corpus.tables import rows as table_rows
 from dapt.judging.masked_loss import loaded
 from dapt.mlm.masked_lm import MaskedLM
-from dapt.mlm.tokens import check_unknown, unknown_share
+from dapt.mlm.tokens import unknown_share
 from dapt.model.tokenizer import Special
 from dapt.telling.errors import UserError
 
@@ -34,7 +34,7 @@ class JudgedModel:
 
 
 def settings(draws: int = 1, unknown: Unknown = "refuse") -> Evaluate:
-    """The masks of seed 1, and of those behind it for further draws; `unknown` as evaluate.unknown in params.yaml."""
+    """The masks of seed 1, and of those after it for further draws; `unknown` as evaluate.unknown in params.yaml."""
     if draws < 1:
         raise UserError(f"--draws is {draws}; it must be 1 or more")
     threads = torch.get_num_threads()
@@ -90,9 +90,7 @@ def group_of(rows: list[dict]) -> np.ndarray:
 def share_unknown(one: JudgedModel, ids: np.ndarray, text: Path, how: Evaluate) -> float:
     """The share of a text's tokens that the model's tokenizer does not know; said where it is large, refused where no loss
     would mean anything."""
-    share = unknown_share(ids, one.special)
-    check_unknown(share, f"{text} under the tokenizer of {one.name}", how.unknown == "allow")
-    return share
+    return unknown_share(ids, one.special, f"{text} under the tokenizer of {one.name}", how.unknown == "allow")
 
 
 def counted(counts: np.ndarray, text: Path) -> np.ndarray:

@@ -50,7 +50,8 @@ def paired(one: np.ndarray, other: np.ndarray) -> dict:
     """Of two models' resamples over the same groups: the interval of their difference, and the two-sided p of its being
     0, twice the share of resamples on the rarer side (Efron & Tibshirani 1993, 15.4; the observed one counts too). Without
     resamples that are numbers neither exists, and both are None."""
-    difference = (one - other)[np.isfinite(one - other)]
+    difference = one - other
+    difference = difference[np.isfinite(difference)]
     if not len(difference):
         return {"ci95": None, "p": None}
     rarer = min((difference <= 0).sum(), (difference >= 0).sum())

@@ -118,16 +118,13 @@ def read_tokens(folder: Path, name: str, special: Special) -> Tokens:
     return Tokens(ids, offsets)
 
 
-def unknown_share(ids: np.ndarray, special: Special) -> float:
-    """The share of a text's tokens [tokens] that are unknown or special to its tokenizer; 0 of no text."""
+def unknown_share(ids: np.ndarray, special: Special, where: str, allow: bool) -> float:
+    """The share of a text's tokens [tokens] that are unknown or special to its tokenizer; 0 of no text. A large one is said,
+    and one of which no loss would mean anything is refused unless it is allowed."""
     parts = (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
-    return round(sum(int((~special.known(part)).sum()) for part in parts) / max(1, len(ids)), 4)
-
-
-def check_unknown(share: float, where: str, allow: bool) -> None:
-    """Say that a share of unknown tokens is large; refuse one of which no loss means anything."""
+    share = round(sum(int((~special.known(part)).sum()) for part in parts) / max(1, len(ids)), 4)
     if share <= WARNED:
-        return
+        return share
     found = f"{where}: {100 * share:.1f} % of the tokens are unknown to the tokenizer"
     if share > REFUSED and not allow:
         raise UserError(
@@ -135,3 +132,4 @@ def check_unknown(share: float, where: str, allow: bool) -> None:
             "set evaluate.unknown to allow (--unknown allow for dapt evaluate --model)"
         )
     print(f"{found}; they are never asked for, and a loss says nothing of them", file=sys.stderr)
+    return share

@@ -50,7 +50,7 @@ class Special:
     longest: int | None = None  # tokens of a text that it says it is made for
 
     def known(self, ids: np.ndarray) -> np.ndarray:
-        """Which tokens a model may be asked for: neither unknown nor special; bool of the shape of `ids`."""
+        """Which tokens may be predicted: those neither unknown nor special; bool of the shape of `ids`."""
         return ~np.isin(ids, self.never)
 
 

@@ -29,7 +29,7 @@ def free(tasks: dict[str, dict[str, dict]]) -> str:
             if pair := cell.get("vs_free"):
                 lines.append([task, name, pair["name"], gain(pair)])
                 if pair["diff"] < 0:
-                    (lost if (pair["p_adjusted"] or 0) < 0.05 and pair["ci95"] else behind).setdefault(
+                    (lost if pair["p_adjusted"] is not None and pair["p_adjusted"] < 0.05 else behind).setdefault(
                         f"{task} (to {pair['name']})", []
                     ).append(name)
     verdict = (

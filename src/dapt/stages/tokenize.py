@@ -6,7 +6,7 @@ Text that is mostly unknown to the base's tokenizer is refused here, before anyt
 from dapt.core import config
 from dapt.core.files import made_from, read_lines, whole_folder, write_json
 from dapt.core.paths import RAW_MODEL, SPLIT, TOKENS
-from dapt.mlm.tokens import check_unknown, encode, unknown_share, write_tokens
+from dapt.mlm.tokens import encode, unknown_share, write_tokens
 from dapt.model.tokenizer import load_tokenizer
 from dapt.telling.errors import UserError
 
@@ -21,8 +21,7 @@ def run(domain: str) -> None:
         for name in SETS:
             rows = read_lines(SPLIT / domain / f"{name}.jsonl")
             tokens = write_tokens(folder, name, encode(tokenizer, (row["text"] for row in rows)), special)
-            share = unknown_share(tokens.ids, special)
-            check_unknown(share, f"{domain}/{name}", allow)
+            share = unknown_share(tokens.ids, special, f"{domain}/{name}", allow)
             if share == 1:
                 raise UserError(f"{domain}/{name}: the tokenizer knows none of its tokens; take another base")
             counts[name] = {"documents": len(tokens), "tokens": int(tokens.offsets[-1]), "unknown": share}

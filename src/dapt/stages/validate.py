@@ -13,7 +13,7 @@ from dapt.core.files import made_from, read_json, read_lines, write_json
 from dapt.core.paths import METRICS, PROCESSED, RAW_MODEL
 from dapt.corpus.language import language
 from dapt.corpus.validation import LONGEST, SHOWN, spread, validated
-from dapt.mlm.tokens import check_unknown, encode_tokens, unknown_share
+from dapt.mlm.tokens import encode_tokens, unknown_share
 from dapt.model.tokenizer import load_tokenizer
 from dapt.tasks.checks import check_model
 from dapt.telling.errors import UserError
@@ -36,8 +36,10 @@ def run() -> None:
             )
         texts = [row["text"] for row in sample]
         tokens = encode_tokens(tokenizer, special, texts)
-        lengths, unknown = spread(np.diff(tokens.offsets).tolist()), unknown_share(tokens.ids, special)
-        check_unknown(unknown, name, allow=True)
+        lengths, unknown = (
+            spread(np.diff(tokens.offsets).tolist()),
+            unknown_share(tokens.ids, special, name, allow=True),
+        )
         languages = Counter(language(text) or "in doubt" for text in texts)
         shown = sample[:SHOWN] if all(source.show for source in params.active.corpora[name]) else []
         found[name] = figures | {
