@@ -49,7 +49,7 @@ bench: .venv/ready-bench ## the speed of cleaning and of training, each beside t
 
 # The original project's smoke run. It runs in a temporary copy: the models of this workspace stay as they are.
 smoke: .venv/ready ## ten training steps; PROFILE=sample and DOMAIN=biomed, unless you name others
-	dvc exp run --temp -S profile=$(PROFILE) $(foreach s,steps=10 warmup=2 valid_every=5 keep=[],-S 'profiles.$(PROFILE).train.$s') \
+	dvc exp run --temp -S profile=$(PROFILE) $(foreach s,steps=10 warmup=2 valid_every=5 keep=[],-S 'profiles/$(PROFILE).yaml:train.$s') \
 	  train@$(DOMAIN)
 
 .venv/ready: requirements.txt requirements-dvc.txt pyproject.toml

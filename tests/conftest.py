@@ -79,7 +79,15 @@ def committed_run(tmp_path_factory) -> Path:
     """A folder with the committed settings and figures, and what pictures are drawn from; not to be changed."""
     folder = tmp_path_factory.mktemp("committed")
     return committed_files(
-        folder, "metrics", "params.yaml", "dvc.yaml", "dvc.lock", ".gitignore", ".dvc", "src/dapt/reporting/figures"
+        folder,
+        "metrics",
+        "params.yaml",
+        "profiles",
+        "dvc.yaml",
+        "dvc.lock",
+        ".gitignore",
+        ".dvc",
+        "src/dapt/reporting/figures",
     )
 
 
@@ -92,7 +100,8 @@ def committed_metrics(committed_run) -> Path:
 def committed(committed_run, tmp_path, monkeypatch) -> Path:
     """A git repository with the committed metrics, in which the test stands."""
     folder = tmp_path / "repository"
-    shutil.copytree(committed_run / "metrics", folder / "metrics")
+    for name in ("metrics", "profiles"):
+        shutil.copytree(committed_run / name, folder / name)
     for name in ("params.yaml", "dvc.yaml", "dvc.lock", ".gitignore"):
         shutil.copy(committed_run / name, folder)
     run(folder, "git", "init", "-q")

@@ -19,7 +19,7 @@ def dapt(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 def repository(tmp_path) -> Path:
     """A workspace of its own, as a clone or a temporary experiment is."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    committed_files(tmp_path, "params.yaml", "dvc.yaml")
+    committed_files(tmp_path, "params.yaml", "profiles", "dvc.yaml")
     return tmp_path
 
 

@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from dapt.core import config
 from dapt.reporting.tables import table
-from repositories import ROOT, committed_text
+from repositories import ROOT, committed_params, committed_text
 
-PARAMS = config.parse(committed_text("params.yaml"))
+PARAMS = committed_params()
 COMPARISON = json.loads(committed_text("metrics/comparison.json"))
 TASKS = COMPARISON["tasks"]
 

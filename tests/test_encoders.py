@@ -29,7 +29,7 @@ CASED_BY_ITS_VOCABULARY = ("BioBERT", "ClinicalBERT")
 @pytest.fixture()
 def workspace(tmp_path, monkeypatch) -> Path:
     """Settings for a training of ten steps."""
-    committed_files(tmp_path, "params.yaml", "dvc.yaml")
+    committed_files(tmp_path, "params.yaml", "profiles", "dvc.yaml")
     settings = {
         "train.steps": 10,
         "train.batch": 4,
@@ -41,7 +41,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
         "evaluate.threads": 1,
         "repair.allow": True,
     }
-    change(tmp_path / "params.yaml", settings)
+    change(tmp_path, settings)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAPT_STATE", str(tmp_path / "state"))
     return tmp_path

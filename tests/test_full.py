@@ -1,4 +1,4 @@
-"""The profile `full` from a hub on loopback to cleaned rows, by dvc repro: params.yaml as it is, but for `profile`; raw
+"""The profile `full` from a hub on loopback to cleaned rows, by dvc repro: its settings as they are, but for `profile`; raw
 files small, in the layouts of the real sources.
 """
 
@@ -16,10 +16,10 @@ from hub import Repository, running
 from repositories import committed_text, copy_of_tree, run
 
 TEXT = committed_text("params.yaml").replace("profile: sample", "profile: full", 1)
-PARAMS = YAML(typ="safe", pure=True).load(TEXT)
+PARAMS, FULL = (YAML(typ="safe", pure=True).load(text) for text in (TEXT, committed_text("profiles/full.yaml")))
 BIOASQ = "BioASQ-train-factoid-6b-full-annotated.json"
 LONG = "The patients were examined again after an operation that lasted three hours, number"
-BRANCH = "0123456789abcdef0123456789abcdef01234567"  # where the one branch in params.yaml is
+BRANCH = "0123456789abcdef0123456789abcdef01234567"  # where the one branch in the profile is
 
 
 def parquet(**columns: list) -> bytes:
@@ -98,10 +98,9 @@ DROPPED = {"biomed_mlm": {"duplicate": 1}, "biomed_mlm_2": {"too short": 1}, "ge
 
 
 def repositories() -> dict[str, Repository]:
-    """All that the profile names, at the revisions of params.yaml."""
-    full = PARAMS["profiles"]["full"]
-    origins = [source for sources in full["corpora"].values() for source in sources]
-    origins += [PARAMS["bases"][name] for name in full["model"].values()]
+    """All that the profile names, at its revisions."""
+    origins = [source for sources in FULL["corpora"].values() for source in sources]
+    origins += [PARAMS["bases"][name] for name in FULL["model"].values()]
     found = {}
     for origin in origins:
         if place := origin.get("hub"):

@@ -10,7 +10,7 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from repositories import ROOT, committed_text, copy_of_tree, replaced, run
+from repositories import ROOT, add_task, committed_text, copy_of_tree, replaced, run
 from toy_pipeline import texts as toy_texts
 
 SRC = ROOT / "src"
@@ -19,7 +19,7 @@ READ = {  # files that a stage reads beside its code
     "base": SRC / "dapt/judging/probe_text",
     "report": SRC / "dapt/reporting/figures",
 }
-FOUND_BY_NAME = {  # what a module imports by the names in params.yaml, which no graph knows
+FOUND_BY_NAME = {  # what a module imports by the names in the settings, which no graph knows
     "dapt.corpus.cleaners": GRAPH.find_children("dapt.corpus.cleaners"),
     "dapt.tasks.kinds": GRAPH.find_children("dapt.tasks.kinds"),
 }
@@ -73,20 +73,20 @@ def dvc_hash(path: Path) -> str:
 
 
 def test_the_committed_lock_belongs_to_the_committed_code_and_params():
-    params = yaml(ROOT / "params.yaml")
     stages = yaml(ROOT / "dvc.lock")["stages"]
     assert {"summary", "report", "train@biomed", "evaluate@general"} <= set(stages)
     for name, stage in stages.items():
         for dep in stage["deps"]:
-            if dep["path"].split("/")[0] in ("src", "params.yaml", "requirements.txt"):
+            if dep["path"].split("/")[0] in ("src", "params.yaml", "profiles", "requirements.txt"):
                 assert dep["md5"] == dvc_hash(ROOT / dep["path"]), f"{name}: {dep['path']} has changed; run dvc repro"
             elif (ROOT / dep["path"]).exists() and dep["path"].startswith("metrics/"):
                 assert dep["md5"] == dvc_hash(ROOT / dep["path"]), f"{name}: {dep['path']} is not what the lock says"
-        for place, value in stage.get("params", {}).get("params.yaml", {}).items():
-            at = params
-            for part in place.split("."):
-                at = at[part]
-            assert at == value, f"{name}: {place} has changed; run dvc repro"
+        for file, settings in stage.get("params", {}).items():
+            for place, value in settings.items():
+                at = yaml(ROOT / file)
+                for part in place.split("."):
+                    at = at[part]
+                assert at == value, f"{name}: {place} has changed; run dvc repro"
 
 
 @pytest.fixture()
@@ -289,7 +289,7 @@ def test_a_tagged_model_is_got_by_its_name(finished, tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_runs_from_the_queue(clone):
-    run(clone, "dvc", "exp", "run", "--queue", "-S", "profiles.sample.compare.rule=mean,target", "compare")
+    run(clone, "dvc", "exp", "run", "--queue", "-S", "profiles/sample.yaml:compare.rule=mean,target", "compare")
     run(clone, "dvc", "exp", "run", "--run-all")
     shown = run(clone, "dvc", "exp", "show", "--json")
     rules = set(re.findall(r'"rule": "(\w+)"', shown))
@@ -301,21 +301,19 @@ def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(clone):
     sections = [f"Section {number}. {text}\n" for number, text in enumerate(toy_texts("general", 300, seed=7))]
     (clone / "data/local/law/first.txt").write_text("".join(sections[:-90]))
     (clone / "data/local/law/second.txt").write_text("".join(sections[-90:]))
-    params = clone / "params.yaml"
-    text = params.read_text()
-    for old, new in [
-        ("  general: {enabled", "  law_text: {enabled: true, labelled: false}\n  general: {enabled"),
-        ("  general: [general]", "  general: [general]\n  law: [law_text]"),
-        ("heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
-        ("finance, general]\ntasks", "finance, general, law]\ntasks"),
+    for file, old, new in [
+        ("params.yaml", "  general: {enabled", "  law_text: {enabled: true, labelled: false}\n  general: {enabled"),
+        ("params.yaml", "  general: [general]", "  general: [general]\n  law: [law_text]"),
+        ("params.yaml", "heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
+        ("params.yaml", "finance, general]\ntasks", "finance, general, law]\ntasks"),
         (
-            "    model: {base: tiny}",
-            "      law_text:\n        - {name: law, cleaner: text, files: [law], "
-            "local: {folder: data/local}, licence: mine}\n    model: {base: tiny}",
+            "profiles/sample.yaml",
+            "model: {base: tiny}",
+            "  law_text:\n    - {name: law, cleaner: text, files: [law], local: {folder: data/local}, licence: mine}\n"
+            "model: {base: tiny}",
         ),
     ]:
-        text = replaced(text, old, new)
-    params.write_text(text)
+        (clone / file).write_text(replaced((clone / file).read_text(), old, new))
     ran = stages_run(run(clone, "dvc", "repro", "evaluate@law"))
     assert {"fetch@law_text", "clean@law_text", "split", "tokenize@law", "train@law", "evaluate@law"} <= ran
     assert not {
@@ -324,16 +322,9 @@ def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(clone):
     assert json.loads((clone / "metrics/eval/law.json").read_text())["law"]["loss"] > 0
 
 
-def test_a_task_of_ones_own_is_one_entry_of_params(tmp_path):
+def test_a_task_of_ones_own_is_two_entries_of_settings(tmp_path):
     copy = copy_of_tree(tmp_path / "copy")
-    text = (copy / "params.yaml").read_text()
-    entry = (
-        "  sectors: {words: tfidf_plain, sample: {corpus: finance_mlm2, fields: [label], kind: classification, length: 32, "
-        "epochs: 1, lr: 1.0e-3}}\n"
-    )
-    (copy / "params.yaml").write_text(
-        text.replace("  finance_classification:\n", entry + "  finance_classification:\n", 1)
-    )
+    add_task(copy, "sectors", "tfidf_plain", "corpus: finance_mlm2, fields: [label], kind: classification, length: 32")
     said = run(copy, "dvc", "repro", "--dry", "--force", "--single-item", "finetune@sectors-base", "baseline@sectors")
     assert "> dapt finetune sectors base" in said and "> dapt baseline sectors" in said
     assert "data/eval/tasks/sectors/tfidf_plain.jsonl" in run(copy, "dvc", "stage", "list")
@@ -353,16 +344,19 @@ def test_the_pipeline_runs_without_a_corpus_and_says_so(clone):
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("domain=law", "domain: unknown name 'law'"),
-        ("profile=ful", "profile: unknown name 'ful'"),
-        ("profiles.sample.train.steps=many", "profiles.sample.train.steps: .*'many'"),
-        ("+profiles.sample.train.stpes=3", "profiles.sample.train.stpes: unknown setting; did you mean steps"),
+        ("domain=law", "params.yaml: domain: unknown name 'law'"),
+        ("profile=ful", "params.yaml: profile: unknown name 'ful'"),
+        ("profiles/sample.yaml:train.steps=many", "profiles/sample.yaml: train.steps: .*'many'"),
+        (
+            "profiles/sample.yaml:+train.stpes=3",
+            "profiles/sample.yaml: train.stpes: unknown setting; did you mean steps",
+        ),
     ],
 )
 def test_wrong_params_are_refused_before_any_stage_runs(finished, tmp_path, override, message):
     clone = tmp_path / "clone"
     run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
     output = run(clone, "dvc", "exp", "run", "-S", override, code=None)
-    assert re.search(f"dapt check: params.yaml: {message}", output), output
+    assert re.search(f"dapt check: {message}", output), output
     assert stages_run(output) == {"check"}
     assert "Traceback" not in output

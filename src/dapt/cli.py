@@ -19,7 +19,7 @@ from dapt.core.paths import MODELS, events_of, repository
 from dapt.telling.errors import UserError, guarded
 
 STAGES = {  # name → the kind of name that it is given, what it does
-    "check": (None, "refuse a wrong params.yaml"),
+    "check": (None, "refuse wrong settings"),
     "fetch": ("corpus", "raw files of a corpus, or of the model"),
     "clean": ("corpus", "clean a corpus; with --cleaner any raw file"),
     "validate": (None, "look at every cleaned row; the data card's figures"),
@@ -86,9 +86,9 @@ def add_stages(commands: Commands) -> None:
         if kind:
             sub[name].add_argument("name", metavar=kind, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
     sub["fetch"].add_argument(
-        "--pin", action="store_true", help="write commit and sha256 of what is fetched, or of all, into params.yaml"
+        "--pin", action="store_true", help="write commit and sha256 of what is fetched, or of all, into the settings"
     )
-    clean = sub["clean"].add_argument_group("any raw file, without params.yaml")
+    clean = sub["clean"].add_argument_group("any raw file, without settings")
     clean.add_argument("--cleaner")
     for option in ("--raw", "--out", "--report"):
         clean.add_argument(option, type=Path)

@@ -33,7 +33,7 @@ STEPS = 6
 @pytest.fixture()
 def repository(tmp_path, monkeypatch, model_folder) -> Path:
     """A folder with parameters, a base and cleaned texts: three groups of long documents, and 200 short texts."""
-    committed_files(tmp_path, "params.yaml")
+    committed_files(tmp_path, "params.yaml", "profiles")
     shutil.copytree(model_folder, tmp_path / "models/base")
     write_lines(
         tmp_path / "data/processed/biomed_mlm.jsonl",

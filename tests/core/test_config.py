@@ -2,111 +2,119 @@ import pytest
 
 from dapt.core import config
 from dapt.telling.errors import UserError
-from repositories import committed_text, replaced
+from repositories import committed_params, committed_text
 
-TEXT = committed_text("params.yaml")
+NAMES, SAMPLE = "params.yaml", "profiles/sample.yaml"
 
 
-def test_committed_params_are_right():
-    params = config.parse(TEXT)
+def test_committed_settings_are_right():
+    params = committed_params()
     assert params.active is params.profiles["sample"]
     assert params.own_sets("biomed_finance") == ["biomed", "finance"] and params.own_sets("general") == ["general"]
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    "file, old, new, message",
     [
-        ("profile: sample", "profile: smaple", "profile: unknown name 'smaple'; did you mean sample?"),
+        (NAMES, "profile: sample\n", "profile: smaple\n", "profile: unknown name 'smaple'; did you mean sample?"),
         (
+            NAMES,
             "domain: biomed\n",
             "domain: law\n",
-            "domain: unknown name 'law'; known: biomed, biomed_finance, finance, general",
+            "domain: unknown name 'law'; known: biomed, biomed_finance, finance, g",
         ),
-        ("      steps: 300", "      stpes: 300", "profiles.sample.train.stpes: unknown setting; did you mean steps?"),
-        ("      steps: 300", "      steps: many", "profiles.sample.train.steps: .*valid integer.*'many'"),
-        ("      steps: 300", "      steps: 3.5", "profiles.sample.train.steps: .*integer.*3.5"),
-        ("      steps: 300", "      steps: true", "profiles.sample.train.steps: .*integer.*True"),
-        ("      steps: 300", "      steps: -1", "profiles.sample.train.steps: .*greater than or equal to 0"),
-        ("      warmup: 30", "      warmup: 301", "profiles.sample.train: warmup is 301 steps, more than the 300"),
-        ("repair: {allow: false", "repair: {allow: 1", "profiles.sample.repair.allow: .*boolean.*1"),
-        ("repair: {allow: false, ", "repair: {", "profiles.sample.repair.allow: missing"),
-        ("      mask: 0.15", "      mask: 1.5", "profiles.sample.train.mask: .*less than 1"),
-        ("      precision: auto", "      precision: fp8", "profiles.sample.train.precision: .*'fp8'"),
-        ("    model: {base: tiny}", "    model: {base: huge}", "profiles.sample.model.base: unknown name 'huge'"),
-        ("models: [base, biomed,", "models: [biomed,", "models must be base and the domains"),
-        ("    words: overlap\n", "", "tasks.multiple_choice.words: missing"),
+        (SAMPLE, "  steps: 300", "  stpes: 300", "train.stpes: unknown setting; did you mean steps?"),
+        (SAMPLE, "  steps: 300", "  steps: many", "train.steps: .*valid integer.*'many'"),
+        (SAMPLE, "  steps: 300", "  steps: 3.5", "train.steps: .*integer.*3.5"),
+        (SAMPLE, "  steps: 300", "  steps: true", "train.steps: .*integer.*True"),
+        (SAMPLE, "  steps: 300", "  steps: -1", "train.steps: .*greater than or equal to 0"),
+        (SAMPLE, "  warmup: 30", "  warmup: 301", "train: warmup is 301 steps, more than the 300"),
+        (SAMPLE, "  allow: false", "  allow: 1", "repair.allow: .*boolean.*1"),
+        (SAMPLE, "  allow: false\n", "", "repair.allow: missing"),
+        (SAMPLE, "  batch: 32\n  window", "  window", "train.batch: missing"),
+        (SAMPLE, "  mask: 0.15", "  mask: 1.5", "train.mask: .*less than 1"),
+        (SAMPLE, "  precision: auto", "  precision: fp8", "train.precision: .*'fp8'"),
+        (SAMPLE, "  base: tiny", "  base: huge", "model.base: unknown name 'huge'"),
+        (SAMPLE, "  target: biomed\n", "  target: law\n", "compare.target: unknown name 'law'"),
+        (SAMPLE, "  task: biomed_topic\n", "  task: topics\n", "compare.task: unknown name 'topics'"),
+        (NAMES, "models:\n- base\n", "models:\n", "models must be base and the domains"),
+        (NAMES, "    words: overlap\n", "", "tasks.multiple_choice.words: missing"),
         (
+            NAMES,
             "    words: overlap\n",
             "    word: overlap\n",
-            "tasks.multiple_choice: unknown name 'word'; did you mean words",
+            "tasks.multiple_choice.word: unknown setting; did you mean words",
+        ),
+        (NAMES, "finetuned:\n- base\n- biomed\n", "finetuned:\n- base\n- law\n", "finetuned: unknown name 'law'"),
+        (NAMES, "control: general", "control: none", "control: unknown name 'none'"),
+        (NAMES, "  - biomed_mlm_2\n", "  - medmcqa_labeled\n", "domains.biomed: .*medmcqa_labeled"),
+        (NAMES, "profile: sample\n", "profile: [\n", "is not YAML"),
+        (NAMES, "domain: biomed\n", "domain: biomed\ndomain: finance\n", "is not YAML.*duplicate key"),
+        (
+            NAMES,
+            "control: general\n",
+            "control: general\nprofiles: {}\n",
+            "profiles: move each into a file .*profiles/NAME.yaml",
+        ),
+        (SAMPLE, "  - 0\n  - 1\n  - 2\n", "  - 0\n", "finetune.seeds: .*at least 2"),
+        (
+            SAMPLE,
+            "  multiple_choice:\n",
+            "  multiple:\n",
+            "tasks: unknown name 'multiple'; did you mean multiple_choice",
         ),
         (
-            "    words: overlap\n",
-            "    words: overlap\n    sampel: {}\n",
-            "tasks.multiple_choice: unknown name 'sampel'; did you mean sample",
+            SAMPLE,
+            "    corpus: fiqa_labeled\n",
+            "    corpus: fiqa\n",
+            "tasks.answer_ranking.corpus: unknown name 'fiqa'",
         ),
         (
-            "    words: overlap\n",
-            "    words: overlap\n    lr: 1.0e-3\n",
-            "tasks.multiple_choice: unknown name 'lr'; known: about, full, sample, words",
+            SAMPLE,
+            "  - name: healthtweets\n",
+            "  - {name: healthtweets, cleaner: tweets, local: {folder: data/local}, files: [a], licence: none}\n"
+            "  - name: healthtweets\n",
+            "corpora.biomed_mlm_2: 2 sources, of which 2 are named healthtweets",
         ),
-        (
-            "    words: overlap\n    sample:",
-            "    words: overlap\n    full2:",
-            "tasks.multiple_choice: unknown name 'full2'; did you mean full",
-        ),
-        (
-            "  finance_classification:\n",
-            "  law: {words: tfidf}\n  finance_classification:\n",
-            "tasks.law says nothing of the profile sample; add its settings there",
-        ),
-        ("finetuned: [base, biomed,", "finetuned: [base, law,", "finetuned: unknown name 'law'"),
-        ("      seeds: [0, 1, 2]\n", "      seeds: [0]\n", "profiles.sample.finetune.seeds: .*at least 2"),
-        ("control: general", "control: none", "control: unknown name 'none'"),
-        (
-            "  biomed: [biomed_mlm, biomed_mlm_2]",
-            "  biomed: [biomed_mlm, medmcqa_labeled]",
-            "domains.biomed: .*medmcqa_labeled",
-        ),
-        (
-            "        - name: healthtweets\n",
-            "        - {name: healthtweets, cleaner: tweets, local: {folder: data/local}, files: [a], licence: none}\n"
-            "        - name: healthtweets\n",
-            "profiles.sample.corpora.biomed_mlm_2: 2 sources, of which 2 are named healthtweets",
-        ),
-        ("version: 4.0.0, sha256: cfa3", "version: 4.0.0, sha256: xfa3", "sha256"),
-        ("profile: sample", "profile: [", "is not YAML"),
-        ("domain: biomed\n", "domain: biomed\ndomain: finance\n", "is not YAML.*duplicate key"),
+        (SAMPLE, "sha256: cfa3", "sha256: xfa3", "sha256"),
+        (SAMPLE, "\ncompare:", "\ncompare: [", "is not YAML"),
     ],
 )
-def test_what_is_wrong_is_refused_with_its_place(old, new, message):
-    with pytest.raises(UserError, match=f"(?s)params.yaml.*{message}"):
-        config.parse(replaced(TEXT, old, new))
+def test_what_is_wrong_is_refused_with_its_place(file, old, new, message):
+    with pytest.raises(UserError, match=f"(?s){file}:? .*{message}"):
+        committed_params((file, old, new))
 
 
 def test_numbers_are_read_as_dvc_reads_them():
     """1e-3 is a number in YAML 1.2, a string in YAML 1.1."""
-    assert config.parse(replaced(TEXT, "lr: 1.0e-3 ", "lr: 1e-3 ")).active.train.lr == 0.001
+    assert committed_params((SAMPLE, "lr: 1.0e-3\n  warmup", "lr: 1e-3\n  warmup")).active.train.lr == 0.001
 
 
-def test_a_corpus_must_have_sources_in_the_active_profile_alone():
-    more = replaced(TEXT, "  general: {enabled", "  law: {enabled: true, labelled: false}\n  general: {enabled")
-    with pytest.raises(UserError, match="profiles.sample.corpora says nothing of law"):
-        config.parse(more)
-    source = (
-        "      law:\n        - {name: law, cleaner: text, files: [a], local: {folder: data/local}, licence: mine}\n"
-    )
-    config.parse(replaced(more, "    model: {base: tiny}", source + "    model: {base: tiny}"))
-    with pytest.raises(UserError, match="profiles.sample.corpora: unknown name 'law'"):
-        config.parse(replaced(TEXT, "    model: {base: tiny}", source + "    model: {base: tiny}"))
+def test_the_active_profile_alone_must_speak_of_every_corpus_and_task():
+    corpus = (NAMES, "  general: {enabled", "  law: {enabled: true, labelled: false}\n  general: {enabled")
+    task = (NAMES, "\ntasks:\n", "\ntasks:\n  statutes: {words: tfidf}\n")
+    sources = "  law:\n  - {name: law, cleaner: text, files: [a], local: {folder: data/local}, licence: mine}\n"
+    more = (SAMPLE, "\ncorpora:\n", f"\ncorpora:\n{sources}")
+    rows = "  statutes: {corpus: law, fields: [label], kind: classification, length: 64, epochs: 1, lr: 1.0e-3}\n"
+    with pytest.raises(UserError, match=f"{SAMPLE}: corpora says nothing of law, which params.yaml names"):
+        committed_params(corpus)
+    with pytest.raises(UserError, match=f"{SAMPLE}: tasks says nothing of statutes, which params.yaml names"):
+        committed_params(task)
+    with pytest.raises(UserError, match=f"{SAMPLE}: corpora: unknown name 'law'"):
+        committed_params(more)
+    committed_params(corpus, more, task, (SAMPLE, "\ntasks:\n", f"\ntasks:\n{rows}"))
 
 
-def test_a_missing_setting_is_named():
-    with pytest.raises(UserError, match="profiles.sample.train.batch: missing"):
-        config.parse(replaced(TEXT, "      batch: 32 ", "      #"))
-
-
-@pytest.mark.parametrize("length", ["", "steps: 300\n      epochs: 1.0"])
+@pytest.mark.parametrize("length", ["", "steps: 300\n  epochs: 1.0"])
 def test_a_training_has_one_length(length):
-    with pytest.raises(UserError, match="profiles.sample.train: must have one of steps, epochs and tokens"):
-        config.parse(replaced(TEXT, "steps: 300", length))
+    with pytest.raises(UserError, match=f"{SAMPLE}: train: must have one of steps, epochs and tokens"):
+        committed_params((SAMPLE, "steps: 300", length))
+
+
+def test_a_profile_is_a_file_beside_params(tmp_path):
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "params.yaml").write_text(committed_text(NAMES))
+    (tmp_path / "profiles/sample.yaml").write_text(committed_text(SAMPLE))
+    assert set(config.load(tmp_path).profiles) == {"sample"}
+    (tmp_path / "profiles/full.yaml").write_text(committed_text("profiles/full.yaml"))
+    assert config.load(tmp_path) == committed_params()

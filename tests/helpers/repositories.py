@@ -1,7 +1,6 @@
-"""Temporary repositories for the tests: real git, real DVC, the pipeline shortened by params.yaml alone."""
+"""Temporary repositories for the tests: real git, real DVC, the pipeline shortened by its settings alone."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +8,10 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from dapt.core import config
+
 ROOT = Path(__file__).parents[2]
+FINETUNED = "finetuned:\n- base\n- biomed\n- finance\n- biomed_finance\n"
 SHORT = {
     "train.steps": 6,
     "train.warmup": 2,
@@ -82,21 +84,40 @@ def replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new, 1)
 
 
-def change(params: Path, settings: dict[str, object], profile: str = "sample") -> None:
-    """Write some settings of a profile; where there are none, the file stays as it is."""
+def committed_params(*changes: tuple[str, str, str]) -> config.Params:
+    """The committed settings; a change names a file, what stands in it, and what takes its place."""
+    texts = {name: committed_text(name) for name in ("params.yaml", "profiles/full.yaml", "profiles/sample.yaml")}
+    for name, old, new in changes:
+        texts[name] = replaced(texts[name], old, new)
+    return config.parse_params(texts.pop("params.yaml"), {Path(name).stem: text for name, text in texts.items()})
+
+
+def change(folder: Path, settings: dict[str, object], profile: str = "sample") -> None:
+    """Write some settings of a repository's profile; where there are none, the file stays as it is."""
     if not settings:
         return
     yaml = YAML()
     yaml.width = 1000
-    values = yaml.load(params.read_text())
+    path = folder / f"profiles/{profile}.yaml"
+    values = yaml.load(path.read_text())
     for place, value in settings.items():
         *above, last = place.split(".")
         at = values
-        for name in ("tasks", above[1], profile) if above[0] == "tasks" else ("profiles", profile, *above):
+        for name in above:
             at = at[name]
         at[last] = value
-    with open(params, "w") as file:
+    with open(path, "w") as file:
         yaml.dump(values, file)
+
+
+def add_task(folder: Path, name: str, words: str, settings: str) -> None:
+    """A task of one's own: a name and a count of words in params.yaml, and under the profile what it is."""
+    for file, entry in (
+        ("params.yaml", f"words: {words}"),
+        ("profiles/sample.yaml", f"{settings}, epochs: 2, lr: 1.0e-3"),
+    ):
+        text = (folder / file).read_text()
+        (folder / file).write_text(replaced(text, "\ntasks:\n", f"\ntasks:\n  {name}: {{{entry}}}\n"))
 
 
 def copy_of_code(folder: Path) -> Path:
@@ -115,8 +136,8 @@ def copy_of_tree(folder: Path) -> Path:
     """The same, committed anew with the shortened settings."""
     copy_of_code(folder)
     params = committed_text("params.yaml")
-    (folder / "params.yaml").write_text(re.sub(r"^finetuned: .*$", "finetuned: [base, biomed]", params, flags=re.M))
-    change(folder / "params.yaml", SHORT)
+    (folder / "params.yaml").write_text(replaced(params, FINETUNED, "finetuned:\n- base\n- biomed\n"))
+    change(folder, SHORT)
     run(folder, "git", "init", "-q", "-b", "main")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "start")
@@ -127,9 +148,9 @@ def ground_in(folder: Path, model_folder: Path, tokens, special, settings: dict[
     """models/base and data/tokens/biomed of a model that trains in milliseconds a step, ready to train."""
     from dapt.mlm.tokens import write_tokens
 
-    committed_files(folder, "params.yaml", "dvc.yaml")
+    committed_files(folder, "params.yaml", "profiles", "dvc.yaml")
     change(
-        folder / "params.yaml",
+        folder,
         {
             "train.batch": 8,
             "train.window": 32,

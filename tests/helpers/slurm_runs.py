@@ -101,7 +101,7 @@ def only_training(folder: Path, ground: Path, steps: int) -> Path:
     folder.mkdir()
     copy_of_tree(folder)
     change(
-        folder / "params.yaml",
+        folder,
         {
             "train.steps": steps,
             "train.valid_every": 500,

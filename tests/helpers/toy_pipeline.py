@@ -31,50 +31,51 @@ control: general
 heldout: [biomed, finance, general]
 models: [base, biomed, finance, general]
 tasks:
-  finance_classification:
-    words: tfidf
-    sample: {corpus: finance_mlm1, fields: [label], kind: classification, length: 32, epochs: 1, lr: 1.0e-3}
+  finance_classification: {words: tfidf}
 finetuned: [base, biomed]
 bases:
   tiny:
     local: {folder: toy}
     files: [base/model.safetensors, base/config.json, base/tokenizer.json, base/tokenizer_config.json]
     licence: none
-profiles:
-  sample:
-    corpora:
-      biomed_mlm:
-        - {name: first, cleaner: text, local: {folder: toy}, files: [biomed.txt], licence: none, show: true}
-      biomed_mlm_2:
-        - {name: second, cleaner: text, local: {folder: toy}, files: [biomed_2.txt], licence: none}
-      finance_mlm1:
-        - {name: phrases, cleaner: financial_phrasebank, local: {folder: toy}, files: [finance.txt], licence: none}
-      general:
-        - {name: other, cleaner: text, local: {folder: toy}, files: [general.txt], licence: none}
-    model: {base: tiny}
-    split: {heldout: 0.15, valid: 0.1, similar: 0.7, overlap: 13}
-    repair: {allow: false, max_steps: 4, every: 2, patience: 2, least: 0.02, lr: 1.0e-3, seed: 0}
-    train:
-      steps: 6
-      batch: 8
-      window: 32
-      lr: 1.0e-3
-      warmup: 2
-      weight_decay: 0.01
-      clip: 1.0
-      mask: 0.15
-      dropout: 0.0
-      seed: 0
-      threads: 1
-      precision: fp32
-      valid_every: 3
-      valid_windows: 8
-      save_every: 50
-      keep: []
-    evaluate: {mask: 0.15, draws: 1, window: 32, batch: 32, threads: 1, seed: 1, unknown: refuse}
-    finetune: {seeds: [0, 1], batch: 16, threads: 1, warmup: 0.1, weight_decay: 0.01, clip: 1.0, dropout: 0.0, valid: 20,
-               patience: 2}
-    compare: {rule: mean, target: biomed, task: finance_classification, resamples: 200, seed: 2}
+"""
+PROFILE = """\
+corpora:
+  biomed_mlm:
+    - {name: first, cleaner: text, local: {folder: toy}, files: [biomed.txt], licence: none, show: true}
+  biomed_mlm_2:
+    - {name: second, cleaner: text, local: {folder: toy}, files: [biomed_2.txt], licence: none}
+  finance_mlm1:
+    - {name: phrases, cleaner: financial_phrasebank, local: {folder: toy}, files: [finance.txt], licence: none}
+  general:
+    - {name: other, cleaner: text, local: {folder: toy}, files: [general.txt], licence: none}
+model: {base: tiny}
+split: {heldout: 0.15, valid: 0.1, similar: 0.7, overlap: 13}
+repair: {allow: false, max_steps: 4, every: 2, patience: 2, least: 0.02, lr: 1.0e-3, seed: 0}
+train:
+  steps: 6
+  batch: 8
+  window: 32
+  lr: 1.0e-3
+  warmup: 2
+  weight_decay: 0.01
+  clip: 1.0
+  mask: 0.15
+  dropout: 0.0
+  seed: 0
+  threads: 1
+  precision: fp32
+  valid_every: 3
+  valid_windows: 8
+  save_every: 50
+  keep: []
+evaluate: {mask: 0.15, draws: 1, window: 32, batch: 32, threads: 1, seed: 1, unknown: refuse}
+finetune: {seeds: [0, 1], batch: 16, threads: 1, warmup: 0.1, weight_decay: 0.01, clip: 1.0, dropout: 0.0, valid: 20,
+           patience: 2}
+tasks:
+  finance_classification:
+    {corpus: finance_mlm1, fields: [label], kind: classification, length: 32, epochs: 1, lr: 1.0e-3}
+compare: {rule: mean, target: biomed, task: finance_classification, resamples: 200, seed: 2}
 """
 
 
@@ -111,6 +112,8 @@ def copy_with_toys(folder: Path) -> Path:
     """The repository's code in a git repository of its own, with the toy's settings and raw files, without a lock."""
     copy_of_code(folder)
     (folder / "params.yaml").write_text(PARAMS)
+    (folder / "profiles/sample.yaml").write_text(PROFILE)
+    (folder / "profiles/full.yaml").unlink()
     write_raw(folder / "toy")
     write_base(folder / "toy/base")
     run(folder, "git", "init", "-q", "-b", "main")

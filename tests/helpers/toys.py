@@ -73,9 +73,9 @@ def answers(count: int, seed: int) -> list[dict]:
 
 def repository_with(folder: Path, model_folder: Path, task: str, rows, settings: dict) -> Path:
     """models/base, the three sides of a task, made by rows(count, seed), and pre-training sets without a text."""
-    committed_files(folder, "params.yaml", "dvc.yaml")
+    committed_files(folder, "params.yaml", "profiles", "dvc.yaml")
     change(
-        folder / "params.yaml",
+        folder,
         SHORT | {f"tasks.{task}.{name}" if "." not in name else name: value for name, value in settings.items()},
     )
     shutil.copytree(model_folder, folder / "models/base")

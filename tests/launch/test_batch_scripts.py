@@ -17,7 +17,7 @@ SCRIPTS = sorted((ROOT / "slurm").glob("*.sh"))
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_the_scripts_are_clean_and_ask_for_the_cpus_that_the_threads_need(script):
-    params = config.load(ROOT / "params.yaml")
+    params = config.load(ROOT)
     cpus = {int(number) for number in re.findall(r"--cpus-per-task=(\d+)", script.read_text())}
     assert cpus == set() or cpus == {profile.train.threads for profile in params.profiles.values()}
     if not shutil.which("shellcheck"):

@@ -56,7 +56,7 @@ def test_wrong_settings_are_refused_by_name(tmp_path, old, new, message):
 
 
 def test_a_partition_without_slurm_is_refused_before_anything_is_started(tmp_path):
-    committed_files(tmp_path, "params.yaml", "dvc.yaml")
+    committed_files(tmp_path, "params.yaml", "profiles", "dvc.yaml")
     for what in ([], ["--smoke"]):
         done = subprocess.run(
             [sys.executable, "-m", "dapt", "launch", *what, "biomed", "--partition", "gpu"],

@@ -106,7 +106,7 @@ def test_a_limit_that_suffices_is_not_spoken_of(ground):
 
 def test_the_run_as_long_as_its_windows():
     """Tokens of a whole training, held against batches of it."""
-    train = config.load(ROOT / "params.yaml").active.train.model_copy(update={"steps": None, "epochs": 2.0})
+    train = config.load(ROOT).active.train.model_copy(update={"steps": None, "epochs": 2.0})
     text = estimates.Text(1_000_000, 9_000)
     assert estimates.tokens_seen(train, text) == pytest.approx(2_000_000, rel=0.01)
 

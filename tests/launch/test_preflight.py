@@ -17,7 +17,7 @@ from dapt.mlm.windows import windows_on_disk
 from dapt.telling.errors import UserError
 from repositories import ROOT, ground_in
 
-FULL = config.load(ROOT / "params.yaml").profiles["full"].train
+FULL = config.load(ROOT).profiles["full"].train
 BERT = estimates.Model(109_514_298, 768, 12, 30522)
 CUDA = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120")
 FACTS = Facts("2.13.0+cu126", CUDA, BERT, [Disk("/repository", 10**9, 10**10)])

@@ -4,13 +4,12 @@ import contextlib
 
 import pytest
 
-from dapt.core import config
 from dapt.reporting import plots
 from dapt.reporting.metrics import Figures
 from dapt.reporting.report_page import markdown
-from repositories import committed_text
+from repositories import committed_params
 
-PARAMS = config.parse(committed_text("params.yaml"))
+PARAMS = committed_params()
 
 
 @pytest.fixture(scope="module")

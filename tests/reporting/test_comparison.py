@@ -4,7 +4,6 @@ import re
 import numpy as np
 import pytest
 
-from dapt.core import config
 from dapt.core.files import read_json, write_lines
 from dapt.reporting.comparison import check_tokenizers, choose, compare, losses_by_group, ranked
 from dapt.reporting.plots import read_csv
@@ -13,9 +12,9 @@ from dapt.reporting.tables import of_tasks as of_tasks_lines
 from dapt.reporting.task_comparison import TaskPredictions
 from dapt.reporting.task_sections import free, gains
 from dapt.telling.errors import UserError
-from repositories import committed_text
+from repositories import committed_params
 
-PARAMS = config.parse(committed_text("params.yaml"))
+PARAMS = committed_params()
 
 
 BETTER = {"base": 0.0, "biomed": -1.0, "finance": -0.5, "biomed_finance": -1.5, "general": -0.2}

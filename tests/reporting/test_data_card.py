@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dapt.core import config
+from dapt.core.config import Params
 from dapt.reporting import data_card
 from dapt.reporting.data_card import listed
 from dapt.reporting.metrics import Figures
-from repositories import committed_text
+from repositories import committed_params
 
-PARAMS = committed_text("params.yaml")
+PARAMS = committed_params()
 
 
 @pytest.fixture()
@@ -21,8 +21,7 @@ def metrics(committed_metrics, tmp_path) -> Path:
     return tmp_path / "metrics"
 
 
-def markdown(metrics: Path, text: str = PARAMS) -> str:
-    params = config.parse(text)
+def markdown(metrics: Path, params: Params = PARAMS) -> str:
     return data_card.markdown(params, Figures.read(params, metrics))
 
 
@@ -36,10 +35,10 @@ def change(path: Path, **values) -> None:
 
 
 def test_the_totals_are_the_sums_of_the_corpora(metrics):
-    card, params = markdown(metrics), config.parse(PARAMS)
-    kept = {name: json.loads((metrics / f"clean/{name}.json").read_text())["kept"] for name in params.corpora}
+    card = markdown(metrics)
+    kept = {name: json.loads((metrics / f"clean/{name}.json").read_text())["kept"] for name in PARAMS.corpora}
     for part, wanted in {"**unlabelled**": {False}, "**labelled**": {True}, "**all**": {False, True}}.items():
-        total = sum(kept[name] for name, corpus in params.corpora.items() if corpus.labelled in wanted)
+        total = sum(kept[name] for name, corpus in PARAMS.corpora.items() if corpus.labelled in wanted)
         assert cells(card, part)[1] == f"{total:,}"
 
 
@@ -64,7 +63,7 @@ def test_corpora_that_are_one_show(metrics):
 
 
 def test_what_is_not_enabled_is_named(metrics):
-    off = PARAMS.replace("biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false", 1)
+    off = committed_params(("params.yaml", "biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false"))
     assert "Not enabled, and empty here: biomed_mlm." in markdown(metrics, off)
     assert "Not enabled" not in markdown(metrics)
 

@@ -4,12 +4,11 @@ import json
 
 from huggingface_hub import ModelCard
 
-from dapt.core import config
 from dapt.core.files import numbers
 from dapt.reporting.model_cards import card
-from repositories import committed_text
+from repositories import committed_params
 
-PARAMS = config.parse(committed_text("params.yaml"))
+PARAMS = committed_params()
 
 
 def test_a_card_names_what_the_model_was_made_from_and_is_one_of_the_hubs(committed_metrics):

@@ -2,11 +2,10 @@
 
 from xml.etree import ElementTree
 
-from dapt.core import config
 from dapt.reporting import plots
-from repositories import committed_text
+from repositories import committed_params
 
-PARAMS = config.parse(committed_text("params.yaml"))
+PARAMS = committed_params()
 
 
 def test_pictures_are_svg_with_the_figures_of_the_tables(pictures, committed_metrics):

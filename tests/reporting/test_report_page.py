@@ -5,14 +5,13 @@ import re
 import shutil
 from html.parser import HTMLParser
 
-from dapt.core import config
 from dapt.core.files import write_json
 from dapt.reporting.markdown import page
 from dapt.reporting.metrics import Figures
 from dapt.reporting.report_page import markdown
-from repositories import committed_text
+from repositories import committed_params
 
-PARAMS = config.parse(committed_text("params.yaml"))
+PARAMS = committed_params()
 
 
 def test_what_is_not_pinned_is_named_where_there_is_something(twin, committed_metrics):

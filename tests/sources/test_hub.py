@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,14 +11,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from dapt.core import config
 from dapt.core.config import Origin
 from dapt.telling.errors import UserError
 from dapt.tools.pin import rewritten
 from hub import TOKEN, Hub, Repository, git_hash, running
-from repositories import committed_text, replaced
+from repositories import committed_files, committed_params, committed_text, replaced
 
 PARAMS = committed_text("params.yaml").replace("profile: sample", "profile: full", 1)
+FULL = committed_text("profiles/full.yaml")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WIKITEXT = "b08601e04326c79dfdd32d625aee71d232d685c3"
 TRAIN = "wikitext-103-raw-v1/train-00000-of-00002.parquet"
@@ -45,6 +46,7 @@ def repository(tmp_path) -> Path:
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "dvc.yaml").write_text("stages: {}\n")
+    committed_files(folder, "profiles")
     (folder / "params.yaml").write_text(PARAMS)
     return folder
 
@@ -79,8 +81,13 @@ def flat(files: dict[str, bytes]) -> dict[str, bytes]:
     return {Path(name).name: content for name, content in files.items()}
 
 
-def change(folder: Path, old: str, new: str) -> None:
-    (folder / "params.yaml").write_text(replaced((folder / "params.yaml").read_text(), old, new))
+def change(folder: Path, old: str, new: str, file: str = "params.yaml") -> None:
+    (folder / file).write_text(replaced((folder / file).read_text(), old, new))
+
+
+def written(folder: Path) -> tuple[str, str]:
+    """The texts of params.yaml and of the profile."""
+    return (folder / "params.yaml").read_text(), (folder / "profiles/full.yaml").read_text()
 
 
 def cached(folder: Path, content: bytes) -> Path:
@@ -145,10 +152,11 @@ def test_after_a_kill_only_what_was_not_finished_is_downloaded_again(hub, reposi
 
 def test_another_file_than_the_pinned_one_is_refused(hub, repository):
     right = hashlib.sha256(TEXTS[TRAIN]).hexdigest()
-    change(repository, f"revision: {WIKITEXT}", f"revision: {WIKITEXT}, sha256: [{right}, {'f' * 64}]")
+    old = f"revision: {WIKITEXT}\n"
+    change(repository, old, f"{old}      sha256: [{right}, {'f' * 64}]\n", "profiles/full.yaml")
     message = dapt(hub, repository, "fetch", "general", code=2)
     assert f"{VALIDATION} of Salesforce/wikitext has sha256 {hashlib.sha256(TEXTS[VALIDATION]).hexdigest()}" in message
-    assert f"params.yaml says {'f' * 64}" in message and "mend sha256" in message
+    assert f"the settings say {'f' * 64}" in message and "mend sha256" in message
     assert hub.gets() == list(TEXTS)  # it is what the hub has, so another download would bring nothing else
 
 
@@ -188,7 +196,8 @@ def test_a_damaged_file_of_the_cache_is_not_taken_where_there_is_no_network(hub,
 
 
 def test_what_params_know_needs_no_hub_even_where_the_cache_keeps_no_links(hub, repository):
-    change(repository, f"revision: {WIKITEXT}", f"revision: {WIKITEXT}, sha256: [{', '.join(digests(TEXTS))}]")
+    old = f"revision: {WIKITEXT}\n"
+    change(repository, old, f"{old}      sha256: [{', '.join(digests(TEXTS))}]\n", "profiles/full.yaml")
     dapt(hub, repository, "fetch", "general", HF_HUB_DISABLE_SYMLINKS="1")
     asked = len(hub.log)
     dapt(hub, repository, "fetch", "general", HF_HUB_DISABLE_SYMLINKS="1", HF_HUB_OFFLINE="1")
@@ -204,7 +213,7 @@ def test_what_the_hub_refuses_is_told_in_one_line(hub, repository):
     wikitext.gated = False
     wikitext.commit = COMMIT
     message = dapt(hub, repository, "fetch", "general", code=2)
-    assert f"Salesforce/wikitext at {WIKITEXT}: no such revision; mend it in params.yaml" in message
+    assert f"Salesforce/wikitext at {WIKITEXT}: no such revision; mend it in the settings" in message
     wikitext.commit = WIKITEXT
     del wikitext.files[VALIDATION]
     assert f"has no file {VALIDATION}; mend files" in dapt(hub, repository, "fetch", "general", code=2)
@@ -226,7 +235,7 @@ def test_a_renamed_repository_is_told_once_and_fetched(hub, repository):
     hub.repositories["datasets/Salesforce/wikitext"] = Repository({}, WIKITEXT, moved="datasets/other/texts")
     output = dapt(hub, repository, "fetch", "general")
     assert output.count("now called") == 1
-    assert "Salesforce/wikitext is now called other/texts; put the new name into params.yaml\n" in output
+    assert "Salesforce/wikitext is now called other/texts; put the new name into the settings\n" in output
     assert raw(repository, "general/wikitext") == flat(TEXTS)
     assert "now called" not in dapt(hub, repository, "fetch", "fiqa_labeled")  # small files are redirected too
 
@@ -239,15 +248,10 @@ def test_pin_writes_commit_and_hashes_and_nothing_else(hub, repository):
     output = dapt(hub, repository, "fetch", "--pin", "biomed_mlm_2")
     assert f"pinned biomed_mlm_2/biomed_en_de at {COMMIT}" in output and not (repository / "data").exists()
     [digest] = digests({"": b"parts"})
-    old = "          hub: {repo: Hmehdi515/biomedical_en-de, revision: refs/convert/parquet}\n"
-    new = (
-        f"          hub: {{repo: Hmehdi515/biomedical_en-de, revision: {COMMIT},\n"
-        f"                sha256: [{digest}]}}\n"
-    )
-    assert (repository / "params.yaml").read_text() == PARAMS.replace(old, new)
-    assert PARAMS.count(old) == 1
+    old, new = "      revision: refs/convert/parquet\n", f"      revision: {COMMIT}\n      sha256:\n      - {digest}\n"
+    assert written(repository) == (PARAMS, replaced(FULL, old, new))
     dapt(hub, repository, "fetch", "--pin", "biomed_mlm_2")
-    assert (repository / "params.yaml").read_text() == PARAMS.replace(old, new)
+    assert written(repository) == (PARAMS, replaced(FULL, old, new))
     assert "not pinned" not in dapt(hub, repository, "check")
 
 
@@ -275,35 +279,36 @@ def test_pin_without_a_name_pins_all_that_the_profile_reads(hub, repository):
     assert "BioASQ-train-factoid-6b-full-annotated.json is missing: get it from bioasq.org" in dapt(
         hub, repository, "fetch", "--pin", code=2
     )
-    assert (repository / "params.yaml").read_text() == PARAMS
+    assert written(repository) == (PARAMS, FULL)
     given = repository / "data/local/BioASQ-train-factoid-6b-full-annotated.json"
     given.parent.mkdir(parents=True)
     given.write_bytes(b"{}")
     dapt(hub, repository, "fetch", "--pin")
 
-    text = (repository / "params.yaml").read_text()
-    before, after = (YAML(typ="safe", pure=True).load(value) for value in (PARAMS, text))
-    full = before["profiles"]["full"]["corpora"]
+    texts = written(repository)
+    names, full, *after = (YAML(typ="safe", pure=True).load(value) for value in (PARAMS, FULL, *texts))
+    corpora = full["corpora"]
     for corpus, number, where, files in [
         ("biomed_mlm", 0, "local", {"": b"{}"}),
         ("biomed_mlm_2", 0, "hub", {"": b"parts"}),
         ("finance_mlm1", 0, "hub", news),
         ("finance_mlm1", 1, "hub", bank),
+        ("finance_mlm2", 0, "hub", news),
         ("fiqa_labeled", 0, "hub", ANSWERS),
         ("medmcqa_labeled", 0, "hub", questions),
         ("general", 0, "hub", TEXTS),
     ]:
-        full[corpus][number][where]["sha256"] = digests(files)
-    full["biomed_mlm_2"][0]["hub"]["revision"] = COMMIT
-    before["bases"]["go-emotion"]["hub"]["sha256"] = digests(emotion)
-    before["bases"]["bert-base"]["hub"]["sha256"] = digests(bert)
-    assert after == before  # the news that two corpora share is one entry with an alias
-    for line in PARAMS.splitlines():
-        assert line in text or line.lstrip().startswith(("hub: ", "local: ")), line
-    assert text.count("#") == PARAMS.count("#")
-    assert max(map(len, text.splitlines())) <= max(map(len, PARAMS.splitlines()))
+        corpora[corpus][number][where]["sha256"] = digests(files)
+    corpora["biomed_mlm_2"][0]["hub"]["revision"] = COMMIT
+    names["bases"]["go-emotion"]["hub"]["sha256"] = digests(emotion)
+    names["bases"]["bert-base"]["hub"]["sha256"] = digests(bert)
+    assert after == [names, full]
+    for before, text in zip((PARAMS, FULL), texts, strict=True):
+        kept = [line for line in text.splitlines() if "sha256:" not in line and not re.search(r"- [0-9a-f]{64}$", line)]
+        pinned = before.replace("refs/convert/parquet", COMMIT).splitlines()
+        assert kept == [line for line in pinned if "sha256:" not in line]
     given.write_bytes(b"[]")
-    assert "params.yaml says" in dapt(hub, repository, "fetch", "biomed_mlm", code=2)
+    assert "the settings say" in dapt(hub, repository, "fetch", "biomed_mlm", code=2)
 
 
 def test_sources_that_share_an_entry_but_not_their_files_are_not_pinned_wrongly(hub, repository):
@@ -313,7 +318,15 @@ def test_sources_that_share_an_entry_but_not_their_files_are_not_pinned_wrongly(
     hub.repositories["datasets/takala/financial_phrasebank"] = Repository(
         {"sentences_50agree/financial_phrasebank-train.parquet": b"bank"}, "4a94a2397c42fc3274b7db5632f913eb914e9e0f"
     )
-    change(repository, "          files: *news_files", "          files: [other.parquet]")
+    news = """\
+    hub:
+      repo: lukecarlate/english_finance_news
+      revision: bfa354804f5b6f3ef53c4e484af63ead01c41765
+    files:
+    - default/train/0000.parquet
+"""
+    change(repository, news, news.replace("hub:", "hub: &news"), "profiles/full.yaml")
+    change(repository, news, "    hub: *news\n    files: [other.parquet]\n", "profiles/full.yaml")
     change(repository, "biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false")
     for corpus in ("biomed_mlm_2", "fiqa_labeled", "medmcqa_labeled", "general"):
         change(repository, f"  {corpus}: {{enabled: true", f"  {corpus}: {{enabled: false")
@@ -323,16 +336,16 @@ def test_sources_that_share_an_entry_but_not_their_files_are_not_pinned_wrongly(
             "86b5e0934494bd15c9632b12f734a8a67f723594",
             ("6ecebb2",),
         )
-    text = (repository / "params.yaml").read_text()
+    before = written(repository)
     assert "shares its entry with a source that takes other files" in dapt(hub, repository, "fetch", "--pin", code=2)
-    assert (repository / "params.yaml").read_text() == text
+    assert written(repository) == before
 
 
 def test_pin_has_nothing_to_do_for_packages(hub, repository):
     change(repository, "profile: full", "profile: sample")
-    text = (repository / "params.yaml").read_text()
+    before = written(repository)
     assert "nothing to pin" in dapt(hub, repository, "fetch", "--pin")
-    assert (repository / "params.yaml").read_text() == text
+    assert written(repository) == before
 
 
 @pytest.mark.parametrize(
@@ -341,20 +354,26 @@ def test_pin_has_nothing_to_do_for_packages(hub, repository):
         ("{repo: a/b, revision: null}\n", "{repo: a/b, revision: c,\n    sha256: [d,\n             e]}\n"),
         (
             "\n  revision: 'main'  # why\n\n  # and\n  repo: a/b  # this\n\n# end\n",
-            "\n  revision: c  # why\n\n  # and\n  repo: a/b  # this\n  sha256: [d,\n           e]\n\n# end\n",
+            "\n  revision: c  # why\n\n  # and\n  repo: a/b  # this\n  sha256:\n  - d\n  - e\n\n# end\n",
         ),
         ("\n  revision: main\n  sha256: []\n  repo: a/b", "\n  revision: c\n  sha256: [d,\n           e]\n  repo: a/b"),
+        (
+            "\n  sha256:\n  - a\n  # b\n  - b  # c\n  revision: main\n",
+            "\n  sha256:\n  - d\n  - e  # c\n  revision: c\n",
+        ),
     ],
 )
 def test_a_setting_is_written_where_it_belongs_in_either_style(old, new):
-    assert rewritten(f"h: {old}", ["h"], {"revision": "c", "sha256": ["d", "e"]}) == f"h: {new}"
+    assert rewritten(f"h: {old}", Path("file"), ["h"], {"revision": "c", "sha256": ["d", "e"]}) == f"h: {new}"
 
 
 def test_an_entry_that_is_not_written_out_is_pinned_by_hand():
     with pytest.raises(UserError, match="hub of x.hub is not written out; pin it by hand"):
-        rewritten("y: &y {hub: {repo: a/b, revision: main}}\nx: {<<: *y}\n", ["x", "hub"], {"revision": "c"})
+        rewritten(
+            "y: &y {hub: {repo: a/b, revision: main}}\nx: {<<: *y}\n", Path("file"), ["x", "hub"], {"revision": "c"}
+        )
     with pytest.raises(UserError, match="x.revision is empty"):
-        rewritten("x: {repo: a/b, revision: }\n", ["x"], {"revision": "c"})
+        rewritten("x: {repo: a/b, revision: }\n", Path("file"), ["x"], {"revision": "c"})
 
 
 @pytest.mark.parametrize("place", [{"hub": {"repo": "a/b", "revision": "main"}}, {"local": {"folder": "data/local"}}])
@@ -363,15 +382,15 @@ def test_hashes_are_hashes_and_one_for_each_file(place):
     for hashes, message in (["0" * 64], "one hash for each of files"), (["0" * 63, "0" * 64], "pattern"):
         with pytest.raises(ValueError, match=message):
             Origin.model_validate({kind: settings | {"sha256": hashes}, "files": ["a", "b"], "licence": "test"})
-    assert config.parse(PARAMS).unpinned()
+    assert committed_params(("params.yaml", "profile: sample", "profile: full")).unpinned()
 
 
 def test_the_files_of_a_model_are_found_in_its_repository(hub, repository):
     files = {"README.md": b"", "config.json": b"{}", "vocab.txt": b"a", "pytorch_model.bin": b"w", "tf_model.h5": b"x"}
     hub.repositories["dmis-lab/biobert"] = Repository(files, COMMIT)
     entry = "  biobert: {hub: {repo: dmis-lab/biobert, revision: main, type: model}, files: auto, licence: none}\n"
-    change(repository, "bases: ", f"bases:\n{entry}  # ")
-    change(repository, "model: {base: go-emotion, donor: bert-base}", "model: {base: biobert}")
+    change(repository, "bases:\n", f"bases:\n{entry}")
+    change(repository, "  base: go-emotion\n  donor: bert-base\n", "  base: biobert\n", "profiles/full.yaml")
     assert "model/base: config.json, pytorch_model.bin, vocab.txt" in dapt(hub, repository, "fetch", "model")
     assert raw(repository, "model/base") == {
         name: files[name] for name in ("config.json", "pytorch_model.bin", "vocab.txt")

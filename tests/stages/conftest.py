@@ -10,7 +10,7 @@ import pytest
 def workspace(finished, tmp_path, monkeypatch) -> Path:
     """A copy of the finished repository's settings, data, models and figures, in which the test stands."""
     folder = tmp_path / "workspace"
-    for name in ("data", "metrics", "models"):
+    for name in ("data", "metrics", "models", "profiles"):
         shutil.copytree(finished / name, folder / name)
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(finished / name, folder)

@@ -21,9 +21,9 @@ from repositories import change, committed_files
 
 @pytest.fixture()
 def workspace(tmp_path, monkeypatch, model_folder, tokens, special):
-    committed_files(tmp_path, "params.yaml")
+    committed_files(tmp_path, "params.yaml", "profiles")
     change(
-        tmp_path / "params.yaml",
+        tmp_path,
         {
             "train.batch": 8,
             "train.window": 32,
@@ -101,7 +101,7 @@ def test_a_trained_head_is_left_alone(workspace, head):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_it_says_what_dapt_audit_says(workspace, precision):
     """Of the checkpoint as it came and as it was written, in fp32 whatever the training is in."""
-    change(workspace / "params.yaml", {"train.precision": precision, "repair.max_steps": 10})
+    change(workspace, {"train.precision": precision, "repair.max_steps": 10})
     AcceleratorState._reset_state()
     figures = base.make_base(config.load())
     AcceleratorState._reset_state()
@@ -114,7 +114,7 @@ def test_it_says_what_dapt_audit_says(workspace, precision):
 
 def test_a_missing_head_is_taken_from_a_donor(workspace, headless, head):
     shutil.copytree(head, workspace / "data/raw/model/donor")
-    change(workspace / "params.yaml", {"model.donor": "minilm"})
+    change(workspace, {"model.donor": "minilm"})
     figures = base.make_base(config.load())
     assert figures["head"] == "missing" and any(name.startswith("cls.") for name in figures["missing"])
     assert (figures["repair"], figures["steps"], figures["head_after"]) == ("transplant", 0, "trained")
@@ -123,7 +123,7 @@ def test_a_missing_head_is_taken_from_a_donor(workspace, headless, head):
 
 def test_a_donor_whose_head_is_untrained_is_not_enough(workspace, headless, model_folder):
     shutil.copytree(model_folder, workspace / "data/raw/model/donor")
-    change(workspace / "params.yaml", {"model.donor": "minilm", "repair.max_steps": 10})
+    change(workspace, {"model.donor": "minilm", "repair.max_steps": 10})
     figures = base.make_base(config.load())
     assert figures["repair"] == "transplant, then head alone" and figures["steps"] == 10
 
@@ -131,7 +131,7 @@ def test_a_donor_whose_head_is_untrained_is_not_enough(workspace, headless, mode
 def test_a_donor_without_a_head_or_with_other_tokens_is_refused(workspace, headless, head):
     donor = workspace / "data/raw/model/donor"
     shutil.copytree(headless, donor)
-    change(workspace / "params.yaml", {"model.donor": "minilm"})
+    change(workspace, {"model.donor": "minilm"})
     with pytest.raises(UserError, match="the donor has no masked-LM head"):
         base.make_base(config.load())
     shutil.copytree(head, donor, dirs_exist_ok=True)
@@ -147,7 +147,7 @@ def test_a_donor_without_a_head_or_with_other_tokens_is_refused(workspace, headl
 def test_allow_leaves_the_head_as_it_is_and_says_so(workspace, which, request, capsys):
     if which == "missing":
         request.getfixturevalue("headless")
-    change(workspace / "params.yaml", {"repair.allow": True})
+    change(workspace, {"repair.allow": True})
     base.run()
     figures = json.loads((workspace / "metrics/base.json").read_text())
     assert (figures["head"], figures["repair"], figures["steps"]) == (which, "none, allowed", 0)
@@ -159,7 +159,7 @@ def test_allow_leaves_the_head_as_it_is_and_says_so(workspace, which, request, c
 
 
 def test_a_head_that_stays_worse_than_token_frequencies_is_said(workspace, capsys):
-    change(workspace / "params.yaml", {"repair.max_steps": 1, "repair.lr": 1e-9})
+    change(workspace, {"repair.max_steps": 1, "repair.lr": 1e-9})
     base.run()
     assert json.loads((workspace / "metrics/base.json").read_text())["head_after"] == "untrained"
     assert "does worse than token frequencies" in capsys.readouterr().out

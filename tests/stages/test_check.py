@@ -1,59 +1,69 @@
 import pytest
 
-from dapt.core import config
 from dapt.stages.check import check
 from dapt.telling.errors import UserError
-from repositories import committed_text
+from repositories import committed_params
 
-TEXT = committed_text("params.yaml")
+FULL = ("params.yaml", "profile: sample", "profile: full")
 
 
-def test_committed_params_pass():
-    check(config.parse(TEXT))
+def test_committed_settings_pass():
+    check(committed_params())
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    "file, old, new, message",
     [
-        ("cleaner: tweets", "cleaner: twets", "biomed_mlm_2.0.cleaner: unknown cleaner 'twets'; known: .*tweets"),
         (
-            "options: {select: finance}",
-            "options: {choose: finance}",
+            "profiles/sample.yaml",
+            "cleaner: tweets",
+            "cleaner: twets",
+            "profiles/sample.yaml: corpora.biomed_mlm_2.0.cleaner: unknown cleaner 'twets'; known: .*tweets",
+        ),
+        (
+            "profiles/sample.yaml",
+            "select: finance",
+            "choose: finance",
             "finance_mlm1.0.options: .*no option 'choose'; it takes: least, select",
         ),
         (
-            "options: {select: finance}",
-            "options: {least: many}",
+            "profiles/sample.yaml",
+            "select: finance",
+            "least: many",
             "finance_mlm1.0.options.least: must be int, not 'many'",
         ),
         (
+            "profiles/full.yaml",
             "kind: ranking",
             "kind: rank",
-            "tasks.answer_ranking.sample.kind: unknown kind 'rank'; known: classification, .*ranking",
+            "profiles/full.yaml: tasks.answer_ranking.kind: unknown kind 'rank'; known: classification, .*ranking",
         ),
         (
+            "params.yaml",
             "finance_mlm2: {enabled: true",
             "finance_mlm2: {enabled: false",
-            "tasks.finance_classification.sample.corpus: finance_mlm2 is not enabled",
+            "profiles/sample.yaml: tasks.finance_classification.corpus: finance_mlm2 is not enabled",
         ),
     ],
 )
-def test_a_cleaner_option_or_kind_that_is_not_there_is_refused(old, new, message):
+def test_a_cleaner_option_or_kind_that_is_not_there_is_refused(file, old, new, message):
     with pytest.raises(UserError, match=message):
-        check(config.parse(TEXT.replace(old, new, 1)))
+        check(committed_params((file, old, new)))
 
 
-def test_the_full_profile_trains_with_the_seeds_values():
-    train = config.parse(TEXT).profiles["full"].train
+def test_the_full_profile_trains_with_the_original_projects_values():
+    train = committed_params().profiles["full"].train
     assert (train.steps, train.lr, train.mask, train.warmup, train.weight_decay) == (2000, 5e-5, 0.15, 100, 0.01)
     assert (train.batch, train.window, train.save_every, train.keep) == (8, 128, 500, [1500, 2000])
 
 
 def test_what_may_change_under_its_name_is_told():
-    params = config.parse(TEXT.replace("profile: sample", "profile: full", 1))
-    assert params.unpinned() == ["Hmehdi515/biomedical_en-de"]
-    assert config.parse(TEXT).unpinned() == []
-    off = TEXT.replace("biomed_mlm_2: {enabled: true", "biomed_mlm_2: {enabled: false")
-    assert config.parse(off.replace("profile: sample", "profile: full", 1)).unpinned() == []
-    branch = TEXT.replace("profile: sample", "profile: full", 1).replace("revision: 6ecebb2", "revision: main")
-    assert config.parse(branch).unpinned() == ["Hmehdi515/biomedical_en-de", "bhadresh-savani/bert-base-go-emotion"]
+    assert committed_params().unpinned() == []
+    assert committed_params(FULL).unpinned() == ["Hmehdi515/biomedical_en-de"]
+    off = ("params.yaml", "biomed_mlm_2: {enabled: true", "biomed_mlm_2: {enabled: false")
+    assert committed_params(FULL, off).unpinned() == []
+    branch = ("params.yaml", "revision: 6ecebb2", "revision: main")
+    assert committed_params(FULL, branch).unpinned() == [
+        "Hmehdi515/biomedical_en-de",
+        "bhadresh-savani/bert-base-go-emotion",
+    ]

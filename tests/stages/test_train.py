@@ -126,7 +126,7 @@ def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
     wait_for_checkpoint(folder, 3)
     os.kill(training.pid, signal.SIGTERM)
     left = int(re.search(r"asked to leave, saved at step (\d+)", training.end()[1])[1])
-    change(folder / "params.yaml", {"train.lr": 2e-3, "train.steps": 20, "train.keep": []})
+    change(folder, {"train.lr": 2e-3, "train.steps": 20, "train.keep": []})
     code, output = Forked(folder).end()
     assert code == 0 and "resumed" not in output.replace("not resumed", ""), output
     assert re.search(rf"not resumed: step-{left} in \S+, where train.keep, train.lr, train.steps differs", output), (
@@ -137,7 +137,7 @@ def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
 
 def test_a_checkpoint_is_written_behind_so_many_minutes(ground, uninterrupted, tmp_path):
     folder = copy(ground, tmp_path / "run")
-    change(folder / "params.yaml", {"train.save_every": 100_000, "train.save_minutes": 1e-4})
+    change(folder, {"train.save_every": 100_000, "train.save_minutes": 1e-4})
     training = Forked(folder)
     wait_for_checkpoint(folder, 1)
     os.kill(training.pid, signal.SIGKILL)
@@ -159,7 +159,7 @@ def test_replayed_general_text_is_forgotten_less(ground, special, tmp_path):
     looks = valid_batches(text_in_memory(general, 32, special), 8, 32, 0.15)
     losses = {}
     for replay in (0.0, 0.5):
-        change(folder / "params.yaml", {"train.replay": replay, "train.lr": 1e-2})
+        change(folder, {"train.replay": replay, "train.lr": 1e-2})
         code, output = Forked(folder).end()
         assert code == 0, output
         assert json.loads((folder / "metrics/train/biomed.json").read_text())["replay"] == replay
@@ -202,7 +202,7 @@ def test_several_processes_see_the_same_batches(ground, uninterrupted, tmp_path)
 
 def test_activations_that_are_computed_again_give_the_same_model(ground, uninterrupted, tmp_path):
     folder = copy(ground, tmp_path / "run")
-    change(folder / "params.yaml", {"train.gradient_checkpointing": True})
+    change(folder, {"train.gradient_checkpointing": True})
     code, output = Forked(folder).end()
     assert code == 0, output
     weights = "models/biomed/model.safetensors"
@@ -211,7 +211,7 @@ def test_activations_that_are_computed_again_give_the_same_model(ground, uninter
 
 def test_a_run_that_diverges_names_the_step_the_documents_and_the_checkpoint(ground, tmp_path):
     folder = copy(ground, tmp_path / "run")
-    change(folder / "params.yaml", {"train.lr": 1e30, "train.clip": 1e30})
+    change(folder, {"train.lr": 1e30, "train.clip": 1e30})
     code, output = Forked(folder).end()
     assert code == 2 and "Traceback" not in output, output
     found = re.search(
@@ -225,7 +225,7 @@ def test_a_run_that_diverges_names_the_step_the_documents_and_the_checkpoint(gro
 
 def test_no_steps_give_the_base(ground, tmp_path):
     folder = copy(ground, tmp_path / "run")
-    change(folder / "params.yaml", {"train.steps": 0, "train.keep": []})
+    change(folder, {"train.steps": 0, "train.keep": []})
     code, output = Forked(folder).end()
     assert code == 0, output
     from safetensors.torch import load_file
@@ -236,6 +236,6 @@ def test_no_steps_give_the_base(ground, tmp_path):
 
 def test_what_cannot_be_trained_is_refused_in_one_line_and_code_2(ground, tmp_path):
     folder = copy(ground, tmp_path / "run")
-    change(folder / "params.yaml", {"train.window": 161})
+    change(folder, {"train.window": 161})
     code, output = Forked(folder).end()
     assert code == 2 and "dapt train biomed: windows of 161 tokens" in output and "Traceback" not in output

@@ -19,7 +19,7 @@ def test_the_rows_of_every_corpus_are_counted(workspace):
         rows = list(read_lines(path))
         assert found[path.stem]["rows"] == len(rows) and found[path.stem]["bytes"] == path.stat().st_size
     assert found["made_from"] == [{"path": "data/processed", "sha256": sha256(workspace / "data/processed")}]
-    assert found["biomed_mlm"]["shown"] and not found["general"]["shown"]  # as `show` in params.yaml says
+    assert found["biomed_mlm"]["shown"] and not found["general"]["shown"]  # as `show` in the profile says
 
 
 def test_a_wrong_row_stops_the_pipeline(workspace):
@@ -40,19 +40,24 @@ def test_rows_that_cleaning_did_not_count_stop_the_pipeline(workspace):
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    "file, old, new, message",
     [
         (
+            "params.yaml",
             "words: tfidf",
             "words: tfid",
             "tasks.finance_classification.words: .* has no baseline 'tfid'; it has: .*tfidf",
         ),
-        ("length: 32,", "length: 4000,", "finance_classification: length is 4000 tokens, more than the .* positions"),
+        (
+            "profiles/sample.yaml",
+            "length: 32,",
+            "length: 4000,",
+            "finance_classification of the profile: length is 4000 tokens, more than the .* positions",
+        ),
     ],
 )
-def test_a_task_that_the_base_cannot_be_fine_tuned_on_is_refused(workspace, old, new, message):
-    params = workspace / "params.yaml"
-    params.write_text(replaced(params.read_text(), old, new))
+def test_a_task_that_the_base_cannot_be_fine_tuned_on_is_refused(workspace, file, old, new, message):
+    (workspace / file).write_text(replaced((workspace / file).read_text(), old, new))
     with pytest.raises(UserError, match=message):
         validate.run()
 
@@ -63,8 +68,10 @@ def test_a_base_whose_type_has_no_head_for_a_task_is_refused(workspace):
     config = json.loads(path.read_text()) | {"model_type": "deberta", "architectures": ["DebertaForMaskedLM"]}
     path.unlink()
     write_json(path, config)
-    params = workspace / "params.yaml"
-    text = replaced(params.read_text(), "kind: classification", "kind: multiple_choice")
-    params.write_text(replaced(text, "words: tfidf", "words: overlap"))
+    for file, old, new in (
+        ("profiles/sample.yaml", "kind: classification", "kind: multiple_choice"),
+        ("params.yaml", "words: tfidf", "words: overlap"),
+    ):
+        (workspace / file).write_text(replaced((workspace / file).read_text(), old, new))
     with pytest.raises(UserError, match="transformers has no ModelForMultipleChoice for the type of .*base"):
         validate.run()

@@ -10,7 +10,7 @@ from dapt.core.config import Task
 from dapt.stages import check, finetune
 from dapt.tasks import kinds
 from dapt.tasks.kinds import classification, kind, multiple_choice, ranking
-from repositories import replaced
+from repositories import add_task
 from toys import choices, repository_with, topics
 
 TASK = Task(corpus="x", fields=["text"], kind="classification", length=32, epochs=1, lr=1e-3)
@@ -131,7 +131,7 @@ def pairs(count: int, seed: int) -> list[dict]:
     return [row for row in found if len(row["first"].split()) != len(row["second"].split())]
 
 
-def test_a_task_of_a_new_kind_is_one_file_and_one_entry_of_params(model_folder, tmp_path, monkeypatch):
+def test_a_task_of_a_new_kind_is_one_file_and_two_entries_of_settings(model_folder, tmp_path, monkeypatch):
     """The file goes into the folder of kinds, the entry says what is fine-tuned; no other file is touched."""
     from dapt.stages import baseline
 
@@ -141,13 +141,8 @@ def test_a_task_of_a_new_kind_is_one_file_and_one_entry_of_params(model_folder, 
     monkeypatch.setattr(kinds, "__path__", [*kinds.__path__, str(folder)])
     (tmp_path / "repository").mkdir()
     monkeypatch.chdir(repository_with(tmp_path / "repository", model_folder, "longer", pairs, {}))
-    text = (tmp_path / "repository/params.yaml").read_text()
-    entry = (
-        "  longer: {words: longer, sample: {corpus: general, fields: [first, second, label], kind: longer_text, "
-        "length: 32, epochs: 2, lr: 1.0e-3}}\n"
-    )
-    text = replaced(text, "  finance_classification:\n", entry + "  finance_classification:\n")
-    (tmp_path / "repository/params.yaml").write_text(text)
+    task = "corpus: general, fields: [first, second, label], kind: longer_text, length: 32"
+    add_task(tmp_path / "repository", "longer", "longer", task)
     check.check(config.load())
     finetune.run("longer", "base")
     baseline.run("longer")

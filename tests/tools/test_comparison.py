@@ -2,14 +2,13 @@
 
 import hashlib
 
-from dapt.core import config
 from dapt.core.files import read_json, write_lines
 from dapt.reporting.latex import tex
 from dapt.reporting.provenance import provenance
 from dapt.reporting.tables import task_table
-from repositories import committed_text, run
+from repositories import committed_params, run
 
-PARAMS = config.parse(committed_text("params.yaml"))
+PARAMS = committed_params()
 
 
 def untimed(said: str) -> int:

@@ -77,7 +77,14 @@ def test_problems_are_in_the_json_with_how_to_mend_them(ground):
     ]
 
 
-@pytest.mark.parametrize("file, words", [("params.yaml", "unknown setting"), ("slurm/cluster.yaml", "unknown setting")])
+@pytest.mark.parametrize(
+    "file, words",
+    [
+        ("params.yaml", "unknown setting"),
+        ("profiles/full.yaml", "unknown setting"),
+        ("slurm/cluster.yaml", "unknown setting"),
+    ],
+)
 def test_wrong_settings_are_a_problem_and_the_rest_is_looked_at(ground, file, words):
     committed_files(ground, "slurm/cluster.yaml")
     with open(ground / file, "a") as text:

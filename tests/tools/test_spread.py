@@ -39,7 +39,7 @@ def test_two_seeds_are_trained_and_judged_and_the_workspace_stays_as_it_is(finis
 
 
 def test_a_folder_without_git_is_refused_in_a_line(tmp_path):
-    committed_files(tmp_path, "params.yaml", "dvc.yaml")
+    committed_files(tmp_path, "params.yaml", "profiles", "dvc.yaml")
     [line] = run(tmp_path, "dapt", "spread", "biomed", code=2).splitlines()
     assert line.startswith("dapt spread: git for-each-ref failed (fatal: not a git repository")
 

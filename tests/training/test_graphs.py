@@ -5,9 +5,9 @@ import pytest
 from dapt.core import config
 from dapt.telling.errors import UserError
 from dapt.training.graphs import wanted
-from repositories import committed_text
+from repositories import committed_params
 
-TRAIN = config.parse(committed_text("params.yaml")).profiles["full"].train
+TRAIN = committed_params().profiles["full"].train
 
 
 def settings(**changes: object) -> config.Train:

@@ -37,9 +37,9 @@ def documents(tokens: int, seed: int) -> Iterator[np.ndarray]:
 def repository(folder: Path, model_folder: Path, special, mb: int) -> Path:
     """A place to train on `mb` MB of tokens and a fiftieth of that for validation."""
     folder.mkdir()
-    committed_files(folder, "params.yaml", "dvc.yaml")
+    committed_files(folder, "params.yaml", "profiles", "dvc.yaml")
     change(
-        folder / "params.yaml",
+        folder,
         {
             "train.steps": 60,
             "train.batch": 16,

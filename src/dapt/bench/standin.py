@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from dapt.core.files import read_lines, write_json
 from dapt.telling.errors import UserError
 
-SOURCES = {  # corpus → cleaner → its raw files; params.yaml's profile full has the same
+SOURCES = {  # corpus → cleaner → its raw files; the profile full has the same
     "biomed_mlm": {"bioasq": ["BioASQ-train-factoid-6b-full-annotated.json"]},
     "biomed_mlm_2": {"biomed_en_de": ["0000.parquet"]},
     "finance_mlm1": {"finance_news": ["0000.parquet"], "financial_phrasebank": ["financial_phrasebank-train.parquet"]},

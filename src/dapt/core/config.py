@@ -1,16 +1,16 @@
-"""params.yaml, typed. What it does not know, and what does not fit together, is refused in one line."""
+"""params.yaml and the profiles, typed. What they do not know, and what does not fit together, is refused in one line."""
 
 import difflib
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, overload
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from dapt.core.paths import PARAMS, repeated
+from dapt.core.paths import PARAMS, PROFILES, profile_path, repeated
 from dapt.telling.errors import UserError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -117,16 +117,10 @@ class Task(Settings):
 
 
 class Downstream(Settings):
-    """A downstream task: its count of words, and under each profile's name a Task."""
+    """A downstream task under all profiles; each says by a Task what its rows are."""
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Task]
     about: dict[str, str] = {}  # profile → what is asked there, for a reader of the report
     words: Name  # a baseline of the task's kind
-
-    @property
-    def by_profile(self) -> dict[str, Task]:
-        return self.__pydantic_extra__
 
 
 class Model(Settings):
@@ -243,6 +237,7 @@ class Profile(Settings):
     train: Train
     evaluate: Evaluate
     finetune: Finetune
+    tasks: dict[Name, Task]
     compare: Compare
 
 
@@ -264,17 +259,6 @@ class Params(Settings):
     bases: dict[Name, Origin]
     profiles: dict[Name, Profile]
 
-    @model_validator(mode="before")
-    @classmethod
-    def tasks_speak_of_profiles(cls, values: object) -> object:
-        """Looked at before the types: what stands under a misspelt key would be taken for a profile's settings."""
-        match values:
-            case {"tasks": dict(tasks), "profiles": dict(profiles)}:
-                for name, task in tasks.items():
-                    for key in task if isinstance(task, dict) else ():
-                        _known(f"tasks.{name}", str(key), {"about", "words", *map(str, profiles)})
-        return values
-
     @model_validator(mode="after")
     def hangs_together(self) -> Self:
         _known("profile", self.profile, self.profiles)
@@ -294,32 +278,6 @@ class Params(Settings):
             _known("finetuned", name, self.models)
         if "base" not in self.finetuned or len(set(self.finetuned)) < max(2, len(self.finetuned)):
             raise ValueError("finetuned must be base, which all are held against, and other models, each once")
-        for name, profile in self.profiles.items():
-            at = f"profiles.{name}"
-            for corpus, sources in profile.corpora.items():
-                _known(f"{at}.corpora", corpus, self.corpora)
-                names = [source.name for source in sources]
-                if twice := repeated(names):
-                    raise ValueError(
-                        f"{at}.corpora.{corpus}: {len(names)} sources, of which {names.count(twice)} are named "
-                        f"{twice}; a name is a folder in data/raw/{corpus}, so give each its own"
-                    )
-            for role, base in profile.model:
-                if base is not None:
-                    _known(f"{at}.model.{role}", base, self.bases)
-            _known(f"{at}.compare.target", profile.compare.target, self.heldout)
-            _known(f"{at}.compare.task", profile.compare.task, self.tasks)
-        for corpus in self.corpora:
-            if corpus not in self.active.corpora:
-                raise ValueError(
-                    f"profiles.{self.profile}.corpora says nothing of {corpus}, which corpora names; add its "
-                    "sources there"
-                )
-        for name, task in self.tasks.items():
-            for where, settings in task.by_profile.items():
-                _known(f"tasks.{name}.{where}.corpus", settings.corpus, self.corpora)
-            if self.profile not in task.by_profile:
-                raise ValueError(f"tasks.{name} says nothing of the profile {self.profile}; add its settings there")
         return self
 
     @property
@@ -328,7 +286,7 @@ class Params(Settings):
 
     @property
     def active_tasks(self) -> dict[str, Task]:
-        return {name: task.by_profile[self.profile] for name, task in self.tasks.items()}
+        return {name: self.active.tasks[name] for name in self.tasks}
 
     def origins(self, name: str) -> dict[str, Origin]:
         """What the active profile takes for a corpus, or `model`, by the folder in data/raw/NAME; none if not enabled."""
@@ -347,6 +305,34 @@ class Params(Settings):
         return [name for name in self.heldout if set(self.domains[name]) <= corpora]
 
 
+def check_profile(name: str, params: Params) -> None:
+    """A ValueError says what a profile does not share with params.yaml. Only the active one must speak of all."""
+    profile = params.profiles[name]
+    for corpus, sources in profile.corpora.items():
+        _known("corpora", corpus, params.corpora)
+        names = [source.name for source in sources]
+        if twice := repeated(names):
+            raise ValueError(
+                f"corpora.{corpus}: {len(names)} sources, of which {names.count(twice)} are named {twice}; a name is a "
+                f"folder in data/raw/{corpus}, so give each its own"
+            )
+    for role, base in profile.model:
+        if base is not None:
+            _known(f"model.{role}", base, params.bases)
+    for task, settings in profile.tasks.items():
+        _known("tasks", task, params.tasks)
+        _known(f"tasks.{task}.corpus", settings.corpus, params.corpora)
+    _known("compare.target", profile.compare.target, params.heldout)
+    _known("compare.task", profile.compare.task, params.tasks)
+    if name == params.profile:
+        for kind, wanted, there in (
+            ("corpora", params.corpora, profile.corpora),
+            ("tasks", params.tasks, profile.tasks),
+        ):
+            for missing in (each for each in wanted if each not in there):
+                raise ValueError(f"{kind} says nothing of {missing}, which {PARAMS} names; add it there")
+
+
 def _known(where: str, value: str, names: Collection[str]) -> None:
     if value not in names:
         raise ValueError(f"{where}: unknown name {value!r}{_instead(value, names)}")
@@ -361,30 +347,45 @@ def _setting_names(model: type[Settings] = Settings) -> set[str]:
     return set(model.model_fields).union(*(_setting_names(part) for part in model.__subclasses__()))
 
 
-@overload
-def parse(text: str, where: str = ...) -> Params: ...
-
-
-@overload
-def parse(text: str, where: str, kind: type[Kind]) -> Kind: ...
-
-
-def parse(text: str, where: str = "params.yaml", kind: type[Settings] = Params) -> Settings:
-    """Typed settings from YAML 1.2.
-
-    >>> parse("profile: sample\\nprofil: x")
-    Traceback (most recent call last):
-    dapt.telling.errors.UserError: params.yaml: profil: unknown setting; did you mean profile?
-    """
+def _values(text: str, where: str) -> Any:
     try:
-        values = YAML(typ="safe", pure=True).load(text)
+        return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise UserError(f"{where} is not YAML: {error}") from error
+
+
+def _typed(values: object, where: str, kind: type[Kind]) -> Kind:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         raise UserError(f"{where}: {_one_line(problems[0])}") from error
+
+
+def parse(text: str, where: str, kind: type[Kind]) -> Kind:
+    """Typed settings from YAML 1.2.
+
+    >>> parse("name: numpy\\nversoin: x", "wheels.yaml", Package)
+    Traceback (most recent call last):
+    dapt.telling.errors.UserError: wheels.yaml: versoin: unknown setting; did you mean version?
+    """
+    return _typed(_values(text, where), where, kind)
+
+
+def parse_params(text: str, profiles: Mapping[str, str]) -> Params:
+    """params.yaml and the profiles by name, from their texts."""
+    values = _values(text, str(PARAMS))
+    if isinstance(values, dict):
+        if "profiles" in values:
+            raise UserError(f"{PARAMS}: profiles: move each into a file of its own, {profile_path('NAME')}")
+        values["profiles"] = {name: parse(each, str(profile_path(name)), Profile) for name, each in profiles.items()}
+    params = _typed(values, str(PARAMS), Params)
+    for name in profiles:
+        try:
+            check_profile(name, params)
+        except ValueError as error:
+            raise UserError(f"{profile_path(name)}: {error}") from error
+    return params
 
 
 def _one_line(problem: Mapping[str, Any]) -> str:
@@ -400,6 +401,7 @@ def _one_line(problem: Mapping[str, Any]) -> str:
     return f"{place}: {message}, not {problem['input']!r}"
 
 
-def load(path: Path = PARAMS) -> Params:
-    """Read and check params.yaml; anything wrong in it is a UserError that names the place."""
-    return parse(path.read_text(encoding="utf-8"), str(path))
+def load(folder: Path = Path()) -> Params:
+    """Read and check a repository's params.yaml and profiles; anything wrong in them is a UserError that names the place."""
+    profiles = {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / PROFILES).glob("*.yaml"))}
+    return parse_params((folder / PARAMS).read_text(encoding="utf-8"), profiles)

@@ -8,6 +8,7 @@ from dapt.telling.errors import UserError
 from dapt.telling.events import Events
 
 PARAMS = Path("params.yaml")
+PROFILES = Path("profiles")
 CHECKED = Path("data/checked")
 RAW = Path("data/raw")
 RAW_MODEL = RAW / "model"
@@ -21,6 +22,11 @@ METRICS = Path("metrics")
 REPORTS = Path("reports")
 LOGS = Path("logs")
 CLUSTER = Path("slurm/cluster.yaml")
+
+
+def profile_path(name: str) -> Path:
+    """The settings of a profile."""
+    return PROFILES / f"{name}.yaml"
 
 
 def events_file(stage: str, name: str) -> Path:

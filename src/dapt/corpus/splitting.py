@@ -71,7 +71,7 @@ def check_rows(name: str, rows: Iterable[dict], task: Task) -> int:
     ):
         if strange := [value for value in wanted if value not in known]:
             raise UserError(
-                f"params.yaml: tasks.{name}: {setting} names {strange[0]!r}, which no row of {task.corpus} has; there "
+                f"tasks.{name} of the profile: {setting} names {strange[0]!r}, which no row of {task.corpus} has; there "
                 f"are: {', '.join(sorted(known)[:30])}"
             )
     return count

@@ -34,7 +34,7 @@ class JudgedModel:
 
 
 def settings(draws: int = 1, unknown: Unknown = "refuse") -> Evaluate:
-    """The masks of seed 1, and of those after it for further draws; `unknown` as evaluate.unknown in params.yaml."""
+    """The masks of seed 1, and of those after it for further draws; `unknown` as evaluate.unknown in a profile."""
     if draws < 1:
         raise UserError(f"--draws is {draws}; it must be 1 or more")
     threads = torch.get_num_threads()

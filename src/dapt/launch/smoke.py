@@ -5,6 +5,7 @@ Models, metrics, checkpoints and dvc.lock of the repository stay as they are.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from ruamel.yaml import YAML
 
 from dapt.core import config
 from dapt.core.files import read_json, write_json
-from dapt.core.paths import CLUSTER, LOGS, METRICS, MODELS, PARAMS, TOKENS
+from dapt.core.paths import CLUSTER, LOGS, METRICS, MODELS, PARAMS, PROFILES, TOKENS, profile_path
 from dapt.launch import cluster, plan
 from dapt.launch.cluster import Cluster
 from dapt.telling import events, signals
@@ -63,11 +64,13 @@ def workspace(domain: str, settings: Cluster | None) -> Iterator[Path]:
             if path.exists():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).symlink_to(path.absolute())
-        params = yaml.load(PARAMS.read_text(encoding="utf-8"))
-        profile = params["profiles"][params["profile"]]
+        settings_of = profile_path(config.load().profile)
+        profile = yaml.load(settings_of.read_text(encoding="utf-8"))
         profile["train"] = shortened(dict(profile["train"]))
-        with open(folder / PARAMS, "w", encoding="utf-8") as file:
-            yaml.dump(params, file)
+        shutil.copy(PARAMS, folder)
+        (folder / PROFILES).mkdir()
+        with open(folder / settings_of, "w", encoding="utf-8") as file:
+            yaml.dump(profile, file)
         if settings:
             (folder / CLUSTER).parent.mkdir()
             with open(folder / CLUSTER, "w", encoding="utf-8") as file:

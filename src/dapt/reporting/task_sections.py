@@ -162,7 +162,7 @@ def results(tasks: dict[str, dict[str, dict]], figures: dict[str, dict[str, dict
     return f"""Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row's
 text is in any training or validation set of a pre-training ({looked_at:,} texts were looked at), nor one that is nearly
 equal or shares {overlap} words in a row. The tasks' *training* texts may be there, so that a gain is that of the domain's
-text with some of the task's own. An encoder reads the first tokens of a text (`length` in params.yaml), a count of words
+text with some of the task's own. An encoder reads the first tokens of a text (`length` in the profile), a count of words
 all of it.
 
 {task_table(tasks)}

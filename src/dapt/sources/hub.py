@@ -1,7 +1,7 @@
 """Files of a hub repository, downloaded one by one by huggingface_hub and verified; its cache, HF_ENDPOINT, HF_TOKEN
 and HF_HUB_OFFLINE hold.
 
-The client itself looks at nothing but a file's size. So the content is held against the sha256 of params.yaml, or else
+The client itself looks at nothing but a file's size. So the content is held against the sha256 of the settings, or else
 against the hub's own hash, by which the cache calls a file: the sha256 of a large one, git's SHA-1 of a small one.
 """
 
@@ -60,8 +60,8 @@ def _verified(hub: Hub, file: str, known: str | None) -> Path:
         found = _git_hash(cached) if len(promised) == 40 else sha256(cached)
         if found == promised and known:
             raise UserError(
-                f"{file} of {hub.repo} has sha256 {sha256(cached)}, params.yaml says {known}; it is not "
-                "the file that was pinned: do not use it, or mend sha256 in params.yaml"
+                f"{file} of {hub.repo} has sha256 {sha256(cached)}, the settings say {known}; it is not "
+                "the file that was pinned: do not use it, or mend sha256 in the settings"
             )
         if found == promised:
             return cached
@@ -97,15 +97,15 @@ def _one_line(hub: Hub, file: str) -> Iterator[None]:
     except GatedRepoError as error:
         raise UserError(f"{where} is gated: accept its terms on the hub, then set HF_TOKEN") from error
     except RevisionNotFoundError as error:
-        raise UserError(f"{where}: no such revision; mend it in params.yaml") from error
+        raise UserError(f"{where}: no such revision; mend it in the settings") from error
     except RepositoryNotFoundError as error:
-        raise UserError(f"{where}: no such repository, or it is private: mend params.yaml or set HF_TOKEN") from error
+        raise UserError(f"{where}: no such repository, or it is private: mend the settings or set HF_TOKEN") from error
     except LocalEntryNotFoundError as error:
         raise UserError(
             f"{where}: the hub cannot be reached and {file} is not in its cache; fetch where there is a network"
         ) from error
     except EntryNotFoundError as error:
-        raise UserError(f"{where} has no file {file}; mend files in params.yaml") from error
+        raise UserError(f"{where} has no file {file}; mend files in the settings") from error
     except (HTTPError, OSError, RuntimeError) as error:  # the last from hf_xet, by which large files may come
         if isinstance(error, OSError) and error.strerror:  # the disk's
             raise
@@ -122,7 +122,7 @@ def _tell_new_name(response: Response) -> None:
     """The hub answers for a renamed repository with a redirect to the new name, which the client follows in silence."""
     old, new = map(REPOSITORY.search, (response.request.url.path, response.headers.get("Location", "")))
     if old and new and old[1] != new[1]:
-        _say_once(f"{old[1]} is now called {new[1]}; put the new name into params.yaml")
+        _say_once(f"{old[1]} is now called {new[1]}; put the new name into the settings")
 
 
 @cache

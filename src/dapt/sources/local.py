@@ -26,7 +26,7 @@ def on_disk(local: Local, files: list[str]) -> list[Path]:
             )
         if local.sha256 and (found := sha256(path)) != local.sha256[number]:
             raise UserError(
-                f"{path} has sha256 {found}, params.yaml says {local.sha256[number]}; put the right file "
-                "there or its hash in params.yaml"
+                f"{path} has sha256 {found}, the settings say {local.sha256[number]}; put the right file "
+                "there or its hash in the settings"
             )
     return paths

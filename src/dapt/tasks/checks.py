@@ -26,7 +26,7 @@ def check_model(name: str, task: Task, words: str, base: Path) -> None:
         )
     if task.length > (longest := usable_positions(network)):
         raise UserError(
-            f"params.yaml: tasks.{name}: length is {task.length} tokens, more than the {longest} positions of {base}; make "
+            f"tasks.{name} of the profile: length is {task.length} tokens, more than the {longest} positions of {base}; make "
             "it smaller"
         )
 

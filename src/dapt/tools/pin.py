@@ -1,16 +1,19 @@
-"""`dapt fetch --pin [X]`: commit and sha256 of what the profile takes from the hub or from data/local → params.yaml.
+"""`dapt fetch --pin [X]`: commit and sha256 of what the profile takes from the hub or from data/local, into its settings:
+params.yaml for a base, the profile for a corpus.
 
 A dump of the parsed file would fold its lines anew, so the values are written into the text where the parser found
 their places; every other character stays.
 """
 
+from pathlib import Path
+
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, Node
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from dapt.core import config
 from dapt.core.config import Origin, Params
 from dapt.core.files import sha256, whole_file
-from dapt.core.paths import PARAMS
+from dapt.core.paths import PARAMS, profile_path
 from dapt.sources.origins import named_files, on_disk
 from dapt.telling.errors import UserError
 
@@ -32,56 +35,63 @@ def pins(origin: Origin) -> Values:
     return {"revision": revision} | ({"sha256": hashes} if origin.files != "auto" else {})
 
 
-def place(params: Params, name: str, part: str) -> list[str | int]:
-    """The keys and numbers that lead to an origin's hub or local in params.yaml."""
+def place(params: Params, name: str, part: str) -> tuple[Path, list[str | int]]:
+    """The file of settings, and the keys and numbers in it, that lead to an origin's hub or local."""
     parts = params.origins(name)
-    above: list[str | int] = (
-        ["bases", getattr(params.active.model, part)]
-        if name == "model"
-        else ["profiles", params.profile, "corpora", name, list(parts).index(part)]
-    )
-    return [*above, "hub" if parts[part].hub else "local"]
+    last = "hub" if parts[part].hub else "local"
+    if name == "model":
+        return PARAMS, ["bases", getattr(params.active.model, part), last]
+    return profile_path(params.profile), ["corpora", name, list(parts).index(part), last]
 
 
 def written_there(params: Params, name: str, part: str, values: Values) -> Values:
-    """What params.yaml says of the settings that `values` has."""
+    """What the settings say of those that `values` has."""
     origin = params.origins(name)[part]
     where = origin.hub or origin.local
     assert where is not None  # a package is pinned already
     return where.model_dump(include=set(values))
 
 
-def rewritten(text: str, steps: list[str | int], values: Values) -> str:
+def rewritten(text: str, where: Path, steps: list[str | int], values: Values) -> str:
     """YAML text with `values` in the mapping at the end of `steps`; a new one stands last.
 
-    >>> rewritten("x: {repo: a/b, revision: main}  # why\\n", ["x"], {"revision": "c0ffee", "sha256": ["ab"]})
-    'x: {repo: a/b, revision: c0ffee,\\n    sha256: [ab]}  # why\\n'
+    >>> rewritten("x:\\n  revision: main  # why\\n", PARAMS, ["x"], {"revision": "c0ffee", "sha256": ["ab"]})
+    'x:\\n  revision: c0ffee  # why\\n  sha256:\\n  - ab\\n'
     """
     at = ".".join(map(str, steps))
     mapping = YAML(pure=True).compose(text)
     for step in steps:
         mapping = mapping.value[step] if isinstance(step, int) else _entries(mapping).get(step)
         if mapping is None:
-            raise UserError(f"{PARAMS}: {step} of {at} is not written out; pin it by hand")
+            raise UserError(f"{where}: {step} of {at} is not written out; pin it by hand")
     entries = _entries(mapping)
     indent = "\n" + " " * mapping.value[0][0].start_mark.column
     edits = []
     for name, value in values.items():
-        written = value if isinstance(value, str) else f"[{f',{indent}         '.join(value)}]"
-        if name in entries:
-            start, end = entries[name].start_mark.index, entries[name].end_mark.index
+        node = entries.get(name)
+        flow = (node if isinstance(node, SequenceNode) else mapping).flow_style
+        if node:
+            start = node.start_mark.index
+            end = (node.value[-1] if isinstance(node, SequenceNode) and not flow else node).end_mark.index
             if start == end:
-                raise UserError(f"{PARAMS}: {at}.{name} is empty; write main there, then pin again")
-            edits.append((start, end, written))
+                raise UserError(f"{where}: {at}.{name} is empty; write main there, then pin again")
+            edits.append((start, end, _yaml(value, indent, flow)))
         else:
             end = mapping.value[-1][1].end_mark.index
-            if not mapping.flow_style:
+            if not flow:
                 line_end = text.find("\n", end)  # a comment stays on its line
                 end = len(text) if line_end < 0 else line_end
-            edits.append((end, end, f"{',' if mapping.flow_style else ''}{indent}{name}: {written}"))
+            gap = " " if flow or isinstance(value, str) else indent
+            edits.append((end, end, f"{',' if flow else ''}{indent}{name}:{gap}{_yaml(value, indent, flow)}"))
     for start, end, written in sorted(edits, reverse=True):
         text = text[:start] + written + text[end:]
     return text
+
+
+def _yaml(value: str | list[str], indent: str, flow: bool) -> str:
+    if isinstance(value, str):
+        return value
+    return f"[{f',{indent}         '.join(value)}]" if flow else indent.join(f"- {each}" for each in value)
 
 
 def _entries(mapping: MappingNode) -> dict[str, Node]:
@@ -89,26 +99,29 @@ def _entries(mapping: MappingNode) -> dict[str, Node]:
 
 
 def run(name: str | None) -> None:
-    params, text = config.load(), PARAMS.read_bytes().decode()
+    params = config.load()
     found = {
         (corpus, part): pins(origin)
         for corpus in ([name] if name else [*params.corpora, "model"])
         for part, origin in params.origins(corpus).items()
         if not origin.package
     }
+    texts = {path: path.read_bytes().decode() for path in (PARAMS, *map(profile_path, params.profiles))}
     for (corpus, part), values in found.items():
         before = written_there(params, corpus, part, values)
         if new := {setting: value for setting, value in values.items() if before[setting] != value}:
-            text = rewritten(text, place(params, corpus, part), new)
-    after = config.parse(text)
+            path, steps = place(params, corpus, part)
+            texts[path] = rewritten(texts[path], path, steps, new)
+    after = config.parse_params(texts[PARAMS], {name: texts[profile_path(name)] for name in params.profiles})
     for (corpus, part), values in found.items():
         if written_there(after, corpus, part, values) != values:
             raise UserError(
-                f"{PARAMS}: {corpus}/{part} shares its entry with a source that takes other files; "
-                "write it out for each, then pin again"
+                f"{place(params, corpus, part)[0]}: {corpus}/{part} shares its entry with a source that takes other "
+                "files; write it out for each, then pin again"
             )
-    with whole_file(PARAMS, "wb") as file:
-        file.write(text.encode())
+    for path, text in texts.items():
+        with whole_file(path, "wb") as file:
+            file.write(text.encode())
     for (corpus, part), values in found.items():
         said = [f"at {values['revision']}"] if "revision" in values else []
         said += [f"sha256 {', '.join(values['sha256'])}"] if "sha256" in values else []

@@ -1,7 +1,7 @@
 """`dapt spread DOMAIN`: how far the held-out losses of a domain scatter over pre-training seeds.
 
 Each seed is an experiment of DVC's in a temporary folder: the workspace is left as it is, and what was run before is not
-run again. The first seed is that of params.yaml, the others follow it.
+run again. The first seed is the profile's, the others follow it.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from statistics import mean, stdev
 
 from dapt.core import config
-from dapt.core.paths import METRICS
+from dapt.core.paths import METRICS, profile_path
 from dapt.reporting.markdown import rows
 from dapt.telling.errors import UserError
 
@@ -20,7 +20,7 @@ def experiment(domain: str, profile: str, seed: int) -> dict:
     name = f"spread-{domain}-{seed}"
     if _refs(name):
         _dvc_exp("remove", name)  # to run with its name taken, DVC wants --force, which also runs every stage anew
-    _dvc_exp("run", "--temp", "--name", name, "-S", f"profiles.{profile}.train.seed={seed}", f"evaluate@{domain}")
+    _dvc_exp("run", "--temp", "--name", name, "-S", f"{profile_path(profile)}:train.seed={seed}", f"evaluate@{domain}")
     [ref] = _refs(name)
     return json.loads(_git("show", f"{ref}:{(METRICS / 'eval' / f'{domain}.json').as_posix()}"))
 

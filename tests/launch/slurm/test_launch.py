@@ -71,7 +71,7 @@ def repository(finished, tmp_path):
 
     def make(launcher: str = "slurm", **settings) -> Repository:
         made.append(Repository(finished, tmp_path / "repository", launcher))
-        change(made[-1].folder / "params.yaml", settings)
+        change(made[-1].folder, settings)
         return made[-1]
 
     yield make

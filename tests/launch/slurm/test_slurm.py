@@ -172,7 +172,7 @@ def test_through_dvc_the_lock_is_that_of_this_machine(ground, cluster, tmp_path)
     folder = tmp_path / "repository"
     folder.mkdir()
     copy_of_tree(folder)
-    change(folder / "params.yaml", {"train.steps": 20, "train.window": 32, "train.batch": 8, "train.threads": 1})
+    change(folder, {"train.steps": 20, "train.window": 32, "train.batch": 8, "train.threads": 1})
     for name in ("models/base", "data/tokens/biomed"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-r", "-T", ground / name, folder / name], check=True)

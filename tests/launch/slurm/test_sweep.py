@@ -24,7 +24,7 @@ def test_each_queued_experiment_is_a_job_with_the_code_of_its_own_folder(ground,
         "run",
         "--queue",
         "-S",
-        f"profiles.sample.train.lr={','.join(map(str, RATES))}",
+        f"profiles/sample.yaml:train.lr={','.join(map(str, RATES))}",
         "--pull",
         "--allow-missing",
         "train@biomed",
@@ -36,9 +36,9 @@ def test_each_queued_experiment_is_a_job_with_the_code_of_its_own_folder(ground,
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json"))
     found = [experiment["revs"][0]["data"] for experiment in shown[1]["experiments"]]
     models = {
-        one["params"]["params.yaml"]["data"]["profiles"]["sample"]["train"]["lr"]: one["metrics"][
-            "metrics/train/biomed.json"
-        ]["data"]["model_sha256"]
+        one["params"]["profiles/sample.yaml"]["data"]["train"]["lr"]: one["metrics"]["metrics/train/biomed.json"][
+            "data"
+        ]["model_sha256"]
         for one in found
     }
     assert sorted(models) == RATES and len(set(models.values())) == len(RATES)

@@ -1,4 +1,4 @@
-"""One module a cleaner: the name in params.yaml is the module's.
+"""One module a cleaner: the name in a profile is the module's.
 
 A cleaner has `read(files, **options)`, which yields a Record for each row of the raw files, and may set
 `MINIMUM` (characters, default 30) and `LABELLED` (its rows carry labels: of two equal texts of a corpus they stay).

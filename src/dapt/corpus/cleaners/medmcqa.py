@@ -48,7 +48,7 @@ def _answer(cop: object, first: int, where: str) -> int | None:
         return place
     raise UserError(
         f"{where}: the right option, cop, is {cop!r}, but options are numbered from {first} to {first + len(OPTIONS) - 1} in "
-        "such a file; say options: {first: 0} or {first: 1} in params.yaml, whichever the file has"
+        "such a file; say options: {first: 0} or {first: 1} in the profile, whichever the file has"
     )
 
 

@@ -1,4 +1,4 @@
-"""One module a kind of task: the `kind` of a task in params.yaml is the module's name.
+"""One module a kind of task: the `kind` of a task in a profile is the module's name.
 
 A kind sees a task as a choice: each row has candidates, one of which is right. It has
 
