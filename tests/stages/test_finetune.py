@@ -5,7 +5,9 @@ import pytest
 
 from dapt.core.files import read_lines, write_lines
 from dapt.stages import finetune
+from dapt.tasks import finetuning
 from dapt.telling.errors import UserError
+from repositories import change
 from toys import answers, choices, repository_with, topics
 
 
@@ -72,3 +74,43 @@ def test_texts_longer_than_the_models_positions_are_refused(model_folder, tmp_pa
     monkeypatch.chdir(repository_with(tmp_path, model_folder, "finance_classification", topics, {"length": 161}))
     with pytest.raises(UserError, match="161 tokens are longer than the model's 160 positions"):
         finetune.run("finance_classification", "base")
+
+
+def test_a_stopped_one_goes_on_and_one_with_other_settings_does_not(model_folder, tmp_path, monkeypatch, capsys):
+    """The second seed is stopped by an error; DAPT_STATE holds the first one's state until all is done."""
+    task, state = "finance_classification", tmp_path / "state"
+    metrics = tmp_path / f"metrics/tasks/{task}/base.json"
+    monkeypatch.setenv("DAPT_STATE", str(state))
+    monkeypatch.chdir(repository_with(tmp_path, model_folder, task, topics, {"epochs": 2, "lr": 3e-3}))
+    monkeypatch.setattr(finetuning, "side_by_side", lambda work, seeds, processes: [work(seed) for seed in seeds])
+    finetune.run(task, "base")
+    whole = metrics.read_bytes()
+
+    def stopped_in_the_second_seed():
+        metrics.unlink()
+        trained = finetuning.train
+
+        def train(tuner, sides, of, seed, *rest):
+            if seed == 1:
+                raise UserError("stopped")
+            return trained(tuner, sides, of, seed, *rest)
+
+        with monkeypatch.context() as changed, pytest.raises(UserError, match="stopped"):
+            changed.setattr(finetuning, "train", train)
+            finetune.run(task, "base")
+        assert not metrics.exists() and len(list(state.iterdir())) == 1
+
+    stopped_in_the_second_seed()
+    capsys.readouterr()
+    finetune.run(task, "base")
+    said = capsys.readouterr().out
+    assert "seed 0: done before" in said and "seed 1, epoch 2" in said and metrics.read_bytes() == whole
+    assert not list(state.iterdir())
+
+    stopped_in_the_second_seed()
+    capsys.readouterr()
+    change(tmp_path, {f"tasks.{task}.lr": 1e-3})
+    finetune.run(task, "base")
+    said = capsys.readouterr().out
+    assert f"not resumed: seed-0, step-2 in {state}" in said and f"where tasks.{task}.lr differs" in said
+    assert "done before" not in said and "seed 0, epoch 1" in said

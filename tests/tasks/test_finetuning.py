@@ -14,6 +14,7 @@ from dapt.model.tokenizer import load_tokenizer
 from dapt.tasks import finetuning, scoring
 from dapt.tasks.finetuning import FineTuning, Tuner, batches_of_epoch, encode, load, padded
 from dapt.tasks.kinds import kind, multiple_choice
+from dapt.tasks.seed_state import Seeds
 from dapt.telling.errors import UserError
 from dapt.training.optimization.divergence import Diverged
 from dapt.training.optimization.schedule import Schedule
@@ -28,9 +29,9 @@ SETTINGS = Finetune(
 )
 
 
-def tuned(folder: Path, task: Task = TASK, settings: Finetune = SETTINGS) -> FineTuning:
+def tuned(folder: Path, state: Path, task: Task = TASK, settings: Finetune = SETTINGS) -> FineTuning:
     """A fine-tuning of the model in this folder, on this processor."""
-    return FineTuning("toy", folder, task, settings, Accelerator(cpu=True))
+    return FineTuning("toy", folder, task, settings, Accelerator(cpu=True), Seeds(state, lambda event, **facts: None))
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +145,7 @@ def test_rows_with_fewer_options_are_scored_as_if_they_stood_alone(model_folder)
 def test_a_task_of_uneven_options_is_learned_and_its_baselines_choose_only_what_is_there(model_folder, tmp_path):
     found = scoring.Sides(*[uneven(count, seed) for seed, count in ((0, 60), (0, 60), (1, 20), (2, 30))])
     task = TASK.model_copy(update={"kind": "multiple_choice", "epochs": 1})
-    [scores, *_], courses = tuned(model_folder, task).all_seeds(found, tmp_path)
+    [scores, *_], courses = tuned(model_folder, tmp_path / "state", task).all_seeds(found, tmp_path / "out")
     assert scores.shape == (30, 5) and np.isfinite(courses).all()
     for baseline in multiple_choice.BASELINES.values():
         free = baseline(found.train, found.valid, found.test, task)
@@ -172,7 +173,7 @@ def test_seeds_trained_side_by_side_end_in_the_bits_of_one_after_the_other(model
             monkeypatch.setattr(
                 finetuning, "side_by_side", lambda work, seeds, processes: [work(seed) for seed in seeds]
             )
-        scores, courses = tuned(model_folder).all_seeds(found, tmp_path / name)
+        scores, courses = tuned(model_folder, tmp_path / f"state {name}").all_seeds(found, tmp_path / name)
         made[name] = [
             *(array.tobytes() for array in scores),
             courses,
@@ -184,10 +185,12 @@ def test_seeds_trained_side_by_side_end_in_the_bits_of_one_after_the_other(model
 def test_a_training_that_diverges_side_by_side_says_in_which_step(model_folder, tmp_path):
     rows = [topics(count, seed) for seed, count in enumerate((120, 40, 20))]
     with pytest.raises(UserError, match="the loss is not finite in step 2; lower the learning rate"):
-        tuned(model_folder, TASK.model_copy(update={"lr": 1e30})).all_seeds(scoring.Sides(rows[0], *rows), tmp_path)
+        tuned(model_folder, tmp_path, TASK.model_copy(update={"lr": 1e30})).all_seeds(
+            scoring.Sides(rows[0], *rows), tmp_path / "out"
+        )
 
 
-def test_stops_early_and_keeps_the_best_epoch(model_folder):
+def test_stops_early_and_keeps_the_best_epoch(model_folder, tmp_path):
     of = kind("classification")
     tokenizer, special = load_tokenizer(model_folder)
     train, valid = topics(100, 0), topics(40, 1)
@@ -199,7 +202,8 @@ def test_stops_early_and_keeps_the_best_epoch(model_folder):
         special.pad,
         SETTINGS.model_copy(update={"patience": 2}),
     )
-    course = finetuning.train(tuner, *sides, TASK.model_copy(update={"epochs": 40}), 0, "toy")
+    state = Seeds(tmp_path, lambda event, **facts: None).of(0)
+    course = finetuning.train(tuner, sides, TASK.model_copy(update={"epochs": 40}), 0, "toy", state)
     last_best = max(range(len(course)), key=lambda epoch: (course[epoch], epoch))  # of equal ones the loss chooses
     assert len(course) < 40 and len(course) - 1 - last_best <= 2
     assert of.values(tuner.scores(sides[1]), sides[1].right).mean() == pytest.approx(max(course))
@@ -211,7 +215,7 @@ def test_lora_changes_every_linear_layer_by_its_rank_and_nothing_else_of_the_enc
     settings = SETTINGS.model_copy(update={"lora": Lora(rank=2, alpha=4)})
     rows = [topics(count, seed) for seed, count in enumerate((120, 40, 20))]
     found = scoring.Sides(rows[0], *rows)
-    tuned(model_folder, settings=settings).all_seeds(found, tmp_path / "out")
+    tuned(model_folder, tmp_path / "state", settings=settings).all_seeds(found, tmp_path / "out")
     before, after = (load_file(folder / "model.safetensors") for folder in (model_folder, tmp_path / "out"))
     changed = 0
     for name, value in after.items():
@@ -232,7 +236,7 @@ def test_lora_trains_the_other_kinds_and_is_merged_into_what_is_saved(model_fold
     task, of = TASK.model_copy(update={"kind": name, "lr": 1e-2}), kind(name)
     sides = [rows(count, seed) for seed, count in enumerate((120, 40, 20))]
     found, accelerator = scoring.Sides(sides[0], *sides), Accelerator(cpu=True)
-    scores, _ = tuned(model_folder, task, settings).all_seeds(found, tmp_path / "out")
+    scores, _ = tuned(model_folder, tmp_path / "state", task, settings).all_seeds(found, tmp_path / "out")
     tokenizer, special = load_tokenizer(model_folder)
     test = encode(tokenizer, of, found.test, [], task)
 

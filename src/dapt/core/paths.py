@@ -39,6 +39,11 @@ def events_of(stage: str, name: str = "") -> Events:
     return Events(events_file(stage, name), stage, name)
 
 
+def events_if_launched(stage: str, name: str = "") -> Events:
+    """The events of a stage, written where a launcher started it, which names their file."""
+    return Events(events_file(stage, name) if "DAPT_EVENTS" in os.environ else None, stage, name)
+
+
 def below(files: Sequence[str]) -> list[str]:
     """The paths of files below the folder that they share: files of one name in different folders stay apart.
 

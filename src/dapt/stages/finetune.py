@@ -1,14 +1,36 @@
 """`dapt finetune T X`: models/X fine-tuned on task T, once per seed (dapt.tasks.finetuning) → metrics/tasks/T/X.json,
 data/eval/tasks/T/X.jsonl (predictions on the test side), models/tasks/T/X (the first seed's model).
+
+A stopped one goes on with the seeds and epochs that are left (dapt.tasks.seed_state).
 """
 
+import ast
+from pathlib import Path
+
 from dapt.core import config
+from dapt.core.config import Params
 from dapt.core.files import made_from, whole_folder
-from dapt.core.paths import MODELS, SPLIT
+from dapt.core.paths import MODELS, SPLIT, events_if_launched
 from dapt.tasks import scoring
 from dapt.tasks.finetuning import FineTuning
 from dapt.tasks.kinds import kind as kind_named
+from dapt.tasks.seed_state import Seeds
+from dapt.training import resume
+from dapt.training.code import code_hash, deciding
 from dapt.training.optimization.device import accelerator_for
+
+
+def all_that_decides(params: Params, task: str, name: str, precision: str) -> dict[str, object]:
+    """What decides the bits of a fine-tuning: the key of its state."""
+    settings = params.active_tasks[task]
+    found: dict[str, object] = {"data": made_from(MODELS / name, SPLIT / "tasks" / task), "precision": precision}
+    kind = ast.parse(
+        Path(str(kind_named(settings.kind).__file__)).read_bytes()
+    )  # found by its name, so imported by none
+    found |= deciding("dapt.stages.finetune") | {"kind": code_hash(kind)}
+    for part, values in (("finetune", params.active.finetune), (f"tasks.{task}", settings)):
+        found |= {f"{part}.{setting}": value for setting, value in values.model_dump().items()}
+    return found
 
 
 def run(task: str, name: str) -> None:
@@ -16,12 +38,20 @@ def run(task: str, name: str) -> None:
     active, settings, source = params.active, params.active_tasks[task], MODELS / name
     found = scoring.read(task, settings, active.finetune.valid)
     accelerator = accelerator_for(active.train.precision, active.finetune.threads)
-    with whole_folder(MODELS / "tasks" / task / name) as out:
-        job = FineTuning(f"{task}, {name}", source, settings, active.finetune, accelerator)
-        scores, courses = job.all_seeds(found, out)
-    extra = {
-        "valid": scoring.summary([max(course) for course in courses]),
-        "epochs": [len(course) for course in courses],
-        "made_from": made_from(source / "model.safetensors", SPLIT / "tasks" / task),
-    }
-    scoring.Results(task, kind_named(settings.kind), found).write(name, scores, extra)
+    decides = all_that_decides(params, task, name, accelerator.mixed_precision)
+    title = f"finetune-{task}-{name}"
+    state = resume.folder_of(title, decides)
+    for line in resume.passed_over(state, title, decides):
+        print(line, flush=True)
+    seeds = Seeds(state, events_if_launched("finetune", f"{task}-{name}").tell)
+    with resume.locked(state, decides):
+        with whole_folder(MODELS / "tasks" / task / name) as out:
+            job = FineTuning(f"{task}, {name}", source, settings, active.finetune, accelerator, seeds)
+            scores, courses = job.all_seeds(found, out)
+        extra = {
+            "valid": scoring.summary([max(course) for course in courses]),
+            "epochs": [len(course) for course in courses],
+            "made_from": made_from(source / "model.safetensors", SPLIT / "tasks" / task),
+        }
+        scoring.Results(task, kind_named(settings.kind), found).write(name, scores, extra)
+        resume.forget(state)

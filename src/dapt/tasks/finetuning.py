@@ -2,11 +2,12 @@
 
 A seed decides the new head, dropout and the order of the rows. After each epoch the model is judged on valid; the best
 epoch's weights are judged on the test side, once. Weights are equal bit for bit between two runs with equal threads. On
-a processor the seeds are trained side by side, on a GPU one after the other: that changes no bit.
+a processor the seeds are trained side by side, on a GPU one after the other: that changes no bit, and neither does a stop
+(seed_state.py).
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from types import ModuleType
@@ -29,9 +30,10 @@ from dapt.tasks.embedding_rows import put_back, train_only
 from dapt.tasks.kinds import kind as kind_named
 from dapt.tasks.parallel import side_by_side
 from dapt.tasks.scoring import Sides
+from dapt.tasks.seed_state import Seeds, SeedState, Tensors
 from dapt.telling.errors import UserError
 from dapt.training.optimization.divergence import READ_EVERY, Skips, will_be_skipped
-from dapt.training.optimization.optimizer import optimizer
+from dapt.training.optimization.optimizer import optimizer, optimizer_tensors, restore
 from dapt.training.optimization.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -179,44 +181,95 @@ class Tuner:
         back = np.argsort(order, kind="stable")
         return self.kind.scores(np.concatenate(parts)[back], encoded.right)
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def weights(self) -> Tensors:
         return {name: value.detach().clone() for name, value in self.network.named_parameters() if value.requires_grad}
 
-    def restore(self, saved: dict[str, torch.Tensor]) -> None:
+    def put(self, weights: Tensors) -> None:
         with torch.no_grad():
             for name, value in self.network.named_parameters():
-                if name in saved:
-                    value.copy_(saved[name])
+                if name in weights:
+                    value.copy_(weights[name])
+
+    def state(self, course: "Course") -> tuple[Tensors, dict]:
+        """All that decides the coming epochs: tensors and facts."""
+        scaler, device = self.accelerator.scaler, self.accelerator.device
+        tensors = prefixed("now.", self.weights()) | prefixed("best.", course.best_weights)
+        tensors |= optimizer_tensors(self.optimizer) | {"chance.cpu": torch.get_rng_state()}
+        if device.type == "cuda":
+            tensors["chance.cuda"] = torch.cuda.get_rng_state(device)
+        facts = asdict(replace(course, best_weights={})) | {"scaler": scaler.state_dict() if scaler else {}}
+        return tensors, facts
+
+    def resumed(self, tensors: Tensors, facts: dict) -> "Course":
+        """The opposite of `state`."""
+        scaler = facts.pop("scaler")
+        if self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(scaler)
+        self.put(without("now.", tensors))
+        restore(self.optimizer, tensors)
+        torch.set_rng_state(tensors["chance.cpu"])
+        if "chance.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["chance.cuda"], self.accelerator.device)
+        best = {name: value.to(self.accelerator.device) for name, value in without("best.", tensors).items()}
+        return Course(**facts | {"best_weights": best})
 
 
-def train(tuner: Tuner, encoded: Encoded, valid: Encoded, task: Task, seed: int, name: str) -> list[float]:
-    """Train up to task.epochs, stop early, put the best epoch's weights back; return the main metric on valid by epoch.
+def prefixed(prefix: str, tensors: Tensors) -> Tensors:
+    return {f"{prefix}{name}": value for name, value in tensors.items()}
+
+
+def without(prefix: str, tensors: Tensors) -> Tensors:
+    """Those whose name begins with it, by the rest of the name."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+@dataclass
+class Course:
+    """How a seed's training has gone so far."""
+
+    valid: list[float] = field(default_factory=list)  # the main metric by epoch
+    best: list[float] = field(default_factory=list)  # that of the best epoch, and the loss with its sign turned
+    best_epoch: int = 0
+    best_weights: Tensors = field(default_factory=dict)
+
+
+def train(
+    tuner: Tuner, sides: tuple[Encoded, Encoded], task: Task, seed: int, name: str, state: SeedState
+) -> list[float]:
+    """Train up to task.epochs on the first side, stop early by the other, put the best epoch's weights back; return the
+    main metric on valid by epoch. Goes on where `state` was saved.
 
     Of epochs with equal figures the one with the smaller loss on valid is the best.
     """
+    encoded, valid = sides
     settings, kind = tuner.settings, tuner.kind
     steps = task.epochs * ceil(len(encoded.right) / settings.batch)
     schedule = Schedule(steps, task.lr, round(settings.warmup * steps), settings.weight_decay, settings.clip)
-    lengths, done, course, best, kept = encoded.lengths(), 0, [], None, {}
-    for epoch in range(task.epochs):
+    lengths, course = encoded.lengths(), Course()
+    if saved := state.latest():
+        tensors, facts, epochs = saved
+        course = tuner.resumed(tensors, facts)
+        print(f"{name}: resumed behind epoch {epochs}", flush=True)
+    for epoch in range(len(course.valid), task.epochs):
         began = time.monotonic()
         batches = batches_of_epoch(lengths, settings.batch, seed, epoch)
-        loss = tuner.epoch(encoded, batches, schedule, done)
-        done += len(batches)
+        loss = tuner.epoch(encoded, batches, schedule, epoch * len(batches))
         scores = tuner.scores(valid)
-        course.append(float(kind.values(scores, valid.right).mean()))
-        found = course[-1], -cross_entropy(scores, valid.right)
+        course.valid.append(float(kind.values(scores, valid.right).mean()))
+        found = [course.valid[-1], -cross_entropy(scores, valid.right)]
         print(
             f"{name}, epoch {epoch + 1}: loss {'–' if loss is None else f'{loss:.3f}'}, {kind.METRICS[0]} on valid {found[0]:.4f}, "
             f"loss {-found[1]:.3f}, {time.monotonic() - began:.1f} s",
             flush=True,
         )
-        if best is None or found > best[0]:
-            best, kept = (found, epoch), tuner.weights()
-        if epoch - best[1] >= settings.patience:
+        if not course.best or found > course.best:
+            course.best, course.best_epoch, course.best_weights = found, epoch, tuner.weights()
+        if epoch - course.best_epoch >= settings.patience:
             break
-    tuner.restore(kept)
-    return course
+        if epoch + 1 < task.epochs:
+            state.epoch_done(epoch + 1, lambda: tuner.state(course))
+    tuner.put(course.best_weights)
+    return course.valid
 
 
 def cross_entropy(scores: np.ndarray, right: np.ndarray) -> float:
@@ -245,6 +298,7 @@ class FineTuning:
     task: Task
     settings: Finetune
     accelerator: Accelerator
+    states: Seeds
 
     def all_seeds(self, found: Sides, out: Path) -> tuple[list[np.ndarray], list[list[float]]]:
         """Each seed's scores on the test side and course on valid; the first seed's model is written to `out`."""
@@ -256,15 +310,30 @@ class FineTuning:
         )
         seen = np.union1d(np.concatenate(train_side.ids), special.pad)
 
+        scaler = self.accelerator.scaler
+        fresh = scaler.state_dict() if scaler else {}
+
         def one_seed(seed: int) -> tuple[np.ndarray, list[float]]:
-            network = self._network(kind, classes, seen, seed)
-            tuner = Tuner(kind, network, self.accelerator, special.pad, self.settings)
-            course = train(tuner, train_side, valid, self.task, seed, f"{self.name}, seed {seed}")
-            scores = tuner.scores(test)
-            if seed == seeds[0]:
+            if scaler:
+                scaler.load_state_dict(fresh)  # each seed begins as if it were alone
+            name, first, state = f"{self.name}, seed {seed}", seed == seeds[0], self.states.of(seed)
+            found = state.finished()
+            if found:
+                print(f"{name}: done before", flush=True)
+            if first or not found:
+                network = self._network(kind, classes, seen, seed)
+                tuner = Tuner(kind, network, self.accelerator, special.pad, self.settings)
+            if not found:
+                course = train(tuner, (train_side, valid), self.task, seed, name, state)
+                kept = prefixed("best.", tuner.weights()) if first else {}
+                kept["scores"] = torch.from_numpy(tuner.scores(test))
+                found = state.finish(self.task.epochs, kept, {"course": course})
+            tensors, facts = found
+            if first:
+                tuner.put(without("best.", tensors))
                 whole = network.merge_and_unload() if self.settings.lora else put_back(network)
                 checkpoint.save(whole, {}, self.source, out)
-            return scores, course
+            return tensors["scores"].numpy(), facts["course"]
 
         if self.accelerator.device.type == "cpu":
             done = side_by_side(one_seed, seeds, at_once(len(seeds), self.settings.threads, joblib.cpu_count()))

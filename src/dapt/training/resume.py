@@ -70,9 +70,9 @@ def _in_use(folder: Path) -> bool:
 
 
 def passed_over(folder: Path, domain: str, decides: dict[str, object]) -> Iterator[str]:
-    """A line for each stopped run of this domain that other settings, data or code decided: it is not resumed."""
+    """A line for each stopped run of this name that other settings, data or code decided: it is not resumed."""
     for other in folders(folder.parent, domain):
-        step = newest(other)
+        step = newest(other) or next((f"{part.name}, {newest(part)}" for part in other.glob("seed-*")), None)
         if other == folder or step is None or _in_use(other):
             continue
         theirs = json.loads((other / "run.json").read_text())
@@ -80,8 +80,8 @@ def passed_over(folder: Path, domain: str, decides: dict[str, object]) -> Iterat
         yield f"not resumed: {step} in {other}, where {', '.join(changed)} differs; delete it if it is of no use"
 
 
-def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict) -> None:
-    """Write checkpoint `step` and drop all but the newest KEPT."""
+def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict, kept: int = KEPT) -> None:
+    """Write checkpoint `step` and drop all but the newest `kept`."""
     with whole_folder(folder / f"step-{step}") as temporary:
         path = temporary / "state.safetensors"
         try:
@@ -93,7 +93,7 @@ def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict)
         with open(path, "rb+") as file:
             os.fsync(file.fileno())
         write_json(temporary / "state.json", {"step": step, "sha256": sha256(path), "facts": facts})
-    for old in _checkpoints(folder)[KEPT:]:
+    for old in _checkpoints(folder)[kept:]:
         shutil.rmtree(old)
 
 
