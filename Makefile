@@ -32,8 +32,8 @@ format: .venv/ready-dev ## mend what ruff can mend, and format the code
 	ruff check --fix src tests
 	ruff format src tests
 
-test: .venv/ready-dev ## every test but the slow ones, three at a time
-	python -m pytest -q -n 3 -m "not slow and not gpu" --durations=15
+test: .venv/ready-dev ## every test but the slow ones, four at a time, of which three wait for Slurm
+	python -m pytest -q -n 4 -m "not slow and not gpu" --durations=15
 
 # In the long form 10,000 raw files are mutated, a training is killed 20 times and interrupted by Slurm ten times, and
 # one training reads 2 GB of tokens.

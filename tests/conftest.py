@@ -20,6 +20,7 @@ TOGETHER = {  # tests that share a fixture that takes long run in one worker
     "the finished toy": (
         "tests/test_pipeline.py",
         "tests/tools/test_spread.py",
+        "tests/launch/test_pipeline.py",
         *(
             f"tests/stages/test_{name}.py"
             for name in ("compare", "evaluate", "report", "split", "summary", "tokenize", "validate")
@@ -28,8 +29,9 @@ TOGETHER = {  # tests that share a fixture that takes long run in one worker
     "the full profile": ("tests/test_full.py",),
     "the uninterrupted training": ("tests/stages/test_train.py",),
     "the clone": ("tests/test_other_processor.py",),
-    "one Slurm": ("tests/launch/slurm/test_slurm.py",),  # these wait for the longest, so they have one of their own
-    "another Slurm": ("tests/launch/slurm/",),
+    "one Slurm": ("tests/launch/slurm/test_slurm.py",),  # these wait for the longest, so they have three
+    "another Slurm": ("tests/launch/slurm/test_restarts.py",),
+    "a third Slurm": ("tests/launch/slurm/",),
 }
 
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from dapt.core.paths import MODELS, events_of, repository
+from dapt.core.paths import MODELS, events_if_launched, repository
 from dapt.telling.errors import UserError, guarded
 
 STAGES = {  # name → the kind of name that it is given, what it does
@@ -48,7 +48,7 @@ WAYS = {  # option of `dapt evaluate` → module of dapt.judging, what it measur
     ),
 }
 LAUNCH = {  # option → what it does instead of starting and following the jobs
-    "plan": "when each allowed partition and GPU would start, and what the training needs",
+    "plan": "when each allowed partition and GPU would start, and what the stages that are left need",
     "smoke": "ten steps through the queue, into a temporary folder",
     "stop": "have those that run save and end",
 }
@@ -138,8 +138,14 @@ def add_tools(commands: Commands) -> None:
 
 
 def add_launch(commands: Commands) -> None:
-    launch = add(commands, "launch", "train several domains: at once through Slurm, here in turns", run_launch)
-    launch.add_argument("domains", metavar="DOMAIN", nargs="*", help="default: all")
+    launch = add(commands, "launch", "bring stages up to date, as many at once as the place has room for", run_launch)
+    targets = (
+        "a stage (train@biomed), all of a name (evaluate), a pattern ('finetune@*-biomed'), a domain; default: all"
+    )
+    launch.add_argument("targets", metavar="TARGET", nargs="*", help=targets)
+    launch.add_argument(
+        "--at-once", type=int, default=16, metavar="N", help="stages that run or wait in the queue, default %(default)s"
+    )
     launch.add_argument("--partition", help="instead of slurm/cluster.yaml's; auto: the one with the soonest start")
     instead = launch.add_mutually_exclusive_group()
     for option, text in LAUNCH.items():
@@ -199,11 +205,8 @@ def stage(command: str) -> ModuleType:
 
 @contextmanager
 def told(command: str, name: str = "") -> Iterator[None]:
-    """What a stage does is told in events where a launcher started it, which names their file."""
-    if "DAPT_EVENTS" not in os.environ:
-        yield
-        return
-    events = events_of(command, name)
+    """What a stage does is told in events where a launcher started it."""
+    events = events_if_launched(command, name)
     with events.failures():
         events.tell("started")
         yield
@@ -255,15 +258,20 @@ def run_finetune(args: argparse.Namespace) -> None:
     to_repository()
     task, model = known("task", args.name), known("model", args.model)
     has_model(MODELS / model)
-    stage("finetune").run(task, model)
+    if not loaded("launch.dispatch").through_slurm("finetune", task, model):
+        with told("finetune", f"{task}-{model}"):
+            stage("finetune").run(task, model)
 
 
 def run_launch(args: argparse.Namespace) -> None:
     to_repository()
-    domains = [known("domain", name) for name in args.domains]
-    if args.what == "stop":
-        return loaded("launch.follow").stop(domains)
-    return loaded(f"launch.{args.what or 'follow'}").run(domains, args.partition)
+    if args.what == "plan":
+        return loaded("launch.plan").run(args.targets, args.partition)
+    if args.what == "smoke":
+        domains = [known("domain", name.removeprefix("train@")) for name in args.targets]
+        return loaded("launch.smoke").run(domains, args.partition)
+    follow = loaded("launch.follow")
+    return follow.stop(args.targets) if args.what == "stop" else follow.run(args.targets, args.partition, args.at_once)
 
 
 def run_doctor(args: argparse.Namespace) -> None:

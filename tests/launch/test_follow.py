@@ -1,4 +1,4 @@
-"""Where a training is, as its events tell."""
+"""Where a stage is, as its events tell."""
 
 import time
 
@@ -41,22 +41,22 @@ def ended(code: int) -> dict:
         (
             TRAINING,
             True,
-            "training",
+            "running",
             {"node": "n1", "step": "120", "steps": "300", "tokens_per_second": "50,324", "loss": "5.667"},
         ),
-        ([*TRAINING, {"event": "valid", "step": 150, "loss": 4.5}], True, "training", {"step": "150", "loss": "5.667"}),
+        ([*TRAINING, {"event": "valid", "step": 150, "loss": 4.5}], True, "running", {"step": "150", "loss": "5.667"}),
         (TRAINING, False, "killed", {"step": "120"}),
         ([*LEFT, ended(255)], False, "left", {"step": "130"}),
-        (RESTARTED, True, "training", {"job": "8", "node": "n2", "step": "130", "restarts": "1"}),
+        (RESTARTED, True, "running", {"job": "8", "node": "n2", "step": "130", "restarts": "1"}),
         ([*RESTARTED, {"event": "done", "model_sha256": "ab"}, ended(0)], False, "done", {"job": "8"}),
-        ([*LAUNCHED, ended(0)], False, "trained before", {}),
+        ([*LAUNCHED, ended(0)], False, "up to date", {}),
         ([*TRAINING, {"event": "failed", "message": "a reason"}, ended(255)], False, "failed", {"message": "a reason"}),
     ],
 )
 def test_the_state_of_a_training_is_read_from_its_events(told, running, state, shown):
     read = follow.read(told, running)
     assert read.state == state and {name: read.shown(name) for name in shown} == shown
-    assert read.finished == (state in ("done", "trained before"))
+    assert read.finished == (state in ("done", "up to date"))
 
 
 def test_why_a_training_did_not_finish_is_its_own_message():

@@ -1,5 +1,6 @@
 """The plan's pure parts; tests/slurm asks a real Slurm."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,11 @@ import pytest
 
 from cluster_settings import SETTINGS
 from dapt.core import config
-from dapt.launch import estimates, plan, slurm_answers
+from dapt.core.files import write_lines
+from dapt.launch import estimates, hours, plan, slurm_answers
 from dapt.launch.plan import Answer
 from dapt.telling.errors import UserError
-from repositories import ROOT, committed_files, ground_in
+from repositories import ROOT, committed_files, committed_params, ground_in, replaced
 
 
 @pytest.mark.parametrize(
@@ -78,8 +80,12 @@ def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
     work = estimates.flops(
         estimates.model_in(Path("models/base")), train, estimates.text_in(Path("data/tokens/biomed"))
     )
-    table, remarks = plan.requirements(["biomed"], SETTINGS)
-    assert "< 0.01" in table and "biomed: hours are an estimate, at 25% of the card's peak" in remarks[0]
+    [need], remarks = plan.trainings(["biomed"], SETTINGS)
+    assert (
+        need.hours < 0.01
+        and "< 0.01" in plan.table([need])
+        and "biomed: hours are an estimate, at 25% of the card's peak" in remarks[0]
+    )
     slow = plan.hours(
         estimates.model_in(Path("models/base")), train, estimates.text_in(Path("data/tokens/biomed")), 1.0, 1
     )
@@ -87,11 +93,11 @@ def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
     (ground / "logs").mkdir()
     measured = ground / "logs/smoke-biomed.json"
     measured.write_text('{"launcher": "local", "tokens_per_second": 1, "device": "1 × cpu"}')
-    assert plan.requirements(["biomed"], SETTINGS)[0] == table  # another machine's speed
+    assert plan.trainings(["biomed"], SETTINGS)[0] == [need]  # another machine's speed
     measured.write_text('{"launcher": "slurm", "tokens_per_second": 1, "device": "1 × cuda"}')
-    table, remarks = plan.requirements(["biomed"], SETTINGS)
+    [need], remarks = plan.trainings(["biomed"], SETTINGS)
     seen = 100 * 8 * 30 / 3600  # at most 30 tokens of text in a window of 32
-    assert 0.8 * seen < float(table.splitlines()[1].split()[2]) < seen
+    assert 0.8 * seen < need.hours < seen
     assert "and the limit (time) is 3:00:00: it is started again 2 times" in remarks[0]
     assert "measured by dapt launch --smoke on 1 × cuda" in remarks[-1]
 
@@ -101,7 +107,7 @@ def test_a_limit_that_suffices_is_not_spoken_of(ground):
     measured = ground / "logs/smoke-biomed.json"
     measured.write_text('{"launcher": "slurm", "tokens_per_second": 1, "device": "1 × cuda"}')
     settings = SETTINGS.model_copy(update={"time": "1-0"})
-    assert not any("limit" in line for line in plan.requirements(["biomed"], settings)[1])
+    assert not any("limit" in line for line in plan.trainings(["biomed"], settings)[1])
 
 
 def test_the_run_as_long_as_its_windows():
@@ -122,3 +128,52 @@ def test_without_slurm_it_is_refused_in_a_line(ground, arguments):
     )
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == "dapt launch: there is no srun on PATH, so nobody to ask; go to a login node of the cluster\n"
+
+
+FULL = {  # task → the full profile's training rows, and a question and an answer or options of the real mean length
+    "finance_classification": (4_300, {"text": "fever " * 28, "label": "neutral"}),
+    "biomed_topic": (182_822, {"question": "fever " * 20, "label": "Anatomy"}),
+    "multiple_choice": (182_822, {"question": "fever " * 20, "options": ["fever " * 5] * 4, "answer": 0}),
+    "answer_ranking": (5_500, {"question": "fever " * 12, "answer": "fever " * 200}),
+}
+
+
+def test_the_full_profile_fits_into_a_day_of_one_2080_ti_and_its_total_is_the_sum_of_its_parts(
+    tmp_path, model_folder, monkeypatch
+):
+    """By the plan's own estimate, of BERT-base's size. Rows are those of the sources (the hub's pages); MedMCQA's sequences have
+    22 and 28 tokens on average and PhraseBank's 31, counted with this vocabulary in the files that were at hand."""
+    monkeypatch.chdir(committed_files(tmp_path, "params.yaml", "profiles"))
+    path = tmp_path / "params.yaml"
+    path.write_text(replaced(path.read_text(), "profile: sample", "profile: full"))
+    shutil.copytree(model_folder, tmp_path / "models/base")
+    monkeypatch.setattr(estimates, "model_in", lambda folder: estimates.Model(109_514_298, 768, 12, 30_522))
+    for task, (count, row) in FULL.items():
+        write_lines(tmp_path / f"data/split/tasks/{task}/train.jsonl", [row] * count)
+    for name in ("biomed", "finance", "general"):
+        write_lines(tmp_path / f"data/split/{name}/heldout.jsonl", [{"text": "fever " * 200}] * 3_000)
+    params = config.load()
+    stages = [f"finetune@{task}-{model}" for task in params.tasks for model in params.finetuned]
+    needs, remarks = plan.others(["base", *(f"evaluate@{model}" for model in params.models), *stages], params, SETTINGS)
+    assert ["hours are an estimate" in line for line in remarks] == [True] and len(needs) == 1 + 5 + 16
+    found = {need.stage: need.hours for need in needs}
+    assert 2 < found["finetune@multiple_choice-biomed"] < 6 and found["evaluate@base"] < 0.5
+    total = plan.table(needs).splitlines()[-1].split()
+    assert total[0] == "total" and float(total[2]) == pytest.approx(sum(found.values()), abs=0.01)
+    assert 12 < float(total[2]) < 23
+    shutil.rmtree(tmp_path / "data/split/tasks/multiple_choice")
+    needs, remarks = plan.others(stages, params, SETTINGS)
+    assert remarks[0].startswith("data/split/tasks/multiple_choice is not there, so its hours are not known")
+    assert [need.stage for need in needs if need.hours is None] == [
+        f"finetune@multiple_choice-{model}" for model in params.finetuned
+    ]
+
+
+def test_a_fine_tuning_is_its_work_or_where_that_is_less_its_steps():
+    params, read = committed_params(), hours.Sequences(6_400, 4, 25.0)
+    model, task = estimates.Model(109_514_298, 768, 12, 30_522), params.active_tasks["multiple_choice"]
+    seeds, epochs = len(params.active.finetune.seeds), task.epochs
+    weights = 109_514_298 - 30_522 * 768
+    work = seeds * epochs * 6_400 * 4 * 25 * (6 * weights + 12 * 12 * 25 * 768)
+    assert hours.finetune(model, params, task, read, 10.0) * 3600 == pytest.approx(work / (0.25 * 10e12))
+    assert hours.finetune(model, params, task, read, 1e6) * 3600 == pytest.approx(seeds * epochs * 200 * hours.STEP)

@@ -51,20 +51,26 @@ def test_what_follows_from_the_end_of_a_job(end, what):
 
 
 @pytest.mark.parametrize(
-    "state, resumes, words",
+    "state, stage, words",
     [
-        ("CANCELLED", True, "was cancelled at step 7; run again to continue there"),
-        ("CANCELLED", False, "was cancelled; run again to begin anew"),
-        ("OUT_OF_MEMORY", True, "needed more memory than 64G; raise memory in slurm/cluster.yaml or make"),
-        ("OUT_OF_MEMORY", False, "needed more memory than 32G; raise cpu.memory in slurm/cluster.yaml"),
-        ("TIMEOUT", False, "was not done after 4:00:00; raise cpu.time in slurm/cluster.yaml"),
-        ("TIMEOUT", True, None),
-        ("NODE_FAIL", False, None),
-        ("FAILED", False, None),
+        ("CANCELLED", "train", "was cancelled at step 7; run again to continue there"),
+        ("CANCELLED", "finetune", "was cancelled with 7 epochs saved; run again to go on with what is left"),
+        ("CANCELLED", "evaluate", "was cancelled; run again to begin anew"),
+        ("OUT_OF_MEMORY", "train", "needed more memory than 64G; raise memory of train in slurm/cluster.yaml or make"),
+        ("OUT_OF_MEMORY", "evaluate", "needed more memory than 16G; raise memory of evaluate in slurm/cluster.yaml"),
+        (
+            "TIMEOUT",
+            "base",
+            "was not done after 0:30:00, and base keeps nothing; raise time of base in slurm/cluster.yaml",
+        ),
+        ("TIMEOUT", "train", None),
+        ("TIMEOUT", "finetune", None),
+        ("NODE_FAIL", "evaluate", None),
+        ("FAILED", "evaluate", None),
     ],
 )
-def test_what_ends_a_job_for_good_is_said_in_the_settings_of_its_stage(state, resumes, words):
-    why = slurm_answers.for_good(End(1, state, "", []), 7, resumes, SETTINGS if resumes else SETTINGS.for_stages())
+def test_what_ends_a_job_for_good_is_said_in_the_settings_of_its_stage(state, stage, words):
+    why = slurm_answers.for_good(End(1, state, "", []), 7, stage, SETTINGS.for_stage(stage))
     assert why.startswith(words) if words else why is None
 
 

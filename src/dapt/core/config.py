@@ -365,9 +365,9 @@ def _typed(values: object, where: str, kind: type[Kind]) -> Kind:
 def parse(text: str, where: str, kind: type[Kind]) -> Kind:
     """Typed settings from YAML 1.2.
 
-    >>> parse("name: numpy\\nversoin: x", "wheels.yaml", Package)
+    >>> parse("name: numpy\\nsha265: x", "wheels.yaml", Package)
     Traceback (most recent call last):
-    dapt.telling.errors.UserError: wheels.yaml: versoin: unknown setting; did you mean version?
+    dapt.telling.errors.UserError: wheels.yaml: sha265: unknown setting; did you mean sha256?
     """
     return _typed(_values(text, where), where, kind)
 

@@ -1,7 +1,9 @@
-"""One training of `dapt launch`: `dvc repro -s train@X` as a process of its own, which outlives the shell.
+"""One stage of `dapt launch`: `dvc repro -s STAGE` as a process of its own, which outlives the shell.
 
-All that it says is in logs/launch-X.log, what it does in its events; it holds a lock on that log as long as anything of
-it runs, so that whether it runs can be asked from any shell of this machine.
+All that it says is in logs/launch-STAGE.log, what it does in its events; it holds a lock on that log as long as anything
+of it runs, so that whether it runs can be asked from any shell of this machine.
+
+    python -m dapt.launch.background train@biomed dapt train biomed
 """
 
 import fcntl
@@ -11,107 +13,139 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import psutil
 
+from dapt.core import config
 from dapt.core.files import lock_taken
-from dapt.core.paths import LOGS, events_file, events_of
-from dapt.launch import cluster
+from dapt.core.paths import LOGS
+from dapt.launch import dispatch
+from dapt.launch.pipeline import Stage
+from dapt.launch.slots import slot
 from dapt.telling import events, signals
+from dapt.telling.events import Events
+
+BUSY = "is busy, it is being"  # what DVC says of a path that another of its processes writes or reads: it does not wait
+TRIES = 20  # where a path is busy, a few seconds apart
 
 
-def log(domain: str) -> Path:
-    return LOGS / f"launch-{domain}.log"
+def log(stage: str) -> Path:
+    return LOGS / f"launch-{stage.replace('@', '-')}.log"
 
 
-def told(domain: str) -> list[dict]:
-    """The events of the training since it was last launched."""
-    found = [record for record in events.read(events_file("train", domain)) if record.get("name") == domain]
-    launches = [place for place, record in enumerate(found) if record["event"] == "launched"]
+def events_file(stage: str) -> Path:
+    return LOGS / f"{stage.replace('@', '-')}.jsonl"
+
+
+def events_of(stage: str) -> Events:
+    kind, _, name = stage.partition("@")
+    return Events(events_file(stage), kind, name)
+
+
+def told(stage: str) -> list[dict]:
+    """The events of the stage since it was last planned or launched."""
+    found = events.read(events_file(stage))
+    launches = [place for place, record in enumerate(found) if record["event"] in ("planned", "launched")]
     return found[launches[-1] :] if launches else []
 
 
-def dvc(*words: str) -> list[str]:
-    """DVC with this interpreter; another DVC command's lock is waited for, since a refusal would lose a training."""
-    return [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
-
-
-def environment() -> dict[str, str]:
+def environment(stage: str) -> dict[str, str]:
     """With the `dapt` of this interpreter first, as the stages' commands name it."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DAPT_EVENTS": str(events_file(stage).absolute()),
+    }
 
 
-def running(domain: str) -> bool:
-    if not log(domain).exists():
+def running(stage: str) -> bool:
+    if not log(stage).exists():
         return False
-    with open(log(domain)) as file:
+    with open(log(stage)) as file:
         return not lock_taken(file, fcntl.LOCK_SH)
 
 
-def start(domain: str) -> None:
+def plan(stage: str) -> None:
+    """What was told of it before is of no more interest, unless it runs."""
+    if not running(stage):
+        events_of(stage).tell("planned")
+
+
+def start(stage: Stage) -> None:
     """Start it, unless it runs."""
     LOGS.mkdir(exist_ok=True)
-    with open(log(domain), "a") as file:
+    with open(log(stage.name), "a") as file:
         if not lock_taken(file):
             return
         file.truncate(0)
-        events_of("train", domain).tell("launched")
+        events_of(stage.name).tell("launched")
         subprocess.Popen(
-            [sys.executable, "-m", "dapt.launch.background", domain],
+            [sys.executable, "-m", "dapt.launch.background", stage.name, *stage.command],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=environment(),
+            env=environment(stage.name),
         )
 
 
-def stop(domain: str) -> bool:
-    """Ask it to save and to end; False where none runs."""
-    found = [record["pid"] for record in told(domain) if record["event"] == "begun"] if running(domain) else []
+def stop(stage: str) -> bool:
+    """Ask it to save and to end; False where it does not run."""
+    found = [record["pid"] for record in told(stage) if record["event"] == "begun"] if running(stage) else []
     if found:
         os.kill(found[-1], signal.SIGTERM)
     return bool(found)
 
 
-def _training(process: subprocess.Popen, domain: str) -> psutil.Process | None:
-    """The `dapt train X` that DVC has started."""
+def _child(process: subprocess.Popen, command: list[str]) -> psutil.Process | None:
+    """The stage's command that DVC has started."""
     for child in psutil.Process(process.pid).children(recursive=True):
         try:
-            if child.cmdline()[-2:] == ["train", domain]:
+            if child.cmdline()[-len(command) + 1 :] == command[1:]:
                 return child
         except psutil.NoSuchProcess:
             continue
     return None
 
 
-def run(domain: str, tell: Callable[..., None]) -> int:
-    """Run the stage in this process's place, and pass SIGTERM on to the training: DVC would leave it behind."""
+def run(stage: str, command: list[str], tell: Callable[..., None]) -> int:
+    """Run the stage in this process's place, and pass SIGTERM on to its command: DVC would leave it behind."""
     asked: list[int] = []
     signals.listen(asked.append, [signal.SIGTERM])
     tell("begun", pid=os.getpid())
-    with open(LOGS / ".launch-turn", "w") as turn:
-        if cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load()) == "local":
-            tell("turn")
-            while not asked and not lock_taken(turn):
-                time.sleep(1)
-        if asked:
-            return signals.CODE
-        process = subprocess.Popen(dvc("repro", "-s", f"train@{domain}"))
-        passed_on = False
-        while process.poll() is None:
-            if asked and not passed_on and (training := _training(process, domain)):
-                training.terminate()
-                passed_on = True
-            time.sleep(0.2)
+    threads = config.load().active.train.threads
+    here = dispatch.asked_for(stage.partition("@")[0]) is None
+    anywhere: AbstractContextManager[dict[str, str] | None] = nullcontext({})
+    with slot(threads, lambda: bool(asked), lambda: tell("turn")) if here else anywhere as variables:
+        for _ in range(TRIES):
+            if asked or variables is None:
+                return signals.CODE
+            code = _repro(stage, command, variables, asked)
+            if code == 0 or BUSY not in log(stage).read_text(errors="replace"):
+                return code
+            log(stage).write_text("")
+            time.sleep(2)
+    return code
+
+
+def _repro(stage: str, command: list[str], variables: dict[str, str], asked: list[int]) -> int:
+    """The exit code of DVC. Another DVC command's lock is waited for, since a refusal would lose the stage's work."""
+    words = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-s", stage]
+    process = subprocess.Popen(words, env=os.environ | variables)
+    passed_on = False
+    while process.poll() is None:
+        if asked and not passed_on and (child := _child(process, command)):
+            child.terminate()
+            passed_on = True
+        time.sleep(0.2)
     return process.returncode
 
 
-def main(domain: str) -> None:
-    tell = events_of("train", domain).tell
-    tell("ended", code=run(domain, tell))
+def main(stage: str, *command: str) -> None:
+    tell = events_of(stage).tell
+    tell("ended", code=run(stage, list(command), tell))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,33 +1,55 @@
 """slurm/cluster.yaml, typed: what each value is for stands there."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dapt.core import config
 from dapt.core.config import Count, Name, Number, Settings
-from dapt.core.paths import CLUSTER
+from dapt.core.paths import CLUSTER, repeated
 from dapt.telling.errors import UserError
 
 Memory = Annotated[str, Field(pattern=r"^\d+[KMGT]?$")]
 Time = Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$")]
+Partitions = Annotated[list[Name], Field(min_length=1)]
+Sent = Literal["fetch", "clean", "validate", "split", "tokenize", "base", "train", "evaluate", "finetune"]
 
 
-class Stages(Settings):
-    stages: list[Literal["fetch", "clean", "validate", "split", "tokenize"]]
-    partition: Name
-    cpus: Count
-    memory: Memory
-    time: Time
+class Group(Settings):
+    """Stages that go through Slurm, and what their jobs ask for in place of what all do."""
+
+    stages: list[Sent]
+    partitions: Partitions | None = None
+    nodes: Count | None = None
+    gpus: Number | None = None
+    constraint: str | None = None
+    cpus: Count | None = None  # a node; None: as many as the stage has threads
+    memory: Memory | None = None
+    time: Time | None = None
+    options: list[str] | None = None
+
+    def own(self) -> dict[str, object]:
+        """The values that are given here; `constraint: null` is one."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"stages"}}
+
+    @model_validator(mode="after")
+    def one_process(self) -> Self:
+        wide = next((name for name in ("nodes", "gpus") if (getattr(self, name) or 0) > 1), None)
+        if wide and (single := next((stage for stage in self.stages if stage != "train"), None)):
+            raise ValueError(
+                f"{wide} is {getattr(self, wide)}, but {single} is one process; only train shares its work"
+            )
+        return self
 
 
 class Cluster(Settings):
     launcher: Literal["local", "slurm"]
-    partitions: Annotated[list[Name], Field(min_length=1)]
+    partitions: Partitions
     nodes: Count
     gpus: Number  # a node
     constraint: str | None
+    cpus: Count | None = None
     memory: Memory  # a node
     time: Time
     leave_before: Count  # seconds
@@ -35,20 +57,26 @@ class Cluster(Settings):
     setup: list[str]
     environment: dict[str, str]
     options: list[str]
-    cpu: Stages
+    groups: dict[Name, Group]
 
-    def for_stages(self) -> "Cluster":
-        """The same cluster for stages that need no GPU."""
-        return self.model_copy(
-            update={
-                "partitions": [self.cpu.partition],
-                "nodes": 1,
-                "gpus": 0,
-                "constraint": None,
-                "memory": self.cpu.memory,
-                "time": self.cpu.time,
-            }
-        )
+    @model_validator(mode="after")
+    def each_stage_once(self) -> Self:
+        if twice := repeated([stage for group in self.groups.values() for stage in group.stages]):
+            raise ValueError(f"groups: {twice} is in two of them; take it out of one")
+        return self
+
+    def for_stage(self, stage: str) -> "Cluster | None":
+        """What the jobs of a stage ask for; None where no group names it: it runs on this machine."""
+        group = next((group for group in self.groups.values() if stage in group.stages), None)
+        if group is None:
+            return None
+        alone = {} if stage == "train" else {"nodes": 1, "gpus": min(self.gpus, 1)}
+        return self.model_copy(update=alone | group.own() | {"groups": {}})
+
+    def every_partition(self) -> list[str]:
+        """Of all groups, each once, in their order."""
+        parts = (group.partitions for group in self.groups.values() if group.partitions)
+        return list(dict.fromkeys([*self.partitions, *(name for part in parts for name in part)]))
 
 
 def load(path: Path = CLUSTER) -> Cluster | None:
@@ -56,9 +84,11 @@ def load(path: Path = CLUSTER) -> Cluster | None:
     return config.parse(path.read_text(encoding="utf-8"), str(path), Cluster) if path.is_file() else None
 
 
-def through_slurm(asked: str | None, settings: Cluster | None, partition: str | None = None) -> Cluster | None:
-    """The settings where Slurm is the launcher, None where it is this machine."""
-    return settings if launcher(asked, settings, partition) == "slurm" else None
+def through_slurm(
+    stage: str, asked: str | None, settings: Cluster | None, partition: str | None = None
+) -> Cluster | None:
+    """What a stage asks Slurm for where that is the launcher; None where the stage runs on this machine."""
+    return settings.for_stage(stage) if launcher(asked, settings, partition) == "slurm" and settings else None
 
 
 def launcher(asked: str | None, settings: Cluster | None, partition: str | None = None) -> str:

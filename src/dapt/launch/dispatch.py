@@ -3,15 +3,17 @@
 import os
 
 from dapt.core import config
+from dapt.core.config import Profile
 from dapt.core.paths import events_of
 from dapt.launch import cluster
+from dapt.launch.cluster import Cluster
 
 
 def train(domain: str) -> None:
     """Train where DAPT_LAUNCHER or slurm/cluster.yaml says."""
     with events_of("train", domain).failures():
         threads = config.load().active.train.threads
-        if settings := cluster.through_slurm(os.environ.get("DAPT_LAUNCHER"), cluster.load()):
+        if settings := asked_for("train"):
             from dapt.launch import plan, slurm
 
             return slurm.train(domain, threads, plan.choose(os.environ.get("DAPT_PARTITION"), settings))
@@ -20,13 +22,29 @@ def train(domain: str) -> None:
     return local.start(domain, threads)
 
 
-def through_slurm(command: str, name: str = "") -> bool:
+def through_slurm(stage: str, *names: str) -> bool:
     """Run a stage other than train where slurm/cluster.yaml sends it; False: it is not sent, and nothing was run."""
-    settings = cluster.through_slurm(os.environ.get("DAPT_LAUNCHER"), cluster.load())
-    if settings is None or command not in settings.cpu.stages:
+    settings = asked_for(stage)
+    if settings is None:
         return False
     from dapt.launch import slurm
 
-    with events_of(command, name).failures():
-        slurm.stage(command, name, settings)
+    with events_of(stage, "-".join(names)).failures():
+        slurm.stage(stage, names, threads_of(stage, config.load().active, settings), settings)
     return True
+
+
+def asked_for(stage: str) -> Cluster | None:
+    return cluster.through_slurm(stage, os.environ.get("DAPT_LAUNCHER"), cluster.load())
+
+
+def threads_of(stage: str, profile: Profile, settings: Cluster) -> int:
+    """How many CPUs a stage other than train can use on a node: on one without GPUs the seeds of a fine-tuning are
+    trained side by side."""
+    tuning = profile.finetune
+    known = {
+        "base": profile.train.threads,
+        "evaluate": profile.evaluate.threads,
+        "finetune": tuning.threads * (1 if settings.gpus else len(tuning.seeds)),
+    }
+    return settings.cpus or known.get(stage, 1)

@@ -1,23 +1,31 @@
-"""`dapt launch X Y Z`: several trainings at once, in one workspace and one dvc.lock, and a table of where they are.
+"""`dapt launch [TARGET …]`: brings stages up to date, as many at once as can be, in one workspace and one dvc.lock, and
+shows a table of where they are.
 
-What they depend on is brought up to date first. Each then is a process of its own (background.py), which continues when
-this one is left; started again from any shell, this one follows those that run and starts those that don't.
+Each is a process of its own (background.py), started when all that it needs is there (conductor.py). Both go on when this
+one is left; started again from any shell, this one follows what runs and starts what does not.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from dapt.core import config
-from dapt.launch import background, cluster
+from dapt.core.paths import LOGS
+from dapt.launch import background, cluster, pipeline
+from dapt.launch.pipeline import Stage
 from dapt.telling.errors import UserError
 
+CONDUCTOR = ["-m", "dapt.launch.conductor"]
 PAUSE = 1  # seconds between two looks at the events
 BEGINS = {  # event → the state that begins with it
     "launched": "starting",
@@ -25,11 +33,11 @@ BEGINS = {  # event → the state that begins with it
     "queued": "queued",
     "away": "no controller",
     "allocated": "starting",
-    "started": "training",
-    "resumed": "training",
-    "step": "training",
-    "valid": "training",
-    "checkpoint": "training",
+    "started": "running",
+    "resumed": "running",
+    "step": "running",
+    "valid": "running",
+    "checkpoint": "running",
     "left": "left",
     "restarted": "restarting",
     "done": "done",
@@ -49,14 +57,14 @@ COLUMNS = {
 
 @dataclass
 class State:
-    """Where a training is, as its events tell."""
+    """Where a stage is, as its events tell."""
 
     state: str = "starting"
     facts: dict[str, object] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
-        return self.state in ("done", "trained before")
+        return self.state in ("done", "up to date")
 
     @property
     def why(self) -> str:
@@ -90,7 +98,7 @@ def read(told: list[dict], running: bool) -> State:
             state.facts["queued"] = time.strftime("%m-%d %H:%M:%S", time.localtime(record["time"]))
     code = state.facts.get("code")
     if code == 0:
-        state.state = "done" if any(record["event"] == "done" for record in told) else "trained before"
+        state.state = "done" if any(record["event"] == "done" for record in told) else "up to date"
     elif code is not None:
         state.state = "left" if state.state == "left" else "failed"
     elif not running:
@@ -99,17 +107,17 @@ def read(told: list[dict], running: bool) -> State:
 
 
 def table(states: dict[str, State]) -> Table:
-    """One row per training; columns that say nothing yet are left out."""
+    """One row per stage; columns that say nothing yet are left out."""
     rows = [
         {
-            "domain": domain,
+            "stage": name,
             "state": state.state
             + (f", {state.facts['why']}" if state.state == "queued" and "why" in state.facts else ""),
         }
         | {heading: state.shown(fact) for fact, heading in COLUMNS.items() if fact in state.facts}
-        for domain, state in states.items()
+        for name, state in states.items()
     ]
-    columns = [name for name in ("domain", "state", *COLUMNS.values()) if any(name in row for row in rows)]
+    columns = [name for name in ("stage", "state", *COLUMNS.values()) if any(name in row for row in rows)]
     shown = Table(box=None, pad_edge=False)
     for name in columns:
         shown.add_column(name, no_wrap=name != "state")
@@ -118,24 +126,39 @@ def table(states: dict[str, State]) -> Table:
     return shown
 
 
-def follow(domains: list[str]) -> dict[str, State]:
-    """Show where they are until all have ended: a table on a terminal, else a line when something changes."""
+def states_of(stages: dict[str, Stage]) -> dict[str, State]:
+    """Where each is; one that was not started yet waits for what it needs."""
+    running = {name for name in stages if background.running(name)}  # first: one may end in between
+    states: dict[str, State] = {}
+    for name, stage in stages.items():
+        told = background.told(name)
+        if name in running or any(record["event"] == "launched" for record in told):
+            states[name] = read(told, name in running)
+            continue
+        lacking = sorted(need for need in stage.needs if not states[need].finished)
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        states[name] = State(f"waits for {lacking[0]}{more}" if lacking else "waits for its turn")
+    return states
+
+
+def follow(stages: dict[str, Stage], conductor: subprocess.Popen) -> dict[str, State]:
+    """Show where they are until the conductor ends: a table on a terminal, else a line when something changes."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     last: dict[str, str] = {}
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            running = {domain: background.running(domain) for domain in domains}  # first: one may end in between
-            states = {domain: read(background.told(domain), runs) for domain, runs in running.items()}
+            ended = conductor.poll() is not None
+            states = states_of(stages)
             if console.is_terminal:
                 live.update(table(states), refresh=True)
-            for domain, state in states.items():
-                line = f"{domain}: {state.state}" + "".join(
-                    f", {name} {state.facts[name]}" for name in ("job", "node") if name in state.facts
+            for name, state in states.items():
+                line = f"{name}: {state.state}" + "".join(
+                    f", {fact} {state.facts[fact]}" for fact in ("job", "node") if fact in state.facts
                 )
-                if not console.is_terminal and line != last.get(domain):
+                if not console.is_terminal and line != last.get(name) and not line.startswith(f"{name}: waits for"):
                     print(line, flush=True)
-                last[domain] = line
-            if not any(running.values()):
+                last[name] = line
+            if ended:
                 break
             time.sleep(PAUSE)
     if not console.is_terminal:
@@ -143,43 +166,77 @@ def follow(domains: list[str]) -> dict[str, State]:
     return states
 
 
-def _prepare() -> None:
-    """Bring up to date what all trainings read; not while one of them reads it, as DVC would refuse."""
-    done = subprocess.run(background.dvc("repro", "tokenize", "base"), env=background.environment())
-    if done.returncode:
-        raise UserError("what the trainings depend on could not be made; the lines above say why")
+def conductor(stages: dict[str, Stage], limit: int) -> subprocess.Popen:
+    """Started, in a session of its own; what it says, which is nothing but errors, is in logs/launch.log."""
+    LOGS.mkdir(exist_ok=True)
+    given = json.dumps([(stage.name, stage.command, sorted(stage.needs)) for stage in stages.values()])
+    with open(LOGS / "launch.log", "a") as file:
+        process = subprocess.Popen(
+            [sys.executable, *CONDUCTOR, str(limit)],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+    assert process.stdin is not None
+    with process.stdin as stream:
+        stream.write(given)
+    return process
 
 
-def run(domains: list[str], partition: str | None) -> None:
-    every = list(config.load().domains)
-    domains = domains or every
+def run(targets: list[str], partition: str | None, limit: int) -> None:
+    domains = config.load().domains
     cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load(), partition)  # refuses what is not understood
+    if limit < 1:
+        raise UserError(f"--at-once is {limit}; at least one stage must run")
     if partition:
         os.environ["DAPT_PARTITION"] = partition
-    if not any(background.running(domain) for domain in every):
-        _prepare()
-    for domain in domains:
-        background.start(domain)
+    stages = pipeline.outdated(targets, domains, background.running)
+    if not stages:
+        print("everything is up to date")
+        return
+    for name in stages:
+        background.plan(name)
+    again = f"dapt launch {' '.join(targets)}".rstrip()
     try:
-        states = follow(domains)
+        states = follow(stages, conductor(stages, limit))
     except KeyboardInterrupt:
         print(
-            f"\nleft; they continue. dapt launch {' '.join(domains)}: look again; "
-            f"dapt launch --stop {' '.join(domains)}: have them save and end"
+            f"\nleft; they continue. {again}: look again; {again.replace('launch', 'launch --stop')}: have them save and end"
         )
         return
-    if unfinished := [
-        f"{domain} ({state.why}; log: {background.log(domain)})"
-        for domain, state in states.items()
-        if not state.finished
-    ]:
+    started = {name: state for name, state in states.items() if not state.state.startswith("waits")}
+    failed = [
+        f"{name} ({state.why}; log: {background.log(name)})" for name, state in started.items() if not state.finished
+    ]
+    if failed or len(started) < len(states):
+        waiting = (
+            f"; {len(states) - len(started)} that need them were not started" if len(started) < len(states) else ""
+        )
         raise UserError(
-            f"{len(unfinished)} of {len(states)} did not finish: {'; '.join(unfinished)}; "
-            "the same command takes them up again"
+            f"{len(failed)} of {len(states)} did not finish: {'; '.join(failed)}{waiting}; the same command takes them up again"
         )
 
 
-def stop(domains: list[str]) -> None:
-    """Have those that run save and end."""
-    for domain in domains or config.load().domains:
-        print(f"{domain}: {'is asked to save and end' if background.stop(domain) else 'does not run'}")
+def stop(targets: list[str]) -> None:
+    """Have those that run save and end; without a target all of them, and nothing more is started."""
+    names = pipeline.named(targets, config.load().domains)
+    if not targets:
+        for process in conductors():
+            process.terminate()
+    asked = [name for name in names if background.stop(name)]
+    for name in names if targets else asked:
+        print(f"{name}: {'is asked to save and end' if name in asked else 'does not run'}")
+    if not targets and not asked:
+        print("nothing runs")
+
+
+def conductors() -> list[psutil.Process]:
+    """Those of this repository, on this machine."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline()[1:3] == CONDUCTOR and Path(process.cwd()) == Path.cwd():
+                found.append(process)
+    return found

@@ -1,20 +1,24 @@
-"""`dapt launch --plan`: when each allowed partition and GPU would start, and what the trainings need."""
+"""`dapt launch --plan [TARGET …]`: when each allowed partition and GPU would start, and what the stages need that need a GPU
+and are still to be run.
+"""
 
+import itertools
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from dapt.core import config
-from dapt.core.config import Train
+from dapt.core.config import Params, Train
 from dapt.core.files import read_json
-from dapt.core.paths import LOGS, MODELS, TOKENS
-from dapt.launch import cluster, estimates, preflight, slurm, slurm_answers
+from dapt.core.paths import CLUSTER, LOGS, MODELS, SPLIT, TOKENS
+from dapt.launch import background, cluster, estimates, pipeline, preflight, slurm, slurm_answers
+from dapt.launch import hours as hours_of
 from dapt.launch.cluster import Cluster
 from dapt.launch.estimates import Model, Text
 from dapt.launch.gpus import alternatives, card_of
+from dapt.launch.hours import SHARE
 from dapt.telling.errors import UserError
-
-SHARE = 0.25  # of the card's peak that a training is taken to reach
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def seconds(time: str) -> int:
 
 
 def hours(model: Model, train: Train, text: Text, tflops: float, processes: int) -> float:
-    """Of computation, at SHARE of the peak of each card."""
+    """Of computation, at a share of the peak of each card."""
     return estimates.flops(model, train, text) / (SHARE * tflops * 1e12 * processes) / 3600
 
 
@@ -76,9 +80,10 @@ def align(rows: list[list[str]]) -> str:
 
 
 def settings_of_slurm() -> Cluster:
-    """slurm/cluster.yaml, where Slurm's commands are there to use it."""
-    settings = cluster.through_slurm("slurm", cluster.load())
-    assert settings is not None  # a repository without the file is refused
+    """What a training asks for, where Slurm's commands are there to ask."""
+    settings = cluster.through_slurm("train", "slurm", cluster.load())
+    if settings is None:
+        raise UserError(f"{CLUSTER} sends no training to Slurm; name train in one of its groups")
     check_srun()
     return settings
 
@@ -146,13 +151,45 @@ def measured(domain: str) -> tuple[float, str] | None:
     return (found["tokens_per_second"], found["device"]) if found["launcher"] == "slurm" else None
 
 
-def requirements(domains: list[str], settings: Cluster) -> tuple[str, list[str]]:
-    """The table of what the trainings need, and remarks on it."""
+@dataclass(frozen=True)
+class Need:
+    """Of a stage on a card: hours, and bytes of the card, of the node and of disks; None where it is not known."""
+
+    stage: str
+    card: str
+    hours: float | None
+    gpu: int | None
+    memory: int | None
+    disk: int | None
+
+    def cells(self) -> list[str]:
+        sizes = (self.gpu, self.memory, self.disk)
+        return [
+            self.stage,
+            self.card,
+            "-" if self.hours is None else f"{self.hours:.2f}" if self.hours >= 0.01 else "< 0.01",
+            *("-" if size is None else f"{size / preflight.GB:.1f} GB" for size in sizes),
+        ]
+
+
+def table(needs: list[Need]) -> str:
+    """A row for each stage and card, and where there are several stages their sum on each card."""
+    rows = [["stage", "GPU", "hours", "GPU memory", "memory", "disk"], *(need.cells() for need in needs)]
+    for card in dict.fromkeys(need.card for need in needs):
+        known = [need.hours for need in needs if need.card == card and need.hours is not None]
+        disks = [need.disk for need in needs if need.card == card and need.disk is not None]
+        if len({need.stage for need in needs}) > 1:
+            rows.append(Need("total", card, sum(known), None, None, sum(disks)).cells())
+    return align(rows)
+
+
+def trainings(domains: list[str], settings: Cluster) -> tuple[list[Need], list[str]]:
+    """What the trainings need, and remarks on it."""
     train, model, limit = config.load().active.train, estimates.model_in(MODELS / "base"), seconds(settings.time) / 3600
     processes = settings.nodes * max(settings.gpus, 1)
     host = estimates.host_bytes(model, train, settings.gpus, settings.nodes)
-    rows, remarks = [["domain", "GPU", "hours", "GPU memory", "memory", "disk"]], []
-    computed = []
+    needs: list[Need] = []
+    remarks, computed = [], []
     for domain in domains:
         text, speed = estimates.text_in(TOKENS / domain), measured(domain)
         disk = estimates.state_bytes(model, train, text) + estimates.models_bytes(model, train)
@@ -167,14 +204,7 @@ def requirements(domains: list[str], settings: Cluster) -> tuple[str, list[str]]
             )
             half = train.precision != "fp32"  # every card that is known has fp16
             memory = estimates.card_bytes(model, train, processes, half) if settings.gpus else None
-            rows.append(
-                [
-                    domain,
-                    feature,
-                    "-" if took is None else f"{took:.2f}" if took >= 0.01 else "< 0.01",
-                    *("-" if size is None else f"{size / preflight.GB:.1f} GB" for size in (memory, host, disk)),
-                ]
-            )
+            needs.append(Need(f"train@{domain}", feature, took, memory, host, disk))
             if took and took > limit:
                 remarks.append(
                     f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: "
@@ -191,14 +221,57 @@ def requirements(domains: list[str], settings: Cluster) -> tuple[str, list[str]]
             f"{', '.join(computed)}: hours are an estimate, at {SHARE:.0%} of the card's peak; "
             "dapt launch --smoke measures"
         )
-    return align(rows), remarks
+    return needs, remarks
 
 
-def run(domains: list[str], partition: str | None) -> None:
-    domains = domains or list(config.load().domains)
+def others(stages: list[str], params: Params, settings: Cluster) -> tuple[list[Need], list[str]]:
+    """What the repair of the base, evaluations and fine-tunings need, each on one card, and remarks on it."""
+    model, tasks = estimates.model_in(MODELS / "base"), params.active_tasks
+    task_of = {f"finetune@{task}-{name}": task for task in tasks for name in params.finetuned}
+    used = {task_of[stage] for stage in stages if stage in task_of}
+    reads = {task: hours_of.sequences_of(task, tasks[task]) for task in tasks if task in used}
+    needs = []
+    for stage, feature in itertools.product(stages, alternatives(settings.constraint) or ["any"]):
+        card = card_of(feature) if settings.gpus else None
+        took, gpu, disk = None, None, None if stage.startswith("evaluate@") else 4 * model.parameters
+        if task := task_of.get(stage):
+            if read := reads[task]:
+                gpu = hours_of.finetune_bytes(model, params, tasks[task], read)
+                took = hours_of.finetune(model, params, tasks[task], read, card.tflops) if card else None
+        elif card:
+            took = (hours_of.base if stage == "base" else hours_of.evaluate)(model, params, card.tflops)
+        needs.append(Need(stage, feature if settings.gpus else "none", took, gpu, None, disk))
+    remarks = [
+        f"{SPLIT / 'tasks' / task} is not there, so its hours are not known; make it with `dvc repro split`"
+        for task, read in reads.items()
+        if read is None
+    ]
+    if any(need.hours is not None for need in needs):
+        remarks.append(
+            f"base, evaluate, finetune: hours are an estimate, at {SHARE:.0%} of the card's peak, and {hours_of.STEP * 1000:.0f} "
+            "ms for a step at least"
+        )
+    return needs, remarks
+
+
+def to_run(targets: list[str], params: Params) -> list[str]:
+    """The stages that need a GPU and are still to be run; outside of a DVC repository trainings, which may be."""
+    if not Path(".dvc").is_dir():
+        every = [f"train@{name}" for name in params.domains]
+        return [name for name in every if name in pipeline.chosen(targets, every, params.domains)]
+    found = pipeline.outdated(targets, params.domains, background.running)
+    return [name for name in found if name.partition("@")[0] in ("base", "train", "evaluate", "finetune")]
+
+
+def run(targets: list[str], partition: str | None) -> None:
+    params = config.load()
     settings = choose(partition, settings_of_slurm())
+    stages = to_run(targets, params)
+    domains = [stage.removeprefix("train@") for stage in stages if stage.startswith("train@")]
     print(starts(settings), end="\n\n", flush=True)
-    table, remarks = requirements(domains, settings)
-    print(table, *remarks, sep="\n", flush=True)
-    for line in preflight.look(domains, settings):
-        print(line)
+    needs, remarks = trainings(domains, settings)
+    more, unknown = others([stage for stage in stages if not stage.startswith("train@")], params, settings)
+    print(table(needs + more), *remarks, *unknown, sep="\n", flush=True)
+    if domains:
+        for line in preflight.look(domains, settings):
+            print(line)

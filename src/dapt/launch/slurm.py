@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -51,8 +52,8 @@ shift 2"""
 
 @dataclass(frozen=True)
 class Work:
-    """What jobs are for: a stage, the name that it is given, the program that each node runs, and whether a job
-    continues where the one before it ended."""
+    """What jobs are for: a stage, what it is called after, the program that each node runs, and whether a job continues
+    where the one before it ended."""
 
     stage: str
     name: str
@@ -72,7 +73,7 @@ def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
     """srun for one job: one task per node, with as many CPUs as its processes have threads."""
     constraint = [f"--constraint={cluster.constraint}"] if cluster.constraint else []
     gpus = [f"--gpus-per-node={cluster.gpus}"] if cluster.gpus else []
-    notice = [f"--signal=USR1@{cluster.leave_before}"] if work.resumes else []
+    notice = [f"--signal=USR1@{cluster.leave_before}"] if work.stage == "train" else []  # it alone listens
     shell = "\n".join([FIRST, *cluster.setup, 'exec "$@"'])
     return [
         "srun",
@@ -81,7 +82,7 @@ def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
         f"--nodes={cluster.nodes}",
         f"--ntasks={cluster.nodes}",
         "--ntasks-per-node=1",
-        f"--cpus-per-task={threads * max(cluster.gpus, 1)}",
+        f"--cpus-per-task={threads * max(cluster.gpus, 1) if work.stage == 'train' else threads}",
         *gpus,
         *constraint,
         f"--mem={cluster.memory}",
@@ -261,11 +262,12 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
     Restarts(training(domain), threads, cluster).until_done()
 
 
-def stage(command: str, name: str, cluster: Cluster) -> None:
-    """Another stage, as this machine would run it, on the nodes that slurm/cluster.yaml has for it."""
+def stage(command: str, names: Sequence[str], threads: int, cluster: Cluster) -> None:
+    """Another stage, as this machine would run it. A fine-tuning goes on with the seeds and epochs that are left, the
+    others keep nothing and begin anew."""
     can_ask()
-    program = ["env", "DAPT_LAUNCHER=local", sys.executable, "-m", "dapt", command, *filter(None, [name])]
-    Restarts(Work(command, name, program, False), cluster.cpu.cpus, cluster.for_stages()).until_done()
+    program = ["env", "DAPT_LAUNCHER=local", sys.executable, "-m", "dapt", command, *names]
+    Restarts(Work(command, "-".join(names), program, command == "finetune"), threads, cluster).until_done()
 
 
 class Restarts:
@@ -300,7 +302,7 @@ class Restarts:
                     return say(f"job {job.number} is done")
                 if self.asked:
                     break
-                if why := for_good(end, max(self.step, 0), self.work.resumes, self.cluster):
+                if why := for_good(end, max(self.step, 0), self.work.stage, self.cluster):
                     raise UserError(f"job {job.number} {why}")
                 if what == "again":
                     self._again(job, end, self.step > before)
@@ -327,10 +329,16 @@ class Restarts:
             )
         self.restarts += 1
         step = max(self.step, 0)
-        self.heading = f"slurm: restart {self.restarts}, after job {job.number} ({ended}), from step {step}\n"
+        self.heading = f"slurm: restart {self.restarts}, after job {job.number} ({ended}), {self._from(step)}\n"
         print(self.heading, end="", flush=True)
         self.tell("restarted", restarts=self.restarts, after=job.number, ended=ended, step=step)
         time.sleep(PAUSE if self.idle else 0)
+
+    def _from(self, step: int) -> str:
+        """Where the next job begins."""
+        if not self.work.resumes:
+            return "from the beginning"
+        return f"from step {step}" if self.work.stage == "train" else f"with {step} epochs saved"
 
     def _wait_for_controller(self) -> bool:
         """Return True when the controller answers, or False when asked to leave before."""

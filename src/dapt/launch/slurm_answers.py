@@ -33,7 +33,8 @@ def meaning(said: str, cluster: Cluster) -> str | None:
         "Node count specification invalid": f"{partitions} give no job {cluster.nodes} nodes",
         "Invalid account": "the account (options: --account) is not yours, or not for these partitions",
         "Invalid qos": "the quality of service (options: --qos) is not known or not yours",
-        "Job violates accounting/QOS policy": "a limit of your account or quality of service forbids it: `sacctmgr show assoc user=$USER`",
+        "Job violates accounting/QOS policy": "a limit of your account or quality of service forbids it (`sacctmgr show assoc user=$USER`); with fewer jobs at "
+        "once (dapt launch --at-once N) it may be let in",
         "group not permitted to use this partition": f"your group may not use {partitions}",
         "unavailable, drained": f"{partitions} are closed at the moment",
     }
@@ -138,20 +139,20 @@ def verdict(end: End) -> str:
     return "failed"
 
 
-def for_good(end: End, step: int, resumes: bool, cluster: Cluster) -> str | None:
+def for_good(end: End, step: int, stage: str, cluster: Cluster) -> str | None:
     """Why a job is not started again though its program did not fail, with how to mend it; None: it is not so."""
     what = verdict(end)
     if what == "cancelled":
-        return (
-            f"was cancelled at step {step}; run again to continue there"
-            if resumes
-            else "was cancelled; run again to begin anew"
-        )
+        meanings = {
+            "train": f"at step {step}; run again to continue there",
+            "finetune": f"with {step} epochs saved; run again to go on with what is left",
+        }
+        return "was cancelled" + (f" {meanings[stage]}" if stage in meanings else "; run again to begin anew")
     if what == "memory":
-        mend = f"memory in {CLUSTER} or make train.parts larger" if resumes else f"cpu.memory in {CLUSTER}"
-        return f"needed more memory than {cluster.memory}; raise {mend}"
-    if end.state == "TIMEOUT" and not resumes:
-        return f"was not done after {cluster.time}; raise cpu.time in {CLUSTER}"
+        mend = " or make train.parts larger" if stage == "train" else ""
+        return f"needed more memory than {cluster.memory}; raise memory of {stage} in {CLUSTER}{mend}"
+    if end.state == "TIMEOUT" and stage not in ("train", "finetune"):
+        return f"was not done after {cluster.time}, and {stage} keeps nothing; raise time of {stage} in {CLUSTER}"
     return None
 
 

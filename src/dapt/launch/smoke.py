@@ -20,7 +20,7 @@ from dapt.core import config
 from dapt.core.files import read_json, write_json
 from dapt.core.paths import CLUSTER, LOGS, METRICS, MODELS, PARAMS, PROFILES, TOKENS, profile_path
 from dapt.launch import cluster, plan
-from dapt.launch.cluster import Cluster
+from dapt.launch.cluster import Cluster, Group
 from dapt.telling import events, signals
 
 STEPS = 10
@@ -50,7 +50,8 @@ def shortened(train: dict) -> dict:
 def hurried(settings: Cluster) -> Cluster:
     """A short job starts sooner, and is not started again."""
     short = min(LIMIT, settings.time, key=plan.seconds)
-    return settings.model_copy(update={"time": short, "leave_before": 60, "restarts_without_progress": 0})
+    changed = {"time": short, "leave_before": 60, "restarts_without_progress": 0}
+    return settings.model_copy(update=changed | {"groups": {"training": Group(stages=["train"])}})
 
 
 @contextmanager
@@ -74,7 +75,7 @@ def workspace(domain: str, settings: Cluster | None) -> Iterator[Path]:
         if settings:
             (folder / CLUSTER).parent.mkdir()
             with open(folder / CLUSTER, "w", encoding="utf-8") as file:
-                yaml.dump(hurried(settings).model_dump(), file)
+                yaml.dump(hurried(settings).model_dump(exclude_unset=True), file)
         yield folder
 
 
@@ -141,7 +142,7 @@ def smoke(domain: str, launcher: str, settings: Cluster | None) -> None:
 def run(domains: list[str], partition: str | None) -> None:
     """One domain after the other; the first that fails ends it, with its exit code."""
     settings = cluster.load()
-    slurm = cluster.through_slurm(os.environ.get("DAPT_LAUNCHER"), settings, partition)
+    slurm = cluster.through_slurm("train", os.environ.get("DAPT_LAUNCHER"), settings, partition)
     chosen = plan.choose(partition, slurm) if slurm else settings
     for domain in domains or config.load().domains:
         smoke(domain, "slurm" if slurm else "local", chosen)

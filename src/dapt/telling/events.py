@@ -10,7 +10,7 @@ is about. A training writes
 - left: step, steps: it was asked to leave, and has saved;
 - done: model_sha256; failed: message.
 
-Other stages write started, done and failed. The launcher adds launched, begun (pid), turn, queued (job), waits (job, why, start),
+Other stages write started, done and failed. The launcher adds planned, launched, begun (pid), turn, queued (job), waits (job, why, start),
 away (no controller answers), allocated (job, node), restarted (restarts, after, ended, step) and ended (code).
 """
 

@@ -79,7 +79,7 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
     yield Fact("slurm", f"{ask('srun', '--version')[1]}, the controller answers")
     lines = ask("sinfo", "-h", "-o", "%R %a: %D nodes, %G, features %f, %c CPUs, %m MB, time %l")[1].splitlines()
     there = {line.split()[0] for line in lines}
-    lacking = [name for name in settings.partitions if name not in there] if settings else []
+    lacking = [name for name in settings.every_partition() if name not in there] if settings else []
     unknown = (
         f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not have or not show you; take "
         "one of its own"

@@ -1,4 +1,4 @@
-"""`dapt launch`: three trainings at once through a real Slurm and a real DVC, and one dvc.lock."""
+"""`dapt launch`: stages side by side, through a real Slurm and a real DVC, and one dvc.lock."""
 
 import os
 import re
@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from cluster_settings import change_group
 from dapt.telling import events
-from repositories import change, environment, run
+from repositories import add_task, change, environment, run
 from slurm_cluster import wait_until
+from slurm_runs import preempted
+from toy_pipeline import copy_with_toys
 
 DOMAINS = ("biomed", "finance", "general")
 
@@ -54,7 +57,7 @@ class Repository:
         return self.said()
 
     def log(self, domain: str) -> str:
-        path = self.folder / f"logs/launch-{domain}.log"
+        path = self.folder / f"logs/launch-train-{domain}.log"
         return path.read_text() if path.exists() else ""
 
     def told(self, domain: str) -> list[str]:
@@ -90,10 +93,10 @@ def test_three_domains_at_once_end_in_the_lock_of_this_machine(cluster, finished
     said = here.launched(*DOMAINS)
     assert lock(here.folder) == lock(finished)
     for domain in DOMAINS:
-        assert re.search(rf"^{domain}: starting, job \d+, node n\S+-\d$", said, re.M)
-        assert re.search(rf"^{domain} +done +\d+ +n\S+-\d +6 +6 +\d\.\d+ ", said, re.M)
+        assert re.search(rf"^train@{domain}: starting, job \d+, node n\S+-\d$", said, re.M)
+        assert re.search(rf"^train@{domain} +done +\d+ +n\S+-\d +6 +6 +\d\.\d+ ", said, re.M)
     assert len({re.search(r": job (\d+) on ", here.log(domain))[1] for domain in DOMAINS}) == 3
-    assert here.launched(*DOMAINS).count("trained before") >= 3
+    assert here.launched(*DOMAINS) == "everything is up to date\n"
 
 
 @pytest.mark.slow
@@ -104,15 +107,15 @@ def test_when_one_ends_the_others_go_on_and_it_is_taken_up_again(cluster, reposi
     cluster.ask("scancel", re.search(r"job (\d+) on ", here.log("finance"))[1])
     assert follower.wait(240) == 2
     assert re.search(
-        r"dapt launch: 1 of 3 did not finish: finance \(job \d+ was cancelled at step \d+; "
-        r"run again to continue there; log: logs/launch-finance.log\)",
+        r"dapt launch: 1 of \d+ did not finish: train@finance \(job \d+ was cancelled at step \d+; "
+        r"run again to continue there; log: logs/launch-train-finance.log\)",
         here.said(),
     )
     assert {name for name in lock(here.folder)["stages"] if name.startswith("train@")} == {
         "train@general",
         "train@biomed",
     }
-    assert len(re.findall(r"^\S+: trained before", here.launched(*DOMAINS), re.M)) == 2
+    assert re.findall(r"^(\S+): done", here.launched(*DOMAINS), re.M) == ["train@finance"]
     assert "train@finance" in lock(here.folder)["stages"]
 
 
@@ -126,12 +129,12 @@ def test_it_can_be_left_taken_up_again_and_stopped(cluster, repository):
     assert follower.wait(30) == 0 and "dapt launch --stop biomed finance" in here.said()
     assert len(cluster.ask("squeue", "-h", "-o", "%j").split()) == 2
     again = here.launch("biomed", "finance")
-    wait_until(lambda: "biomed: training, job" in here.said(), 30, "what runs")
-    assert "Running stage" not in here.said()
+    wait_until(lambda: "train@biomed: running, job" in here.said(), 30, "what runs")
     stopped = run(here.folder, "dapt", "launch", "--stop")
-    assert "biomed: is asked to save and end" in stopped and "general: does not run" in stopped
+    assert stopped == "".join(f"train@{domain}: is asked to save and end\n" for domain in ("biomed", "finance"))
+    assert run(here.folder, "dapt", "launch", "--stop", "general") == "train@general: does not run\n"
     assert again.wait(120) == 2 and re.search(
-        r"2 of 2 did not finish: biomed \(left at step \d+;.*finance \(left at", here.said()
+        r"2 of 2 did not finish: train@biomed \(left at step \d+;.*train@finance \(left at", here.said()
     )
     wait_until(
         lambda: not cluster.ask("squeue", "-h"), 30, "an empty queue"
@@ -146,4 +149,52 @@ def test_on_this_machine_they_take_turns(finished, repository):
     here = repository("local")
     here.launched(*DOMAINS)
     assert lock(here.folder) == lock(finished)
-    assert all("turn" in here.told(domain) and "slurm:" not in here.log(domain) for domain in DOMAINS)
+    assert any("turn" in here.told(domain) for domain in DOMAINS)
+    assert not any("slurm:" in here.log(domain) for domain in DOMAINS)
+
+
+TASKS = [f"sentiment_{number}" for number in range(8)]
+
+
+def with_sixteen_fine_tunings(folder: Path) -> Path:
+    """The toy with the same task under eight names; base and biomed are fine-tuned on each."""
+    copy_with_toys(folder)
+    for name in TASKS:
+        task = "corpus: finance_mlm1, fields: [label], kind: classification, length: 32"
+        add_task(folder, name, "tfidf", task)
+    change_group(folder, "tasks", partitions=["gpu-preempt"])
+    run(folder, "git", "commit", "-qam", "eight tasks more")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_whole_pipeline_side_by_side_ends_in_the_lock_of_plain_repro(cluster, tmp_path):
+    """Eighteen fine-tunings, one of them cancelled, all of them preempted once: the others go on, and what was cancelled is
+    taken up again. A plain `dvc repro` in a copy gives the lock to end in."""
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    with_sixteen_fine_tunings(plain)
+    here = Repository.__new__(Repository)
+    here.folder, here.variables = tmp_path / "launched", environment(tmp_path) | {"DAPT_LAUNCHER": "slurm"}
+    shutil.copytree(plain, here.folder)
+    run(plain, "dvc", "repro", DAPT_LAUNCHER="local")
+
+    follower = here.launch()
+    victim = here.folder / f"logs/finetune-{TASKS[3]}-base.jsonl"
+
+    def job() -> str | None:
+        return next((one["job"] for one in events.read(victim) if one["event"] == "allocated"), None)
+
+    wait_until(job, 600, "a fine-tuning")
+    with preempted(cluster):
+        wait_until(
+            lambda: cluster.ask("squeue", "-h", "-o", "%j", "-p", "gpu-preempt").count("finetune-") >= 4, 60, "jobs"
+        )
+    cluster.ask("scancel", events.read(victim)[-1].get("job") or job())
+    assert follower.wait(600) == 2, here.said()
+    assert re.search(rf"finetune@{TASKS[3]}-base \(job \d+ was cancelled", here.said()), here.said()
+    assert "that need them were not started" in here.said()  # compare, report
+    here.launched()
+    assert lock(here.folder) == lock(plain)
+    assert {path.name for path in (here.folder / "logs").glob("finetune-*-[0-9]*.log")}

@@ -1,28 +1,27 @@
 """Other stages than train through a real Slurm, by a real DVC: slurm/cluster.yaml sends them, and the lock is the same."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
-from repositories import copy_of_tree, environment
+from cluster_settings import change_group
+from dapt.core.files import write_lines
+from dapt.telling import events
+from repositories import committed_files, copy_of_tree, environment
 from sentences import sentences
 from slurm_cluster import wait_until
 from slurm_runs import DAPT, preempted
+from toys import repository_with, topics
 
 
 def send(folder: Path, partition: str, setup: str) -> None:
     """Have `tokenize` run there, behind a line of bash."""
-    path, yaml = folder / "slurm/cluster.yaml", YAML()
-    values = yaml.load(path.read_text())
-    values["setup"] = [setup]
-    values["cpu"] |= {"stages": ["tokenize"], "partition": partition}
-    with open(path, "w") as file:
-        yaml.dump(values, file)
+    change_group(folder, "texts", (setup,), stages=["tokenize"], partitions=[partition])
 
 
 @pytest.fixture()
@@ -76,3 +75,47 @@ def test_a_stage_that_fails_is_not_run_again(cluster, repository):
     assert start(repository, "slurm").wait(120) != 0
     assert "valid.jsonl line 1" in said(repository) and "restart" not in said(repository)
     assert said(repository).count("biomed: job") == 1
+
+
+def test_a_preempted_fine_tuning_goes_on_with_the_seeds_that_are_left(cluster, tmp_path, model_folder):
+    """Not trained again is what was finished: its events and lines are of the first job alone."""
+    task, made = "finance_classification", {}
+    for launcher in ("local", "slurm"):
+        folder = tmp_path / launcher
+        settings = {"epochs": 40, "lr": 3e-3, "finetune.threads": 2, "finetune.patience": 40}
+        repository_with(folder, model_folder, task, topics, settings)
+        committed_files(folder, "slurm/cluster.yaml")
+        change_group(folder, "tasks", partitions=["gpu-preempt"], cpus=2)
+        variables = os.environ | {"DAPT_LAUNCHER": launcher, "DAPT_STATE": str(tmp_path / "state" / launcher)}
+        with open(folder / "output", "w") as output:
+            words = [DAPT, "finetune", task, "base"]
+            process = subprocess.Popen(words, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT)
+        if launcher == "slurm":
+            told = folder / f"logs/finetune-{task}-base.jsonl"
+            wait_until(lambda: any(one["event"] == "checkpoint" for one in events.read(told)), 60, "a finished seed")
+            with preempted(cluster):
+                assert process.wait(300) == 0, said(folder)
+        assert process.wait(120) == 0, said(folder)
+        made[launcher] = [
+            (folder / path).read_bytes()
+            for path in (f"metrics/tasks/{task}/base.json", f"models/tasks/{task}/base/model.safetensors")
+        ]
+        assert not list((tmp_path / "state" / launcher).iterdir())
+    assert re.search(r"slurm: restart 1, after job \d+ \(.*\), with 40 epochs saved", said(folder))
+    assert f"{task}, base, seed 0: done before" in said(folder) and said(folder).count("seed 0, epoch 1:") == 1
+    assert made["local"] == made["slurm"]
+
+
+def test_an_evaluation_is_a_job_of_half_an_hour(cluster, tmp_path, model_folder):
+    folder = repository_with(tmp_path / "repository", model_folder, "finance_classification", topics, {})
+    for name in ("biomed", "finance", "general"):
+        rows = ({"group": row["group"], "text": row["text"]} for row in topics(20, 5))
+        write_lines(folder / f"data/split/{name}/heldout.jsonl", rows)
+    committed_files(folder, "slurm/cluster.yaml")
+    environment = os.environ | {"DAPT_LAUNCHER": "slurm"}
+    done = subprocess.run([DAPT, "evaluate", "base"], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [number] = re.findall(r"base: job (\d+) on", done.stdout)
+    job = subprocess.run(["scontrol", "-o", "show", "job", number], capture_output=True, text=True).stdout
+    assert "TimeLimit=00:30:00" in job and "mem=16G" in job and "gres:gpu:1" in job and "NumCPUs=2" in job
+    assert (folder / "metrics/eval/base.json").is_file() and (folder / f"logs/evaluate-base-{number}.log").is_file()

@@ -1,0 +1,59 @@
+"""What starts the stages of `dapt launch`, each as soon as all that it needs is there, and outlives the shell.
+
+    python -m dapt.launch.conductor LIMIT < stages.json
+
+It is told the stages (pipeline.outdated). A stage that another launch has started is waited for, not started twice.
+"""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterable
+
+from dapt.launch import background
+from dapt.launch.pipeline import Stage
+from dapt.telling import signals
+
+PAUSE = 1  # seconds between two looks at what runs
+
+
+def startable(stages: dict[str, Stage], done: set[str], begun: Iterable[str]) -> list[Stage]:
+    """Those that have all that they need, and were not begun."""
+    return [stage for name, stage in stages.items() if name not in begun and stage.needs <= done]
+
+
+def ended_well(stage: str) -> bool:
+    return any(record["event"] == "ended" and record["code"] == 0 for record in background.told(stage))
+
+
+def conduct(stages: dict[str, Stage], limit: int, asked: list[int]) -> None:
+    """Until nothing runs and nothing can be started. Where `asked` to end, what runs is asked to, too."""
+    done: set[str] = set()
+    begun: dict[str, None] = {}
+    while True:
+        running = [name for name in begun if background.running(name)]
+        done |= {name for name in begun if name not in running and ended_well(name)}
+        if asked:
+            for name in running:
+                background.stop(name)
+            asked.clear()
+            limit = 0
+        ready = startable(stages, done, begun)
+        for stage in ready[: max(0, limit - len(running))]:
+            background.start(stage)
+            begun[stage.name] = None
+        if not running and (not ready or not limit):
+            return
+        time.sleep(PAUSE)
+
+
+def main(limit: int) -> None:
+    asked: list[int] = []
+    signals.listen(asked.append, [signal.SIGTERM])
+    stages = [Stage(name, tuple(command), frozenset(needs)) for name, command, needs in json.load(sys.stdin)]
+    conduct({stage.name: stage for stage in stages}, limit, asked)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

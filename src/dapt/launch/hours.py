@@ -1,0 +1,91 @@
+"""How long the stages that need a GPU take on one card, but for trainings (estimates.py): estimates from the text that is there.
+
+Work is counted as in estimates.py: 2 operations for a weight and token forwards, 4 backwards. A card is taken to reach
+SHARE of its peak; and Python and the launch of kernels take STEP for a step, whatever the card.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+from dapt.core.config import Params, Task
+from dapt.core.files import read_lines
+from dapt.core.paths import MODELS, SPLIT
+from dapt.launch.estimates import Model
+from dapt.model.tokenizer import load_tokenizer
+from dapt.tasks.kinds import kind as kind_named
+
+SHARE = 0.25  # of the card's peak
+STEP = 0.03  # seconds; measured on an H100 with BERT-base (docs/training.md, 8 × 128)
+SAMPLE = 1000  # rows whose tokens are counted
+BYTES = 5  # of a token of text with its space, in a line of JSON
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Of a task's training side: rows, sequences to a row, and tokens of a sequence on average."""
+
+    rows: int
+    count: int
+    tokens: float
+
+
+def body(model: Model) -> int:
+    """Weights that a token is multiplied with: all but the embeddings of words."""
+    return model.parameters - model.vocabulary * model.width
+
+
+def seconds(operations: float, steps: int, tflops: float) -> float:
+    return max(operations / (SHARE * tflops * 1e12), steps * STEP)
+
+
+def sequences_of(name: str, task: Task) -> Sequences | None:
+    """Counted in a sample of the rows; None where they are not there yet."""
+    path = SPLIT / "tasks" / name / "train.jsonl"
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        rows = sum(1 for line in file)
+    tokenizer, _ = load_tokenizer(MODELS / "base")
+    tokenizer.enable_truncation(task.length)
+    kind = kind_named(task.kind)
+    texts = [kind.sequences(row, task) for row in itertools.islice(read_lines(path), SAMPLE)]
+    lengths = [len(found.ids) for found in tokenizer.encode_batch([text for row in texts for text in row])]
+    if not lengths:
+        return None
+    return Sequences(min(rows, task.rows or rows), max(map(len, texts)), sum(lengths) / len(lengths))
+
+
+def finetune(model: Model, params: Params, task: Task, read: Sequences, tflops: float) -> float:
+    """Hours of a fine-tuning of all seeds, if none stops early."""
+    settings = params.active.finetune
+    steps = len(settings.seeds) * task.epochs * math.ceil(read.rows / settings.batch)
+    tokens = len(settings.seeds) * task.epochs * read.rows * read.count * read.tokens
+    attention = 12 * model.layers * read.tokens * model.width  # a token, forwards and backwards
+    return seconds(tokens * (6 * body(model) + attention), steps, tflops) / 3600
+
+
+def evaluate(model: Model, params: Params, tflops: float) -> float | None:
+    """Hours of judging a model on all held-out sets; None where they are not there yet."""
+    settings = params.active.evaluate
+    paths = [SPLIT / name / "heldout.jsonl" for name in params.heldout]
+    if not all(path.is_file() for path in paths):
+        return None
+    tokens = settings.draws * sum(path.stat().st_size for path in paths) / BYTES
+    decoder = settings.mask * model.vocabulary * model.width
+    steps = math.ceil(tokens / (settings.window * settings.batch))
+    return seconds(2 * tokens * (body(model) + decoder), steps, tflops) / 3600
+
+
+def base(model: Model, params: Params, tflops: float) -> float:
+    """Hours of the longest repair of the head: the body forwards, the head alone backwards as well."""
+    repair, train = params.active.repair, params.active.train
+    tokens = repair.max_steps * train.batch * train.window
+    decoder = train.mask * model.vocabulary * model.width
+    return seconds(tokens * (2 * body(model) + 6 * decoder), repair.max_steps, tflops) / 3600
+
+
+def finetune_bytes(model: Model, params: Params, task: Task, read: Sequences) -> int:
+    """Of a card: weights, gradients and moments, and activations of the longest batch in half precision."""
+    tokens = params.active.finetune.batch * read.count * task.length
+    return 18 * model.parameters + 34 * model.layers * tokens * model.width

@@ -1,0 +1,109 @@
+"""The stages of dvc.yaml as the launcher sees them: which there are, what each needs, and which are out of date.
+
+DVC itself is asked, in this process.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from dapt.telling.errors import UserError, short
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str  # train@biomed
+    command: tuple[str, ...]  # dapt train biomed
+    needs: frozenset[str]  # the stages that make what it reads
+
+
+def outdated(
+    targets: Iterable[str], domains: Collection[str], running: Callable[[str], bool] = lambda name: False
+) -> dict[str, Stage]:
+    """The stages that bring the targets up to date, in an order in which they can be run: those that have changed or are
+    `running`, and those that read what such a stage makes. `needs` names these alone."""
+    with opened() as repo:
+        graph = repo.index.graph
+        commands = {stage.addressing: tuple(str(stage.cmd).split()) for stage in graph}
+        above = {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph}
+        wanted = upstream(chosen(targets, commands, domains), above)
+        order = in_order(wanted, above)
+        changed = {name for name in wanted if running(name)}
+        for name in order:  # DVC refuses to look at what a running stage writes
+            changed |= {name} if above[name] & changed else set()
+        if asked := [name for name in order if name not in changed]:
+            changed |= set(repo.status(asked))
+    found: dict[str, Stage] = {}
+    for name in order:
+        needs = frozenset(above[name] & found.keys())
+        if needs or name in changed:
+            found[name] = Stage(name, commands[name], needs)
+    return found
+
+
+def named(targets: Iterable[str], domains: Collection[str]) -> list[str]:
+    """The stages that targets name, in the order of dvc.yaml."""
+    with opened() as repo:
+        every = [stage.addressing for stage in repo.index.stages]
+    return [name for name in every if name in chosen(targets, every, domains)]
+
+
+@contextmanager
+def opened() -> Iterator[Any]:
+    """DVC's view of the repository; where another DVC command holds the repository, it is waited for."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(_wait_for_lock=True) as repo:
+            yield repo
+    except DvcException as error:
+        raise UserError(f"DVC cannot read the pipeline: {short(error)}") from error
+
+
+def chosen(targets: Iterable[str], stages: Collection[str], domains: Collection[str]) -> set[str]:
+    """The stages that targets name; all for none. A target is a stage (train@biomed), all stages of a name (train), a
+    pattern (finetune@*-biomed), or a domain, which stands for its training.
+
+    >>> sorted(chosen(["biomed", "eval*"], ["train@biomed", "evaluate@base", "evaluate@biomed", "split"], ["biomed"]))
+    ['evaluate@base', 'evaluate@biomed', 'train@biomed']
+    """
+    found: set[str] = set()
+    for target in targets:
+        pattern = f"train@{target}" if target in domains else target
+        those = {name for name in stages if fnmatchcase(name, pattern) or name.partition("@")[0] == pattern}
+        if not those:
+            names = {*stages, *domains, *(name.partition("@")[0] for name in stages)}
+            close = difflib.get_close_matches(target, sorted(names), 1)
+            raise UserError(
+                f"dvc.yaml has no stage {target!r}"
+                + (f"; did you mean {close[0]}?" if close else "; see `dvc stage list`")
+            )
+        found |= those
+    return found or set(stages)
+
+
+def upstream(names: Iterable[str], above: dict[str, set[str]]) -> set[str]:
+    """These stages, and all that they need, directly or not."""
+    found, waiting = set(), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += above[name]
+    return found
+
+
+def in_order(names: Collection[str], above: dict[str, set[str]]) -> list[str]:
+    """Each behind all that it needs; else by name.
+
+    >>> in_order(["c", "b", "a"], {"a": {"c"}, "b": set(), "c": set()})
+    ['b', 'c', 'a']
+    """
+    found: dict[str, None] = {}
+    while rest := sorted(name for name in names if name not in found):
+        found |= dict.fromkeys(name for name in rest if not above[name] & set(rest))
+    return list(found)
