@@ -55,6 +55,7 @@ def ended(code: int) -> dict:
 )
 def test_the_state_of_a_training_is_read_from_its_events(told, running, state, shown):
     read = follow.read(told, running)
+    assert ("queued" in read.facts) == (state == "queued")
     assert read.state == state and {name: read.shown(name) for name in shown} == shown
     assert read.finished == (state in ("done", "up to date"))
 

@@ -96,6 +96,8 @@ def read(told: list[dict], running: bool) -> State:
         state.facts |= {name: value for name, value in record.items() if name in shown}
         if event == "queued":
             state.facts["queued"] = time.strftime("%m-%d %H:%M:%S", time.localtime(record["time"]))
+        if event == "allocated":
+            state.facts = {name: value for name, value in state.facts.items() if name not in ("queued", "start", "why")}
     code = state.facts.get("code")
     if code == 0:
         state.state = "done" if any(record["event"] == "done" for record in told) else "up to date"
@@ -120,7 +122,7 @@ def table(states: dict[str, State]) -> Table:
     columns = [name for name in ("stage", "state", *COLUMNS.values()) if any(name in row for row in rows)]
     shown = Table(box=None, pad_edge=False)
     for name in columns:
-        shown.add_column(name, no_wrap=name != "state")
+        shown.add_column(name, no_wrap=name != "state", min_width=8 if name == "state" else None)
     for row in rows:
         shown.add_row(*(row.get(name, "") for name in columns))
     return shown
@@ -143,7 +145,7 @@ def states_of(stages: dict[str, Stage]) -> dict[str, State]:
 
 def follow(stages: dict[str, Stage], conductor: subprocess.Popen) -> dict[str, State]:
     """Show where they are until the conductor ends: a table on a terminal, else a line when something changes."""
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     last: dict[str, str] = {}
     with Live(console=console, auto_refresh=False) as live:
         while True:
