@@ -5,6 +5,7 @@ import time
 import pytest
 
 from dapt.launch import follow
+from dapt.launch.follow import State
 
 QUEUED_AT = time.mktime((2026, 11, 24, 10, 0, 0, 0, 0, -1))
 LAUNCHED = [{"event": "launched"}, {"event": "begun", "pid": 41}]
@@ -66,3 +67,14 @@ def test_why_a_training_did_not_finish_is_its_own_message():
     cancelled = [*LEFT, {"event": "failed", "message": "job 7 was cancelled at step 130"}, ended(255)]
     assert follow.read(cancelled, False).why == "job 7 was cancelled at step 130"
     assert follow.read([*LEFT, ended(255)], False).why == "left at step 130"
+
+
+def test_what_failed_is_said_with_its_log_and_what_was_not_started_is_counted():
+    done, failed = State("done"), State("failed", facts={"message": "no"})
+    assert follow.unfinished({"check": done}) is None
+    said = follow.unfinished(
+        {"check": done, "train@law": failed, "compare": State("waits for train@law", started=False)}
+    )
+    assert said == "1 of 3 did not finish: train@law (no; log: logs/launch-train-law.log); 1 were not started"
+    waits = State("waits for its turn", started=False)
+    assert follow.unfinished({"check": waits}) == "1 were not started, see logs/launch.log"

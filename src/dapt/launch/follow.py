@@ -60,6 +60,7 @@ class State:
     """Where a stage is, as its events tell."""
 
     state: str = "starting"
+    started: bool = True
     facts: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -139,7 +140,7 @@ def states_of(stages: dict[str, Stage]) -> dict[str, State]:
             continue
         lacking = sorted(need for need in stage.needs if not states[need].finished)
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        states[name] = State(f"waits for {lacking[0]}{more}" if lacking else "waits for its turn")
+        states[name] = State(f"waits for {lacking[0]}{more}" if lacking else "waits for its turn", started=False)
     return states
 
 
@@ -157,7 +158,7 @@ def follow(stages: dict[str, Stage], conductor: subprocess.Popen) -> dict[str, S
                 line = f"{name}: {state.state}" + "".join(
                     f", {fact} {state.facts[fact]}" for fact in ("job", "node") if fact in state.facts
                 )
-                if not console.is_terminal and line != last.get(name) and not line.startswith(f"{name}: waits for"):
+                if not console.is_terminal and line != last.get(name) and state.started:
                     print(line, flush=True)
                 last[name] = line
             if ended:
@@ -208,17 +209,23 @@ def run(targets: list[str], partition: str | None, limit: int) -> None:
             f"\nleft; they continue. {again}: look again; {again.replace('launch', 'launch --stop')}: have them save and end"
         )
         return
-    started = {name: state for name, state in states.items() if not state.state.startswith("waits")}
+    if problem := unfinished(states):
+        raise UserError(f"{problem}; the same command takes them up again")
+
+
+def unfinished(states: dict[str, State]) -> str | None:
+    """What did not finish, and why; None where all did."""
     failed = [
-        f"{name} ({state.why}; log: {background.log(name)})" for name, state in started.items() if not state.finished
+        f"{name} ({state.why}; log: {background.log(name)})"
+        for name, state in states.items()
+        if state.started and not state.finished
     ]
-    if failed or len(started) < len(states):
-        waiting = (
-            f"; {len(states) - len(started)} that need them were not started" if len(started) < len(states) else ""
-        )
-        raise UserError(
-            f"{len(failed)} of {len(states)} did not finish: {'; '.join(failed)}{waiting}; the same command takes them up again"
-        )
+    waiting = sum(not state.started for state in states.values())
+    if not failed and not waiting:
+        return None
+    parts = [f"{len(failed)} of {len(states)} did not finish: {'; '.join(failed)}"] if failed else []
+    parts += [f"{waiting} were not started" + ("" if failed else f", see {LOGS}/launch.log")] if waiting else []
+    return "; ".join(parts)
 
 
 def stop(targets: list[str]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dapt.core.config import Params, Task
 from dapt.core.files import read_lines
 from dapt.core.paths import MODELS, SPLIT
-from dapt.launch.estimates import Model
+from dapt.launch.estimates import CONTEXT, Model
 from dapt.model.tokenizer import load_tokenizer
 from dapt.tasks.kinds import kind as kind_named
 
@@ -88,4 +88,4 @@ def base(model: Model, params: Params, tflops: float) -> float:
 def finetune_bytes(model: Model, params: Params, task: Task, read: Sequences) -> int:
     """Of a card: weights, gradients and moments, and activations of the longest batch in half precision."""
     tokens = params.active.finetune.batch * read.count * task.length
-    return 18 * model.parameters + 34 * model.layers * tokens * model.width
+    return 18 * model.parameters + 34 * model.layers * tokens * model.width + CONTEXT
