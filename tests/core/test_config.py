@@ -57,6 +57,7 @@ def test_committed_settings_are_right():
             "profiles: move each into a file .*profiles/NAME.yaml",
         ),
         (SAMPLE, "  - 0\n  - 1\n  - 2\n", "  - 0\n", "finetune.seeds: .*at least 2"),
+        (SAMPLE, "  - 0\n  - 1\n  - 2\n", "  - 0\n  - 0\n", "finetune.seeds: a seed stands there twice"),
         (
             SAMPLE,
             "  multiple_choice:\n",

@@ -49,6 +49,7 @@ def test_a_launcher_that_cannot_be_is_refused(asked, settings, message):
         ("[finetune]", "[finetun]", "groups.tasks.stages.0: .*'finetune', not 'finetun'"),
         ("[base, evaluate]", "[base, train]", "groups: train is in two of them; take it out of one"),
         ("[finetune], memory", "[finetune], gpus: 2, memory", "groups.tasks: gpus is 2, but finetune is one process"),
+        ("[train]", "[train], cpus: 8", "groups.training: cpus: a training takes as many as train.threads"),
         ("[finetune], memory", "[finetune], memori", "groups.tasks.memori: unknown setting; did you mean memory?"),
     ],
 )
@@ -68,6 +69,8 @@ def test_a_stage_asks_for_what_its_group_says_and_else_for_what_all_do():
     assert SETTINGS.for_stage("tokenize") is None and SETTINGS.every_partition() == ["gpu", "gpu-preempt", "cpu"]
     texts = with_(groups={"texts": {"stages": ["clean"], "partitions": ["cpu"], "gpus": 0, "constraint": None}})
     assert texts.for_stage("train") is None
+    nothing = with_(groups={"texts": {"stages": ["clean"], "partitions": None, "gpus": None, "memory": None}})
+    assert nothing.for_stage("clean") == with_(groups={"texts": {"stages": ["clean"]}}).for_stage("clean")
     clean = texts.for_stage("clean")
     assert (clean.gpus, clean.constraint, clean.partitions, clean.memory) == (0, None, ["cpu"], "64G")
 

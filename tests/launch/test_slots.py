@@ -5,10 +5,13 @@ from dapt.launch import slots
 
 def test_a_slot_for_each_card_else_for_each_team_of_threads(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-7f2")
-    assert slots.slots(2) == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "GPU-7f2"}]
+    assert slots.slots(2) == {
+        "gpu-0": {"CUDA_VISIBLE_DEVICES": "0"},
+        "gpu-GPU-7f2": {"CUDA_VISIBLE_DEVICES": "GPU-7f2"},
+    }
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(slots.psutil.Process, "cpu_affinity", lambda self: list(range(9)))
-    assert slots.slots(2) == [{}] * 4 and slots.slots(16) == [{}]
+    assert list(slots.slots(2).values()) == [{}] * 4 and slots.slots(16) == {"processor-0": {}}
 
 
 def test_cards_are_counted_by_the_driver_s_own_program(tmp_path, monkeypatch):
@@ -24,7 +27,7 @@ def test_cards_are_counted_by_the_driver_s_own_program(tmp_path, monkeypatch):
 
 def test_two_do_not_hold_one_slot_and_one_that_waits_can_give_up(tmp_path, monkeypatch):
     monkeypatch.setattr(slots, "LOGS", tmp_path)
-    monkeypatch.setattr(slots, "slots", lambda threads: [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     waited = []
 
     def held():
@@ -37,3 +40,6 @@ def test_two_do_not_hold_one_slot_and_one_that_waits_can_give_up(tmp_path, monke
     waited.clear()
     with held() as again:
         assert again == {"CUDA_VISIBLE_DEVICES": "0"}
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+        with held() as other:  # another launch that names the cards in another order
+            assert other == {"CUDA_VISIBLE_DEVICES": "1"}

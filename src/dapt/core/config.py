@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -23,6 +23,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Files = Annotated[list[str], Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unknown = Literal["refuse", "allow"]
+
+
+def each_once(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed stands there twice; the same training would be counted twice")
+    return seeds
 
 
 class Settings(BaseModel):
@@ -199,7 +205,7 @@ class Lora(Settings):
 class Finetune(Settings):
     """What all fine-tunings share; the precision is the pre-training's."""
 
-    seeds: Annotated[list[Number], Field(min_length=2)]
+    seeds: Annotated[list[Number], Field(min_length=2), AfterValidator(each_once)]
     batch: Count  # rows a step
     threads: Count  # of a seed; with one, all seeds are trained side by side on a processor
     warmup: Rate  # share of the steps
@@ -403,5 +409,5 @@ def _one_line(problem: Mapping[str, Any]) -> str:
 
 def load(folder: Path = Path()) -> Params:
     """Read and check a repository's params.yaml and profiles; anything wrong in them is a UserError that names the place."""
-    profiles = {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / PROFILES).glob("*.yaml"))}
+    profiles = {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / PROFILES).glob("[!.]*.yaml"))}
     return parse_params((folder / PARAMS).read_text(encoding="utf-8"), profiles)

@@ -207,7 +207,7 @@ def split_domains(
             if not writer.documents[current]:
                 raise UserError(
                     f"domain {domain} has no {current} document: give it more text, or a larger share "
-                    "in params.yaml (split)"
+                    "in the profile (split)"
                 )
     return (
         {name: writer.counted() for name, writer in writers.items()},

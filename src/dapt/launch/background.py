@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -22,13 +22,13 @@ from dapt.core import config
 from dapt.core.files import lock_taken
 from dapt.core.paths import LOGS
 from dapt.launch import dispatch
-from dapt.launch.pipeline import Stage
+from dapt.launch.pipeline import BUSY, PAUSE, TRIES, Stage
 from dapt.launch.slots import slot
 from dapt.telling import events, signals
+from dapt.telling.errors import guarded
 from dapt.telling.events import Events
 
-BUSY = "is busy, it is being"  # what DVC says of a path that another of its processes writes or reads: it does not wait
-TRIES = 20  # where a path is busy, a few seconds apart
+BEGINS = 20  # seconds in which a process that was started can be told to stop
 
 
 def log(stage: str) -> Path:
@@ -76,8 +76,11 @@ def start(stage: Stage) -> None:
     """Start it, unless it runs."""
     LOGS.mkdir(exist_ok=True)
     with open(log(stage.name), "a") as file:
-        if not lock_taken(file):
-            return
+        while not lock_taken(file):
+            if not lock_taken(file, fcntl.LOCK_SH):
+                return
+            fcntl.flock(file, fcntl.LOCK_UN)  # only somebody who asks whether it runs has it
+            time.sleep(0.05)
         file.truncate(0)
         events_of(stage.name).tell("launched")
         subprocess.Popen(
@@ -92,10 +95,16 @@ def start(stage: Stage) -> None:
 
 def stop(stage: str) -> bool:
     """Ask it to save and to end; False where it does not run."""
-    found = [record["pid"] for record in told(stage) if record["event"] == "begun"] if running(stage) else []
-    if found:
-        os.kill(found[-1], signal.SIGTERM)
-    return bool(found)
+    deadline = time.monotonic() + BEGINS
+    while running(stage) and time.monotonic() < deadline:
+        for record in told(stage):
+            if record["event"] == "begun":
+                with suppress(ProcessLookupError):  # only what it has started is left
+                    os.kill(record["pid"], signal.SIGTERM)
+                    return True
+                return False
+        time.sleep(0.2)
+    return False
 
 
 def _child(process: subprocess.Popen, command: list[str]) -> psutil.Process | None:
@@ -118,14 +127,14 @@ def run(stage: str, command: list[str], tell: Callable[..., None]) -> int:
     here = dispatch.asked_for(stage.partition("@")[0]) is None
     anywhere: AbstractContextManager[dict[str, str] | None] = nullcontext({})
     with slot(threads, lambda: bool(asked), lambda: tell("turn")) if here else anywhere as variables:
-        for _ in range(TRIES):
+        for tries in range(1, TRIES + 1):
             if asked or variables is None:
                 return signals.CODE
             code = _repro(stage, command, variables, asked)
-            if code == 0 or BUSY not in log(stage).read_text(errors="replace"):
-                return code
+            if code == 0 or BUSY not in log(stage).read_text(errors="replace") or tries == TRIES:
+                break
             log(stage).write_text("")
-            time.sleep(2)
+            time.sleep(PAUSE)
     return code
 
 
@@ -143,8 +152,16 @@ def _repro(stage: str, command: list[str], variables: dict[str, str], asked: lis
 
 
 def main(stage: str, *command: str) -> None:
-    tell = events_of(stage).tell
-    tell("ended", code=run(stage, list(command), tell))
+    found, codes = events_of(stage), [1]  # 1: of an error that is a bug
+
+    def act() -> None:
+        with found.failures():
+            codes.append(run(stage, list(command), found.tell))
+
+    try:
+        codes.append(guarded(f"dapt launch: {stage}", act) or codes[-1])
+    finally:
+        found.tell("ended", code=codes[-1])
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ class Group(Settings):
 
     def own(self) -> dict[str, object]:
         """The values that are given here; `constraint: null` is one."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"stages"}}
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"stages"}}
+        return {name: value for name, value in given.items() if value is not None or name == "constraint"}
 
     @model_validator(mode="after")
     def one_process(self) -> Self:
@@ -40,6 +41,8 @@ class Group(Settings):
             raise ValueError(
                 f"{wide} is {getattr(self, wide)}, but {single} is one process; only train shares its work"
             )
+        if self.cpus and "train" in self.stages:
+            raise ValueError("cpus: a training takes as many as train.threads for each GPU; take it out")
         return self
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from dapt.launch import background
 from dapt.launch.pipeline import Stage
-from dapt.telling import signals
+from dapt.telling import events, signals
 
 PAUSE = 1  # seconds between two looks at what runs
 
@@ -23,26 +23,29 @@ def startable(stages: dict[str, Stage], done: set[str], begun: Iterable[str]) ->
     return [stage for name, stage in stages.items() if name not in begun and stage.needs <= done]
 
 
-def ended_well(stage: str) -> bool:
-    return any(record["event"] == "ended" and record["code"] == 0 for record in background.told(stage))
+def ended_well(stage: str, start: int) -> bool:
+    """Whether it ended with code 0, by the events from byte `start` on."""
+    codes = [
+        record["code"] for record in events.read(background.events_file(stage), start) if record["event"] == "ended"
+    ]
+    return codes[-1:] == [0]
 
 
 def conduct(stages: dict[str, Stage], limit: int, asked: list[int]) -> None:
     """Until nothing runs and nothing can be started. Where `asked` to end, what runs is asked to, too."""
     done: set[str] = set()
-    begun: dict[str, None] = {}
+    stopped: set[str] = set()
+    begun: dict[str, int] = {}  # stage → where its events begin
     while True:
         running = [name for name in begun if background.running(name)]
-        done |= {name for name in begun if name not in running and ended_well(name)}
+        done |= {name for name, start in begun.items() if name not in running and ended_well(name, start)}
         if asked:
-            for name in running:
-                background.stop(name)
-            asked.clear()
+            stopped |= {name for name in running if name not in stopped and background.stop(name)}
             limit = 0
         ready = startable(stages, done, begun)
         for stage in ready[: max(0, limit - len(running))]:
+            begun[stage.name] = events.size(background.events_file(stage.name))
             background.start(stage)
-            begun[stage.name] = None
         if not running and (not ready or not limit):
             return
         time.sleep(PAUSE)

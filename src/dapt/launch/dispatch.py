@@ -30,6 +30,10 @@ def through_slurm(stage: str, *names: str) -> bool:
     from dapt.launch import slurm
 
     with events_of(stage, "-".join(names)).failures():
+        if settings.gpus and (partition := os.environ.get("DAPT_PARTITION")):
+            from dapt.launch import plan
+
+            settings = plan.choose(partition, settings)
         slurm.stage(stage, names, threads_of(stage, config.load().active, settings), settings)
     return True
 

@@ -4,6 +4,7 @@ DVC itself is asked, in this process.
 """
 
 import difflib
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dapt.telling.errors import UserError, short
+
+BUSY = "is busy, it is being"  # what DVC says of a path that another of its processes writes or reads: it does not wait
+TRIES = 20  # where a path is busy
+PAUSE = 2  # seconds between two tries
+
+
+class Busy(UserError):
+    """Another DVC process writes what is asked for."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,15 @@ def outdated(
 ) -> dict[str, Stage]:
     """The stages that bring the targets up to date, in an order in which they can be run: those that have changed or are
     `running`, and those that read what such a stage makes. `needs` names these alone."""
+    for _ in range(TRIES - 1):
+        try:
+            return _outdated(targets, domains, running)
+        except Busy:  # one was started meanwhile
+            time.sleep(PAUSE)
+    return _outdated(targets, domains, running)
+
+
+def _outdated(targets: Iterable[str], domains: Collection[str], running: Callable[[str], bool]) -> dict[str, Stage]:
     with opened() as repo:
         graph = repo.index.graph
         commands = {stage.addressing: tuple(str(stage.cmd).split()) for stage in graph}
@@ -53,15 +71,16 @@ def named(targets: Iterable[str], domains: Collection[str]) -> list[str]:
 
 @contextmanager
 def opened() -> Iterator[Any]:
-    """DVC's view of the repository; where another DVC command holds the repository, it is waited for."""
+    """DVC's view of the repository, locked, since dvc.lock is written in place; another command's lock is waited for."""
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+    from dvc.repo import Repo, lock_repo
 
     try:
-        with Repo(_wait_for_lock=True) as repo:
+        with Repo(_wait_for_lock=True) as repo, lock_repo(repo):
             yield repo
     except DvcException as error:
-        raise UserError(f"DVC cannot read the pipeline: {short(error)}") from error
+        kind = Busy if BUSY in str(error) else UserError
+        raise kind(f"DVC cannot read the pipeline: {short(error)}") from error
 
 
 def chosen(targets: Iterable[str], stages: Collection[str], domains: Collection[str]) -> set[str]:

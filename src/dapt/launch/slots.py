@@ -26,10 +26,13 @@ def cards() -> list[str]:
     return [str(number) for number, line in enumerate(done.stdout.splitlines()) if line.startswith("GPU ")]
 
 
-def slots(threads: int) -> list[dict[str, str]]:
-    """The environment variables of each slot: one for each GPU, else as many as the processor has teams of `threads`."""
+def slots(threads: int) -> dict[str, dict[str, str]]:
+    """Slot → the environment variables of what runs in it: one for each GPU, else as many as the processor has teams of
+    `threads`."""
+    if found := cards():
+        return {f"gpu-{card.replace('/', '-')}": {"CUDA_VISIBLE_DEVICES": card} for card in found}
     cores = len(psutil.Process().cpu_affinity())
-    return [{"CUDA_VISIBLE_DEVICES": card} for card in cards()] or [{}] * max(1, cores // threads)
+    return {f"processor-{number}": {} for number in range(max(1, cores // threads))}
 
 
 @contextmanager
@@ -37,13 +40,13 @@ def slot(threads: int, given_up: Callable[[], bool], waits: Callable[[], None]) 
     """The variables of a free slot, which is held meanwhile; None where `given_up` comes first. `waits` is called once
     where all are taken."""
     places = slots(threads)
-    files = [open(LOGS / f".slot-{number}", "w") for number in range(len(places))]
+    files = {name: open(LOGS / f".slot-{name}", "w") for name in places}
     try:
         said = False
         while not given_up():
-            for place, file in zip(places, files):
+            for name, file in files.items():
                 if lock_taken(file):
-                    yield place
+                    yield places[name]
                     return
             if not said:
                 waits()
@@ -51,5 +54,5 @@ def slot(threads: int, given_up: Callable[[], bool], waits: Callable[[], None]) 
             time.sleep(1)
         yield None
     finally:
-        for file in files:
+        for file in files.values():
             file.close()

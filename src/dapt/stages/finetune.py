@@ -4,8 +4,9 @@ data/eval/tasks/T/X.jsonl (predictions on the test side), models/tasks/T/X (the 
 A stopped one goes on with the seeds and epochs that are left (dapt.tasks.seed_state).
 """
 
-import ast
-from pathlib import Path
+import shutil
+
+from accelerate import Accelerator
 
 from dapt.core import config
 from dapt.core.config import Params
@@ -16,18 +17,20 @@ from dapt.tasks.finetuning import FineTuning
 from dapt.tasks.kinds import kind as kind_named
 from dapt.tasks.seed_state import Seeds
 from dapt.training import resume
-from dapt.training.code import code_hash, deciding
+from dapt.training.code import deciding
 from dapt.training.optimization.device import accelerator_for
 
 
-def all_that_decides(params: Params, task: str, name: str, precision: str) -> dict[str, object]:
+def all_that_decides(params: Params, task: str, name: str, accelerator: Accelerator) -> dict[str, object]:
     """What decides the bits of a fine-tuning: the key of its state."""
     settings = params.active_tasks[task]
-    found: dict[str, object] = {"data": made_from(MODELS / name, SPLIT / "tasks" / task), "precision": precision}
-    kind = ast.parse(
-        Path(str(kind_named(settings.kind).__file__)).read_bytes()
-    )  # found by its name, so imported by none
-    found |= deciding("dapt.stages.finetune") | {"kind": code_hash(kind)}
+    found: dict[str, object] = {
+        "data": made_from(MODELS / name, SPLIT / "tasks" / task),
+        "precision": accelerator.mixed_precision,
+        "device": accelerator.device.type,  # each has random numbers of its own
+    }
+    found |= deciding("dapt.stages.finetune")
+    found |= deciding(kind_named(settings.kind).__name__)  # found by its name, so imported by none
     for part, values in (("finetune", params.active.finetune), (f"tasks.{task}", settings)):
         found |= {f"{part}.{setting}": value for setting, value in values.model_dump().items()}
     return found
@@ -38,13 +41,16 @@ def run(task: str, name: str) -> None:
     active, settings, source = params.active, params.active_tasks[task], MODELS / name
     found = scoring.read(task, settings, active.finetune.valid)
     accelerator = accelerator_for(active.train.precision, active.finetune.threads)
-    decides = all_that_decides(params, task, name, accelerator.mixed_precision)
+    decides = all_that_decides(params, task, name, accelerator)
     title = f"finetune-{task}-{name}"
     state = resume.folder_of(title, decides)
     for line in resume.passed_over(state, title, decides):
         print(line, flush=True)
     seeds = Seeds(state, events_if_launched("finetune", f"{task}-{name}").tell)
     with resume.locked(state, decides):
+        seeds.tell("checkpoint", step=seeds.saved())
+        for left_by_a_killed_one in (MODELS / "tasks" / task).glob(f".{name}.[0-9]*.tmp"):
+            shutil.rmtree(left_by_a_killed_one)
         with whole_folder(MODELS / "tasks" / task / name) as out:
             job = FineTuning(f"{task}, {name}", source, settings, active.finetune, accelerator, seeds)
             scores, courses = job.all_seeds(found, out)

@@ -39,7 +39,7 @@ def check_sides(name: str, task: Task, train: Iterable[dict], test: Iterable[dic
     if not learnt or not asked:
         raise UserError(
             f"task {name} has {len(learnt)} training rows and {len(asked)} test rows and needs both; look at tasks.{name} "
-            f"in params.yaml and at the rows of {task.corpus}"
+            f"in the profile and at the rows of {task.corpus}"
         )
     classes = kind.classes(learnt + asked)
     if len(candidates := kind.candidates(asked, classes)) < 2:

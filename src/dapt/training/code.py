@@ -42,7 +42,9 @@ def code_hash(tree: ast.Module) -> str:
 
 def _file(module: str) -> Path:
     path = ROOT.joinpath(*module.split(".")[1:])
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    loaded = sys.modules.get(module)  # from another folder: a kind of task of one's own
+    return Path(loaded.__file__) if loaded and loaded.__file__ and not path.is_file() else path
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:

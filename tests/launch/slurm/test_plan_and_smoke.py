@@ -71,7 +71,11 @@ def test_the_plan_has_a_row_for_each_partition_and_gpu_and_queues_nothing(place,
         assert abs(datetime.fromisoformat(row[3]) - datetime.now()) < timedelta(minutes=5)
     for row in (rows[2], rows[4]):
         assert row[3] == "refused: no node has the constraint 'a100'"
-    assert [row[0:2] for row in rows[6:9]] == [["domain", "GPU"], ["biomed", "2080ti"], ["biomed", "a100"]]
+    assert [row[0:2] for row in rows[6:9]] == [
+        ["stage", "GPU"],
+        ["train@biomed", "2080ti"],
+        ["train@biomed", "a100"],
+    ]
     assert cluster.ask("squeue", "-h") == ""
 
 
