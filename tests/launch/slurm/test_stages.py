@@ -93,7 +93,7 @@ def test_a_preempted_fine_tuning_goes_on_with_the_seeds_that_are_left(cluster, t
             process = subprocess.Popen(words, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT)
         if launcher == "slurm":
             told = folder / f"logs/finetune-{task}-base.jsonl"
-            wait_until(lambda: any(one.get("step", 0) > 0 for one in events.read(told)), 120, "a finished seed")
+            wait_until(lambda: any(one.get("step", 0) > 0 for one in events.read(told)), 300, "a finished seed")
             with preempted(cluster):
                 assert process.wait(300) == 0, said(folder)
         assert process.wait(120) == 0, said(folder)
