@@ -86,7 +86,7 @@ def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
         and "< 0.01" in plan.table([need])
         and "biomed: hours are an estimate, at 25% of the card's peak" in remarks[0]
     )
-    slow = plan.hours(
+    slow = hours.train(
         estimates.model_in(Path("models/base")), train, estimates.text_in(Path("data/tokens/biomed")), 1.0, 1
     )
     assert slow * 3600 * 0.25e12 == pytest.approx(work)

@@ -341,12 +341,14 @@ def check_profile(name: str, params: Params) -> None:
 
 def _known(where: str, value: str, names: Collection[str]) -> None:
     if value not in names:
-        raise ValueError(f"{where}: unknown name {value!r}{_instead(value, names)}")
+        known = f"known: {', '.join(sorted(names))}"
+        raise ValueError(f"{where}: unknown name {value!r}{instead(value, names, known)}")
 
 
-def _instead(value: str, names: Collection[str]) -> str:
-    close = difflib.get_close_matches(value, list(names), 1)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(names))}"
+def instead(value: str, names: Collection[str], otherwise: str) -> str:
+    """The end of a sentence that refuses a name: the closest of those there are, else some other help."""
+    close = difflib.get_close_matches(value, sorted(names), 1)
+    return f"; did you mean {close[0]}?" if close else f"; {otherwise}"
 
 
 def _setting_names(model: type[Settings] = Settings) -> set[str]:
@@ -397,8 +399,7 @@ def parse_params(text: str, profiles: Mapping[str, str]) -> Params:
 def _one_line(problem: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(problem["loc"][-1]), sorted(_setting_names()), 1)
-        return f"{place}: unknown setting" + (f"; did you mean {close[0]}?" if close else "; take it out")
+        return f"{place}: unknown setting" + instead(str(problem["loc"][-1]), _setting_names(), "take it out")
     if problem["type"] == "missing":
         return f"{place}: missing"
     message = problem["msg"].removeprefix("Value error, ")

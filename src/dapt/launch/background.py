@@ -28,7 +28,7 @@ from dapt.telling import events, signals
 from dapt.telling.errors import guarded
 from dapt.telling.events import Events
 
-BEGINS = 20  # seconds in which a process that was started can be told to stop
+STARTUP = 20  # seconds in which a process that was started can be told to stop
 
 
 def log(stage: str) -> Path:
@@ -95,7 +95,7 @@ def start(stage: Stage) -> None:
 
 def stop(stage: str) -> bool:
     """Ask it to save and to end; False where it does not run."""
-    deadline = time.monotonic() + BEGINS
+    deadline = time.monotonic() + STARTUP
     while running(stage) and time.monotonic() < deadline:
         for record in told(stage):
             if record["event"] == "begun":
@@ -152,16 +152,17 @@ def _repro(stage: str, command: list[str], variables: dict[str, str], asked: lis
 
 
 def main(stage: str, *command: str) -> None:
-    found, codes = events_of(stage), [1]  # 1: of an error that is a bug
+    found, code = events_of(stage), 1  # of an error that is a bug
 
     def act() -> None:
+        nonlocal code
         with found.failures():
-            codes.append(run(stage, list(command), found.tell))
+            code = run(stage, list(command), found.tell)
 
     try:
-        codes.append(guarded(f"dapt launch: {stage}", act) or codes[-1])
+        code = guarded(f"dapt launch: {stage}", act) or code
     finally:
-        found.tell("ended", code=codes[-1])
+        found.tell("ended", code=code)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,49 @@ It is told the stages (pipeline.outdated). A stage that another launch has start
 
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
+import psutil
+
+from dapt.core.paths import LOGS
 from dapt.launch import background
 from dapt.launch.pipeline import Stage
 from dapt.telling import events, signals
 
+MODULE = ["-m", "dapt.launch.conductor"]
 PAUSE = 1  # seconds between two looks at what runs
+
+
+def start(stages: dict[str, Stage], limit: int) -> subprocess.Popen:
+    """Start one, in a session of its own; what it says, which is nothing but errors, is in logs/launch.log."""
+    LOGS.mkdir(exist_ok=True)
+    given = json.dumps([(stage.name, stage.command, sorted(stage.needs)) for stage in stages.values()])
+    with open(LOGS / "launch.log", "a") as file:
+        process = subprocess.Popen(
+            [sys.executable, *MODULE, str(limit)],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+    assert process.stdin is not None
+    with process.stdin as stream:
+        stream.write(given)
+    return process
+
+
+def stop_all() -> None:
+    """Ask those of this repository, on this machine, to end."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline()[1:3] == MODULE and Path(process.cwd()) == Path.cwd():
+                process.terminate()
 
 
 def startable(stages: dict[str, Stage], done: set[str], begun: Iterable[str]) -> list[Stage]:

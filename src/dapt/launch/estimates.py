@@ -27,6 +27,16 @@ class Model:
     layers: int
     vocabulary: int
 
+    @property
+    def decoder(self) -> int:
+        """Weights of the output layer, which are the embeddings of words."""
+        return self.vocabulary * self.width
+
+    @property
+    def body(self) -> int:
+        """Weights that every token is multiplied with."""
+        return self.parameters - self.decoder
+
 
 @dataclass(frozen=True)
 class Text:
@@ -127,10 +137,10 @@ def models_bytes(model: Model, train: Train) -> int:
 
 def flops(model: Model, train: Train, text: Text) -> int:
     """Of a whole training: 6 for a weight and token, the decoder's for predicted tokens only, and attention."""
-    windows, decoder = steps(train, text) * train.batch, model.vocabulary * model.width
-    body = 6 * (model.parameters - decoder) * train.window
+    windows = steps(train, text) * train.batch
+    body = 6 * model.body * train.window
     attention = 12 * model.layers * train.window**2 * model.width
-    return windows * (body + attention + 6 * decoder * picks(train))
+    return windows * (body + attention + 6 * model.decoder * picks(train))
 
 
 def tokens_seen(train: Train, text: Text) -> int:

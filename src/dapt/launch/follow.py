@@ -5,27 +5,22 @@ Each is a process of its own (background.py), started when all that it needs is 
 one is left; started again from any shell, this one follows what runs and starts what does not.
 """
 
-import json
 import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import psutil
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from dapt.core import config
 from dapt.core.paths import LOGS
-from dapt.launch import background, cluster, pipeline
+from dapt.launch import background, cluster, conductor, pipeline
 from dapt.launch.pipeline import Stage
 from dapt.telling.errors import UserError
 
-CONDUCTOR = ["-m", "dapt.launch.conductor"]
 PAUSE = 1  # seconds between two looks at the events
 BEGINS = {  # event → the state that begins with it
     "launched": "starting",
@@ -144,13 +139,13 @@ def states_of(stages: dict[str, Stage]) -> dict[str, State]:
     return states
 
 
-def follow(stages: dict[str, Stage], conductor: subprocess.Popen) -> dict[str, State]:
-    """Show where they are until the conductor ends: a table on a terminal, else a line when something changes."""
+def follow(stages: dict[str, Stage], starter: subprocess.Popen) -> dict[str, State]:
+    """Show where they are until what starts them ends: a table on a terminal, else a line when something changes."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     last: dict[str, str] = {}
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            ended = conductor.poll() is not None
+            ended = starter.poll() is not None
             states = states_of(stages)
             if console.is_terminal:
                 live.update(table(states), refresh=True)
@@ -169,25 +164,6 @@ def follow(stages: dict[str, Stage], conductor: subprocess.Popen) -> dict[str, S
     return states
 
 
-def conductor(stages: dict[str, Stage], limit: int) -> subprocess.Popen:
-    """Started, in a session of its own; what it says, which is nothing but errors, is in logs/launch.log."""
-    LOGS.mkdir(exist_ok=True)
-    given = json.dumps([(stage.name, stage.command, sorted(stage.needs)) for stage in stages.values()])
-    with open(LOGS / "launch.log", "a") as file:
-        process = subprocess.Popen(
-            [sys.executable, *CONDUCTOR, str(limit)],
-            stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            text=True,
-        )
-    assert process.stdin is not None
-    with process.stdin as stream:
-        stream.write(given)
-    return process
-
-
 def run(targets: list[str], partition: str | None, limit: int) -> None:
     domains = config.load().domains
     cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load(), partition)  # refuses what is not understood
@@ -203,7 +179,7 @@ def run(targets: list[str], partition: str | None, limit: int) -> None:
         background.plan(name)
     again = f"dapt launch {' '.join(targets)}".rstrip()
     try:
-        states = follow(stages, conductor(stages, limit))
+        states = follow(stages, conductor.start(stages, limit))
     except KeyboardInterrupt:
         print(
             f"\nleft; they continue. {again}: look again; {again.replace('launch', 'launch --stop')}: have them save and end"
@@ -232,20 +208,9 @@ def stop(targets: list[str]) -> None:
     """Have those that run save and end; without a target all of them, and nothing more is started."""
     names = pipeline.named(targets, config.load().domains)
     if not targets:
-        for process in conductors():
-            process.terminate()
+        conductor.stop_all()
     asked = [name for name in names if background.stop(name)]
     for name in names if targets else asked:
         print(f"{name}: {'is asked to save and end' if name in asked else 'does not run'}")
     if not targets and not asked:
         print("nothing runs")
-
-
-def conductors() -> list[psutil.Process]:
-    """Those of this repository, on this machine."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.cmdline()[1:3] == CONDUCTOR and Path(process.cwd()) == Path.cwd():
-                found.append(process)
-    return found

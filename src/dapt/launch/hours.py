@@ -1,17 +1,18 @@
-"""How long the stages that need a GPU take on one card, but for trainings (estimates.py): estimates from the text that is there.
+"""How long the stages that need a GPU take: estimates from the text that is there.
 
-Work is counted as in estimates.py: 2 operations for a weight and token forwards, 4 backwards. A card is taken to reach
-SHARE of its peak; and Python and the launch of kernels take STEP for a step, whatever the card.
+Work is 2 operations for a weight and token forwards, 4 backwards. A card is taken to reach SHARE of its peak; and in all but
+trainings, which may be CUDA graphs, Python and the launch of kernels take STEP for a step, whatever the card.
 """
 
 import itertools
 import math
 from dataclasses import dataclass
 
-from dapt.core.config import Params, Task
+from dapt.core.config import Params, Task, Train
 from dapt.core.files import read_lines
 from dapt.core.paths import MODELS, SPLIT
-from dapt.launch.estimates import CONTEXT, Model
+from dapt.launch import estimates
+from dapt.launch.estimates import CONTEXT, Model, Text
 from dapt.model.tokenizer import load_tokenizer
 from dapt.tasks.kinds import kind as kind_named
 
@@ -30,13 +31,18 @@ class Sequences:
     tokens: float
 
 
-def body(model: Model) -> int:
-    """Weights that a token is multiplied with: all but the embeddings of words."""
-    return model.parameters - model.vocabulary * model.width
+def computing(operations: float, tflops: float) -> float:
+    """Seconds, at a share of the peak."""
+    return operations / (SHARE * tflops * 1e12)
 
 
 def seconds(operations: float, steps: int, tflops: float) -> float:
-    return max(operations / (SHARE * tflops * 1e12), steps * STEP)
+    return max(computing(operations, tflops), steps * STEP)
+
+
+def train(model: Model, settings: Train, text: Text, tflops: float, processes: int) -> float:
+    """Hours of a training on a card for each process."""
+    return computing(estimates.flops(model, settings, text), tflops) / processes / 3600
 
 
 def sequences_of(name: str, task: Task) -> Sequences | None:
@@ -62,7 +68,7 @@ def finetune(model: Model, params: Params, task: Task, read: Sequences, tflops: 
     steps = len(settings.seeds) * task.epochs * math.ceil(read.rows / settings.batch)
     tokens = len(settings.seeds) * task.epochs * read.rows * read.count * read.tokens
     attention = 12 * model.layers * read.tokens * model.width  # a token, forwards and backwards
-    return seconds(tokens * (6 * body(model) + attention), steps, tflops) / 3600
+    return seconds(tokens * (6 * model.body + attention), steps, tflops) / 3600
 
 
 def evaluate(model: Model, params: Params, tflops: float) -> float | None:
@@ -72,17 +78,17 @@ def evaluate(model: Model, params: Params, tflops: float) -> float | None:
     if not all(path.is_file() for path in paths):
         return None
     tokens = settings.draws * sum(path.stat().st_size for path in paths) / BYTES
-    decoder = settings.mask * model.vocabulary * model.width
+    decoder = settings.mask * model.decoder
     steps = math.ceil(tokens / (settings.window * settings.batch))
-    return seconds(2 * tokens * (body(model) + decoder), steps, tflops) / 3600
+    return seconds(2 * tokens * (model.body + decoder), steps, tflops) / 3600
 
 
 def base(model: Model, params: Params, tflops: float) -> float:
     """Hours of the longest repair of the head: the body forwards, the head alone backwards as well."""
     repair, train = params.active.repair, params.active.train
     tokens = repair.max_steps * train.batch * train.window
-    decoder = train.mask * model.vocabulary * model.width
-    return seconds(tokens * (2 * body(model) + 6 * decoder), repair.max_steps, tflops) / 3600
+    decoder = train.mask * model.decoder
+    return seconds(tokens * (2 * model.body + 6 * decoder), repair.max_steps, tflops) / 3600
 
 
 def finetune_bytes(model: Model, params: Params, task: Task, read: Sequences) -> int:

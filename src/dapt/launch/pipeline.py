@@ -3,7 +3,6 @@
 DVC itself is asked, in this process.
 """
 
-import difflib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from dapt.core.config import instead
 from dapt.telling.errors import UserError, short
 
 BUSY = "is busy, it is being"  # what DVC says of a path that another of its processes writes or reads: it does not wait
@@ -66,7 +66,8 @@ def named(targets: Iterable[str], domains: Collection[str]) -> list[str]:
     """The stages that targets name, in the order of dvc.yaml."""
     with opened() as repo:
         every = [stage.addressing for stage in repo.index.stages]
-    return [name for name in every if name in chosen(targets, every, domains)]
+    wanted = chosen(targets, every, domains)
+    return [name for name in every if name in wanted]
 
 
 @contextmanager
@@ -96,11 +97,7 @@ def chosen(targets: Iterable[str], stages: Collection[str], domains: Collection[
         those = {name for name in stages if fnmatchcase(name, pattern) or name.partition("@")[0] == pattern}
         if not those:
             names = {*stages, *domains, *(name.partition("@")[0] for name in stages)}
-            close = difflib.get_close_matches(target, sorted(names), 1)
-            raise UserError(
-                f"dvc.yaml has no stage {target!r}"
-                + (f"; did you mean {close[0]}?" if close else "; see `dvc stage list`")
-            )
+            raise UserError(f"dvc.yaml has no stage {target!r}{instead(target, names, 'see `dvc stage list`')}")
         found |= those
     return found or set(stages)
 

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dapt.core import config
-from dapt.core.config import Params, Train
+from dapt.core.config import Params
 from dapt.core.files import read_json
 from dapt.core.paths import CLUSTER, LOGS, MODELS, SPLIT, TOKENS
-from dapt.launch import background, cluster, estimates, pipeline, preflight, slurm, slurm_answers
-from dapt.launch import hours as hours_of
+from dapt.launch import background, cluster, estimates, hours, pipeline, preflight, slurm, slurm_answers
 from dapt.launch.cluster import Cluster
-from dapt.launch.estimates import Model, Text
 from dapt.launch.gpus import alternatives, card_of
 from dapt.launch.hours import SHARE
 from dapt.telling.errors import UserError
@@ -66,11 +64,6 @@ def seconds(time: str) -> int:
         parts = [0, *parts]
     hours, minutes, left = (parts + [0, 0])[:3]
     return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + left
-
-
-def hours(model: Model, train: Train, text: Text, tflops: float, processes: int) -> float:
-    """Of computation, at a share of the peak of each card."""
-    return estimates.flops(model, train, text) / (SHARE * tflops * 1e12 * processes) / 3600
 
 
 def align(rows: list[list[str]]) -> str:
@@ -198,7 +191,7 @@ def trainings(domains: list[str], settings: Cluster) -> tuple[list[Need], list[s
             took = (
                 estimates.tokens_seen(train, text) / speed[0] / 3600
                 if speed
-                else hours(model, train, text, card.tflops, processes)
+                else hours.train(model, train, text, card.tflops, processes)
                 if card
                 else None
             )
@@ -229,17 +222,17 @@ def others(stages: list[str], params: Params, settings: Cluster) -> tuple[list[N
     model, tasks = estimates.model_in(MODELS / "base"), params.active_tasks
     task_of = {f"finetune@{task}-{name}": task for task in tasks for name in params.finetuned}
     used = {task_of[stage] for stage in stages if stage in task_of}
-    reads = {task: hours_of.sequences_of(task, tasks[task]) for task in tasks if task in used}
+    reads = {task: hours.sequences_of(task, tasks[task]) for task in tasks if task in used}
     needs = []
     for stage, feature in itertools.product(stages, alternatives(settings.constraint) or ["any"]):
         card = card_of(feature) if settings.gpus else None
         took, gpu, disk = None, None, None if stage.startswith("evaluate@") else 4 * model.parameters
         if task := task_of.get(stage):
             if read := reads[task]:
-                gpu = hours_of.finetune_bytes(model, params, tasks[task], read)
-                took = hours_of.finetune(model, params, tasks[task], read, card.tflops) if card else None
+                gpu = hours.finetune_bytes(model, params, tasks[task], read)
+                took = hours.finetune(model, params, tasks[task], read, card.tflops) if card else None
         elif card:
-            took = (hours_of.base if stage == "base" else hours_of.evaluate)(model, params, card.tflops)
+            took = (hours.base if stage == "base" else hours.evaluate)(model, params, card.tflops)
         needs.append(Need(stage, feature if settings.gpus else "none", took, gpu, None, disk))
     remarks = [
         f"{SPLIT / 'tasks' / task} is not there, so its hours are not known; make it with `dvc repro split`"
@@ -248,7 +241,7 @@ def others(stages: list[str], params: Params, settings: Cluster) -> tuple[list[N
     ]
     if any(need.hours is not None for need in needs):
         remarks.append(
-            f"base, evaluate, finetune: hours are an estimate, at {SHARE:.0%} of the card's peak, and {hours_of.STEP * 1000:.0f} "
+            f"base, evaluate, finetune: hours are an estimate, at {SHARE:.0%} of the card's peak, and {hours.STEP * 1000:.0f} "
             "ms for a step at least"
         )
     return needs, remarks
@@ -258,7 +251,8 @@ def to_run(targets: list[str], params: Params) -> list[str]:
     """The stages that need a GPU and are still to be run; outside of a DVC repository trainings, which may be."""
     if not Path(".dvc").is_dir():
         every = [f"train@{name}" for name in params.domains]
-        return [name for name in every if name in pipeline.chosen(targets, every, params.domains)]
+        wanted = pipeline.chosen(targets, every, params.domains)
+        return [name for name in every if name in wanted]
     found = pipeline.outdated(targets, params.domains, background.running)
     return [name for name in found if name.partition("@")[0] in ("base", "train", "evaluate", "finetune")]
 

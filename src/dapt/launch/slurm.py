@@ -52,13 +52,11 @@ shift 2"""
 
 @dataclass(frozen=True)
 class Work:
-    """What jobs are for: a stage, what it is called after, the program that each node runs, and whether a job continues
-    where the one before it ended."""
+    """What jobs are for: a stage, what it is called after, and the program that each node runs."""
 
     stage: str
     name: str
     program: list[str]
-    resumes: bool
 
     @property
     def title(self) -> str:
@@ -66,7 +64,7 @@ class Work:
 
 
 def training(domain: str) -> Work:
-    return Work("train", domain, [sys.executable, "-m", "dapt.launch.node", domain], True)
+    return Work("train", domain, [sys.executable, "-m", "dapt.launch.node", domain])
 
 
 def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
@@ -263,11 +261,11 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
 
 
 def stage(command: str, names: Sequence[str], threads: int, cluster: Cluster) -> None:
-    """Another stage, as this machine would run it. A fine-tuning goes on with the seeds and epochs that are left, the
+    """Another stage, as this machine would run it. A fine-tuning continues with the seeds and epochs that are left, the
     others keep nothing and begin anew."""
     can_ask()
     program = ["env", "DAPT_LAUNCHER=local", sys.executable, "-m", "dapt", command, *names]
-    Restarts(Work(command, "-".join(names), program, command == "finetune"), threads, cluster).until_done()
+    Restarts(Work(command, "-".join(names), program), threads, cluster).until_done()
 
 
 class Restarts:
@@ -336,9 +334,8 @@ class Restarts:
 
     def _from(self, step: int) -> str:
         """Where the next job begins."""
-        if not self.work.resumes:
-            return "from the beginning"
-        return f"from step {step}" if self.work.stage == "train" else f"with {step} epochs saved"
+        meanings = {"train": f"from step {step}", "finetune": f"with {step} epochs saved"}
+        return meanings.get(self.work.stage, "from the beginning")
 
     def _wait_for_controller(self) -> bool:
         """Return True when the controller answers, or False when asked to leave before."""

@@ -1,7 +1,7 @@
 """`dapt finetune T X`: models/X fine-tuned on task T, once per seed (dapt.tasks.finetuning) → metrics/tasks/T/X.json,
 data/eval/tasks/T/X.jsonl (predictions on the test side), models/tasks/T/X (the first seed's model).
 
-A stopped one goes on with the seeds and epochs that are left (dapt.tasks.seed_state).
+A stopped one continues with the seeds and epochs that are left (dapt.tasks.seed_state).
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""What a fine-tuning has done so far, on disk (training.resume), so that a stopped one goes on with what is left.
+"""What a fine-tuning has done so far, on disk (training.resume), so that a stopped one continues with what is left.
 
 Each seed has a folder of checkpoints, numbered by the epochs that are done. One is written behind an epoch where a minute
 of work would be lost, and one when the seed is finished; then its weights are no longer needed, but for the first seed's.
