@@ -26,18 +26,11 @@ def lock(folder: Path) -> dict:
 
 
 class Repository:
-    """A clone of a finished repository, in which these domains are yet to be trained."""
+    """A folder in which `dapt launch` is called, through a launcher."""
 
-    def __init__(self, finished: Path, folder: Path, launcher: str):
+    def __init__(self, folder: Path, launcher: str, **variables: str):
         self.folder = folder
-        run(finished.parent, "git", "clone", "-q", str(finished), str(folder))
-        shutil.copytree(finished / ".dvc/cache/files", folder / ".dvc/cache/files", copy_function=os.link)
-        found = lock(folder)
-        for domain in DOMAINS:  # without its entry, and without the run cache, a stage really runs
-            del found["stages"][f"train@{domain}"]
-        with open(folder / "dvc.lock", "w") as file:
-            YAML().dump(found, file)
-        self.variables = environment(folder.parent) | {"DAPT_LAUNCHER": launcher}
+        self.variables = environment(folder.parent) | {"DAPT_LAUNCHER": launcher} | variables
 
     def launch(self, *words: str) -> subprocess.Popen:
         self.output = open(self.folder / "output", "w+")
@@ -68,12 +61,24 @@ class Repository:
         wait_until(lambda: re.search(pattern, self.log(domain)), 120, pattern)
 
 
+def yet_to_train(finished: Path, folder: Path) -> Path:
+    """A clone of a finished repository, in which DOMAINS are yet to be trained."""
+    run(finished.parent, "git", "clone", "-q", str(finished), str(folder))
+    shutil.copytree(finished / ".dvc/cache/files", folder / ".dvc/cache/files", copy_function=os.link)
+    found = lock(folder)
+    for domain in DOMAINS:  # without its entry, and without the run cache, a stage really runs
+        del found["stages"][f"train@{domain}"]
+    with open(folder / "dvc.lock", "w") as file:
+        YAML().dump(found, file)
+    return folder
+
+
 @pytest.fixture()
 def repository(finished, tmp_path):
     made = []
 
     def make(launcher: str = "slurm", **settings) -> Repository:
-        made.append(Repository(finished, tmp_path / "repository", launcher))
+        made.append(Repository(yet_to_train(finished, tmp_path / "repository"), launcher))
         change(made[-1].folder, settings)
         return made[-1]
 
@@ -156,9 +161,7 @@ def test_on_this_machine_they_take_turns(finished, repository):
 @pytest.mark.slow
 def test_from_nothing_two_at_a_time_on_this_machine_end_in_the_lock_of_plain_repro(finished, tmp_path):
     """Two cards are named; this torch, a CPU build, leaves them alone."""
-    here = Repository.__new__(Repository)
-    here.folder = tmp_path / "repository"
-    here.variables = environment(tmp_path) | {"DAPT_LAUNCHER": "local", "CUDA_VISIBLE_DEVICES": "0,1"}
+    here = Repository(tmp_path / "repository", "local", CUDA_VISIBLE_DEVICES="0,1")
     first = run(finished, "git", "rev-list", "--max-parents=0", "HEAD").strip()
     run(finished.parent, "git", "clone", "-q", str(finished), str(here.folder))
     run(here.folder, "git", "checkout", "-q", "-B", "main", first)
@@ -195,8 +198,7 @@ def test_the_whole_pipeline_side_by_side_ends_in_the_lock_of_plain_repro(cluster
     plain = tmp_path / "plain"
     plain.mkdir()
     with_sixteen_fine_tunings(plain)
-    here = Repository.__new__(Repository)
-    here.folder, here.variables = tmp_path / "launched", environment(tmp_path) | {"DAPT_LAUNCHER": "slurm"}
+    here = Repository(tmp_path / "launched", "slurm")
     shutil.copytree(plain, here.folder)
     run(plain, "dvc", "repro", DAPT_LAUNCHER="local")
 
