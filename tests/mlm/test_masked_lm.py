@@ -6,6 +6,7 @@ import torch
 from dapt.mlm.batches import TrainingBatches
 from dapt.mlm.masked_lm import MaskedLM, restore, state, transplant
 from dapt.mlm.windows import text_in_memory
+from dapt.model import activations
 from dapt.model.checkpoint import load
 from dapt.telling.errors import UserError
 from references import dense_loss
@@ -20,7 +21,7 @@ def test_packed_and_predicted_positions_only_equal_each_text_alone(model_folder,
     """Loss and every gradient: attention stays within a text, positions restart, no prediction is lost."""
     network, _ = load(model_folder)
     masked_lm = MaskedLM(network)
-    losses, _ = masked_lm(*batch.tensors())
+    losses = masked_lm(*batch.tensors())
     losses.sum().backward()
     ours = {name: value.grad.clone() for name, value in network.named_parameters()}
     network.zero_grad()
@@ -29,6 +30,30 @@ def test_packed_and_predicted_positions_only_equal_each_text_alone(model_folder,
     assert losses.sum().item() == pytest.approx(reference.item(), rel=1e-5)
     for name, value in network.named_parameters():
         assert torch.allclose(ours[name], value.grad, atol=1e-4, rtol=1e-4), name
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_logits_in_parts_give_the_same_losses_and_gradients_and_never_take_more_than_they_may(
+    model_folder, batch, monkeypatch, training
+):
+    network, _ = load(model_folder)
+    masked_lm = MaskedLM(network).train(training)
+    whole = masked_lm(*batch.tensors())
+    whole.sum().backward()
+    expected = {name: value.grad.clone() for name, value in network.named_parameters()}
+    network.zero_grad()
+
+    monkeypatch.setattr(activations, "LOGITS", 10_000)
+    monkeypatch.setattr(activations, "encoder_bytes", lambda *_: 8_000)
+    sizes: list[int] = []
+    network.cls.predictions.decoder.register_forward_hook(lambda _, __, logits: sizes.append(len(logits)))
+    losses = masked_lm(*batch.tensors())
+    assert sum(sizes) == batch.picks.size and max(sizes) == 7  # of 1,280 bytes each
+    assert torch.allclose(losses, whole, atol=1e-6)
+    losses.sum().backward()
+    assert sum(sizes) == 2 * batch.picks.size  # nothing was kept: they were made again
+    for name, value in network.named_parameters():
+        assert torch.allclose(value.grad, expected[name], atol=1e-5), name
 
 
 def test_a_classification_checkpoint_has_its_head_missing_and_a_transplant_gives_it_one(model_folder, tmp_path):

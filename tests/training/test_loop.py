@@ -146,7 +146,7 @@ def plain_fp16(folder, batch_of, scale: float) -> tuple[MaskedLM, list[bool]]:
         for group in optim.param_groups:
             group["lr"] = SCHEDULE.rate(step)
         batch = batch_of(step)
-        loss = masked_lm(*batch.tensors())[0].sum() / (batch.labels != IGNORED).sum()
+        loss = masked_lm(*batch.tensors()).sum() / (batch.labels != IGNORED).sum()
         optim.zero_grad()
         scaler.scale(loss).backward()
         scaler.unscale_(optim)

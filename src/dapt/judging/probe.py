@@ -56,7 +56,7 @@ def head(masked_lm: MaskedLM, tokenizer: Tokenizer, special: Special, missing: b
     losses, labels = [], []
     for batch in (batch for draw in range(DRAWS) for batch in masked(text, special, draw, window)):
         asked = batch.labels.flatten() != IGNORED
-        losses.append(masked_lm(*batch.tensors(device))[0].cpu().numpy()[asked])
+        losses.append(masked_lm(*batch.tensors(device)).cpu().numpy()[asked])
         labels.append(batch.labels.flatten()[asked])
     loss = float(np.concatenate(losses).mean())
     frequencies = unigram_loss(word_tokens(tokenizer), np.concatenate(labels))

@@ -11,6 +11,7 @@ from dapt.core.config import Train
 from dapt.core.files import read_json
 from dapt.mlm.masks import most_picks
 from dapt.mlm.tokens import token_files
+from dapt.model import activations
 from dapt.telling.errors import UserError
 from dapt.training.optimization.schedule import length
 from dapt.training.resume import KEPT
@@ -97,14 +98,14 @@ def picks(train: Train) -> int:
 
 
 def training_bytes(model: Model, train: Train, processes: int, half: bool) -> int:
-    """Of one process, on a card or in a processor's memory: docs/training.md has the formula. Activations are 34 bytes
-    a token and unit of width in half precision (Korthikanti et al. 2022), twice that in fp32."""
+    """Of one process, on a card or in a processor's memory: docs/training.md has the formula."""
     windows = math.ceil(train.batch / processes / train.parts)
     tokens, layers = windows * train.window, 1 if train.gradient_checkpointing else model.layers
-    kept = 2 * model.layers * tokens * model.width if train.gradient_checkpointing else 0  # each layer's input
+    inputs = 2 * model.layers * tokens * model.width * (1 if half else 2) if train.gradient_checkpointing else 0
     weights = (16 + 2 * half) * model.parameters
-    activations = (34 * layers * tokens * model.width + kept) * (1 if half else 2)
-    return weights + activations + 10 * windows * picks(train) * model.vocabulary
+    encoder = activations.encoder_bytes(tokens, model.width, layers, half)
+    at_once = min(windows * picks(train), activations.picks_at_once(model.vocabulary, encoder))
+    return weights + inputs + encoder + activations.LOGIT * at_once * model.vocabulary
 
 
 def card_bytes(model: Model, train: Train, processes: int, half: bool) -> int:

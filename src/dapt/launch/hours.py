@@ -13,6 +13,7 @@ from dapt.core.files import read_lines
 from dapt.core.paths import MODELS, SPLIT
 from dapt.launch import estimates
 from dapt.launch.estimates import CONTEXT, Model, Text
+from dapt.model.activations import encoder_bytes
 from dapt.model.tokenizer import load_tokenizer
 from dapt.tasks.kinds import kind as kind_named
 
@@ -94,4 +95,4 @@ def base(model: Model, params: Params, tflops: float) -> float:
 def finetune_bytes(model: Model, params: Params, task: Task, read: Sequences) -> int:
     """Of a card: weights, gradients and moments, and activations of the longest batch in half precision."""
     tokens = params.active.finetune.batch * read.count * task.length
-    return 18 * model.parameters + 34 * model.layers * tokens * model.width + CONTEXT
+    return 18 * model.parameters + encoder_bytes(tokens, model.width, model.layers, half=True) + CONTEXT

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from dapt.model import attention
+from dapt.model import activations, attention
 from dapt.model.architectures import HEADS, first_position, head_of, set_dropout
 from dapt.telling.errors import UserError, short
 
@@ -22,6 +23,7 @@ class MaskedLM(nn.Module):
         super().__init__()
         self.model = model
         self.head = head_of(model)
+        self.layers_again = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
         self.padding_matters = not self.head and padding_matters(model)
         if self.head:
             model.set_attn_implementation(attention.NAME)  # eager attention would add a boolean mask to the scores
@@ -47,13 +49,32 @@ class MaskedLM(nn.Module):
         positions: torch.Tensor,
         picks: torch.Tensor,
         labels: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """int64 tensors as in Batch → the loss of each pick, fp32 [rows * K], 0 where its label is -100, and its logits."""
+    ) -> torch.Tensor:
+        """int64 tensors as in Batch → the loss of each pick, fp32 [rows * K], 0 where its label is -100."""
         rows, size = ids.shape
         flat = (picks + torch.arange(rows, device=ids.device)[:, None] * size).flatten()
-        logits = self.logits(self.states(ids, segments, positions, flat)).float()
-        losses = F.cross_entropy(logits, labels.flatten(), reduction="none")  # -100 is ignored
-        return losses, logits
+        states, labels = self.states(ids, segments, positions, flat), labels.flatten()
+        if (part := self._picks_at_once(ids)) >= len(labels):
+            return self._losses(states, labels)
+        return torch.cat(
+            [
+                checkpoint(self._losses, some, truth, use_reentrant=False, preserve_rng_state=False)
+                for some, truth in zip(states.split(part), labels.split(part))
+            ]
+        )
+
+    def _losses(self, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(self.logits(states).float(), labels, reduction="none")  # -100 is ignored
+
+    def _picks_at_once(self, ids: torch.Tensor) -> int:
+        """The logits of a large vocabulary are made a part at a time, and made again for their gradients: all of them
+        would take more memory than the layers of the encoder."""
+        if not self.head:  # the states are the logits
+            return sys.maxsize
+        config, half = self.model.config, torch.is_autocast_enabled(ids.device.type)
+        layers = 1 if self.layers_again else config.num_hidden_layers
+        encoder = activations.encoder_bytes(ids.numel(), config.hidden_size, layers, half)
+        return activations.picks_at_once(config.vocab_size, encoder)
 
     def states(
         self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor, flat: torch.Tensor

@@ -112,9 +112,9 @@ def prepare(params: Params, domain: str, accelerator: Accelerator) -> Prepared:
     tokenizer, special = load_tokenizer(BASE)
     network, audit = checkpoint.load(BASE, settings.seed)
     checkpoint.check_fits(network, special, settings.window)
-    model = MaskedLM(network, settings.dropout)
     if settings.gradient_checkpointing:
         network.gradient_checkpointing_enable()
+    model = MaskedLM(network, settings.dropout)
     precision = accelerator.mixed_precision.replace("no", "fp32")
     share = 0.0 if domain == params.control else settings.replay
     replayed = token_files(TOKENS / params.control, "train") if share else ()

@@ -83,8 +83,7 @@ def mean_loss(accelerator: Accelerator, model: MaskedLM, batches: Iterable[Batch
     total, count = 0.0, 0
     with torch.no_grad(), accelerator.autocast():
         for batch in batches:
-            losses, _ = model(*batch.tensors(accelerator.device))
-            total += losses.double().sum().item()
+            total += model(*batch.tensors(accelerator.device)).double().sum().item()
             count += int((batch.labels != IGNORED).sum())
     model.train(was_training)
     return total / count
@@ -242,8 +241,7 @@ def backward(
     world, total = accelerator.num_processes, torch.zeros((), device=accelerator.device)
     for number, piece in enumerate(pieces, 1):
         with nullcontext() if number == len(pieces) else accelerator.no_sync(prepared):
-            losses, _ = forward(*piece)
-            loss = losses.sum() / predicted
+            loss = forward(*piece).sum() / predicted
             accelerator.backward(loss * world)  # gradients are averaged over the processes, the loss is a sum
         total += loss.detach()
     return total
