@@ -50,7 +50,7 @@ def test_the_loop_is_plain_torch(model_folder, batch_of):
         for group in optim.param_groups:
             group["lr"] = SCHEDULE.rate(step)
         batch = batch_of(step)
-        loss = theirs(*batch.tensors())[0].sum() / (batch.labels != IGNORED).sum()
+        loss = theirs(*batch.tensors()).sum() / (batch.labels != IGNORED).sum()
         optim.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
@@ -106,7 +106,7 @@ def test_mean_loss_is_over_predicted_tokens(model_folder, tokens, special):
     masked_lm = MaskedLM(load(model_folder)[0])
     batches = valid_batches(text_in_memory(tokens, 32, special), 4, 10, 0.15)
     with torch.no_grad():
-        losses = [masked_lm.eval()(*batch.tensors())[0] for batch in batches]
+        losses = [masked_lm.eval()(*batch.tensors()) for batch in batches]
     labels = [batch.labels.flatten() for batch in batches]
     every = torch.cat([loss[torch.from_numpy(label) != IGNORED] for loss, label in zip(losses, labels)])
     assert mean_loss(Accelerator(cpu=True), masked_lm, batches) == pytest.approx(every.mean().item(), rel=1e-6)

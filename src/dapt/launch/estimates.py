@@ -113,11 +113,12 @@ def card_bytes(model: Model, train: Train, processes: int, half: bool) -> int:
 
 
 def host_bytes(model: Model, train: Train, gpus: int, nodes: int) -> int:
-    """Of a node. With GPUs a process holds the weights while it loads them, twice, and the first one a checkpoint:
-    weights and AdamW's two moments."""
+    """Of a node. The first process holds a checkpoint, weights and AdamW's two moments, while it is written; with GPUs
+    in pinned memory, whose pieces are powers of two, and each process holds the weights, twice, while it loads them."""
+    saved = 12 * model.parameters
     if gpus:
-        return gpus * (PROCESS + DRIVER + 8 * model.parameters) + 12 * model.parameters
-    return PROCESS + training_bytes(model, train, nodes, half=True)
+        return gpus * (PROCESS + DRIVER + 8 * model.parameters) + 2 * saved
+    return PROCESS + training_bytes(model, train, nodes, half=True) + saved
 
 
 def state_bytes(model: Model, train: Train, text: Text) -> int:

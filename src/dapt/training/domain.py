@@ -29,6 +29,7 @@ from dapt.training.loop import Asked, Course, Run, Start, fit, mean_loss
 from dapt.training.optimization.divergence import Diverged
 from dapt.training.optimization.optimizer import optimizer_tensors
 from dapt.training.optimization.schedule import Schedule, length
+from dapt.training.saving import Saver
 
 BASE = MODELS / "base"
 CODE = "dapt.stages.train"  # the module whose imports decide the bits
@@ -160,7 +161,7 @@ class DomainRun(Run):
         self.events = events
         self.looks = valid_batches(ready.valid, self.settings.batch, self.settings.valid_windows, self.settings.mask)
         self.signals: list[int] = []
-        self.saved = time.monotonic()
+        self.saver, self.saved = Saver(ready.state), time.monotonic()
 
     def tell(self, event: str, **facts: object) -> None:
         self.events.tell(event, **facts)
@@ -173,9 +174,12 @@ class DomainRun(Run):
             start = Start({}, Course(), 0)
             self._look(0, start.course)
         try:
-            return fit(self.accelerator, self.ready.masked_lm, self.ready.batches, self.ready.schedule, self, start)
+            with self.saver:
+                course = fit(self.accelerator, self.ready.masked_lm, self.ready.batches, self.ready.schedule, self, start)
+                self._tell_saved(wait=True)
         except Diverged as error:
             raise self._located(error) from error
+        return course
 
     def _resumed(self) -> Start | None:
         if found := resume.latest(self.ready.state):
@@ -193,6 +197,7 @@ class DomainRun(Run):
         return step % settings.valid_every == 0 or step % settings.save_every == 0 or step in settings.keep
 
     def asked(self) -> Asked:
+        self._tell_saved()
         return Asked(bool(self.signals), time.monotonic() - self.saved >= 60 * self.settings.save_minutes)
 
     def visit(self, step: int, optim: torch.optim.Optimizer, course: Course, asked: Asked) -> bool:
@@ -204,11 +209,15 @@ class DomainRun(Run):
                 self.ready.save(folder)
         if not last and (any(asked) or step % self.settings.save_every == 0):
             if main:
+                self._tell_saved(wait=True)
                 tensors = masked_lm.state(self.ready.masked_lm) | optimizer_tensors(optim)
-                resume.save(self.ready.state, step, tensors, vars(course))
-                self.tell("checkpoint", step=step)
+                self.saver.save(step, tensors, vars(course))
             self.saved = time.monotonic()
         return asked.leave
+
+    def _tell_saved(self, wait: bool = False) -> None:
+        if step := self.saver.whole(wait):
+            self.tell("checkpoint", step=step)
 
     def _look(self, step: int, course: Course) -> None:
         course.valid.append((step, mean_loss(self.accelerator, self.ready.masked_lm, self.looks)))
