@@ -29,13 +29,13 @@ def by_command(folder: Path) -> subprocess.Popen:
 class Forked:
     """`python -m dapt.stages.train biomed` without the seconds that it takes to import torch."""
 
-    def __init__(self, folder: Path, variables: dict[str, str] | None = None):
-        """`variables`: more of its environment."""
+    def __init__(self, folder: Path, variables: dict[str, str] | None = None, fails_in: int | None = None):
+        """`variables`: more of its environment; `fails_in`: a step in which CUDA reports an error."""
         variables = environment(folder) | (variables or {})
         self.output = folder / f"output.{variables.get('RANK', 0)}"
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["dapt.stages.train", "torch._dynamo"])  # an optimizer imports the latter
-        self.process = context.Process(target=train, args=(folder, self.output, variables), daemon=True)
+        self.process = context.Process(target=train, args=(folder, self.output, variables, fails_in), daemon=True)
         self.process.start()
 
     @property
@@ -48,8 +48,11 @@ class Forked:
         return self.process.exitcode, self.output.read_text(encoding="utf-8")
 
 
-def train(folder: Path, output: Path, variables: dict[str, str]) -> None:
+def train(folder: Path, output: Path, variables: dict[str, str], fails_in: int | None) -> None:
     """What the forked process does."""
+    import torch
+
+    from dapt.mlm.batches import TrainingBatches
     from dapt.stages.train import run
     from dapt.telling.errors import guarded
 
@@ -59,6 +62,14 @@ def train(folder: Path, output: Path, variables: dict[str, str]) -> None:
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    batch_of = TrainingBatches.__call__
+
+    def failing(self: TrainingBatches, step: int) -> object:
+        if step + 1 == fails_in:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore lines")
+        return batch_of(self, step)
+
+    TrainingBatches.__call__ = failing
     raise SystemExit(guarded("dapt train biomed", lambda: run("biomed")))
 
 

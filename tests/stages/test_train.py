@@ -223,6 +223,20 @@ def test_a_run_that_diverges_names_the_step_the_documents_and_the_checkpoint(gro
     assert all(1 <= int(line) <= 100 for line in found[2].split(","))
 
 
+def test_an_error_of_cuda_names_the_steps_and_the_checkpoint_that_is_safe(ground, uninterrupted, tmp_path):
+    folder = copy(ground, tmp_path / "run")
+    code, output = Forked(folder, fails_in=26).end()
+    assert code == 2 and "Traceback" not in output, output
+    assert (
+        "dapt train biomed: CUDA error: an illegal memory access was encountered: it came in one of the steps 25 to 34; "
+        "the last good checkpoint is step-24; run it again" in output
+    ), output
+    code, output = Forked(folder).end()
+    assert code == 0 and "resumed at step 24" in output, output
+    weights = "models/biomed/model.safetensors"
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
 def test_no_steps_give_the_base(ground, tmp_path):
     folder = copy(ground, tmp_path / "run")
     change(folder, {"train.steps": 0, "train.keep": []})

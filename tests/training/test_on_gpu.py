@@ -10,6 +10,7 @@ from transformers import BertConfig, BertForMaskedLM
 from dapt.mlm.batches import TrainingBatches, valid_batches
 from dapt.mlm.masked_lm import MaskedLM, restore, state
 from dapt.mlm.windows import text_in_memory
+from dapt.tools.self_test import self_test
 from dapt.training import graphs
 from dapt.training.loop import Course, Run, Start, fit, mean_loss
 from dapt.training.optimization.device import accelerator_for
@@ -119,3 +120,9 @@ def test_where_a_capture_fails_the_steps_stay_eager(train, monkeypatch, capsys):
     again = train("fp16", True)
     assert "the capture failed" in capsys.readouterr().out
     assert equal(eager[1], again[1]) and eager[0].train == again[0].train
+
+
+def test_a_card_passes_the_self_test_of_doctor():
+    halves = ["fp16"] + ["bf16"] * (torch.cuda.get_device_capability() >= (8, 0))
+    text, problem = self_test(torch.device("cuda"), halves)
+    assert problem is None and "a CUDA graph 0.00%" in text, text

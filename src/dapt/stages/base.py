@@ -19,6 +19,7 @@ from dapt.mlm.tokens import read_tokens
 from dapt.mlm.windows import text_in_memory
 from dapt.model import checkpoint
 from dapt.model.tokenizer import Special, load_tokenizer, write_tokenizer
+from dapt.telling.gpu_failures import gpu_failures
 from dapt.training.head_repair import HeadRepair, transplant
 from dapt.training.loop import mean_loss
 from dapt.training.optimization.device import accelerator_for
@@ -91,6 +92,7 @@ def make_base(params: Params) -> dict:
     }
 
 
+@gpu_failures("make train.batch smaller")
 def run() -> None:
     figures = make_base(config.load())
     write_json(METRICS / "base.json", figures)

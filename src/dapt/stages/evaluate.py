@@ -9,8 +9,10 @@ from dapt.core.files import made_from, read_lines, write_json, write_lines
 from dapt.core.paths import LOSSES, METRICS, MODELS, SPLIT
 from dapt.judging.masked_loss import by_group, figures, loaded
 from dapt.mlm.tokens import encode_tokens, unknown_share
+from dapt.telling.gpu_failures import gpu_failures
 
 
+@gpu_failures("make evaluate.batch smaller")
 def run(name: str) -> None:
     params = config.load()
     settings = params.active.evaluate

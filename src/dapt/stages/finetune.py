@@ -16,6 +16,7 @@ from dapt.tasks import scoring
 from dapt.tasks.finetuning import FineTuning
 from dapt.tasks.kinds import kind as kind_named
 from dapt.tasks.seed_state import Seeds
+from dapt.telling.gpu_failures import gpu_failures
 from dapt.training import resume
 from dapt.training.code import deciding
 from dapt.training.optimization.device import accelerator_for
@@ -36,6 +37,7 @@ def all_that_decides(params: Params, task: str, name: str, accelerator: Accelera
     return found
 
 
+@gpu_failures("make finetune.batch or the task's length smaller", lambda: "finished seeds and saved epochs are kept")
 def run(task: str, name: str) -> None:
     params = config.load()
     active, settings, source = params.active, params.active_tasks[task], MODELS / name

@@ -16,7 +16,8 @@ from dapt.core.paths import CLUSTER, MODELS, TOKENS
 from dapt.launch import cluster, estimates, preflight, remote
 from dapt.launch.slurm import NO_SRUN, ask
 from dapt.mlm.tokens import token_files
-from dapt.telling.errors import UserError
+from dapt.telling.errors import UserError, short
+from dapt.tools.self_test import HALVES, self_test
 from dapt.training import resume
 from dapt.training.optimization.device import Device, check_built_for, decide, this_device
 
@@ -51,6 +52,16 @@ def device(found: Device, asked: str) -> tuple[Fact, Fact]:
         return Fact("device", name), Fact("precision", f"{decide(asked, found)} (train.precision: {asked})")
     except UserError as error:
         return Fact("device", name), Fact("precision", "none", str(error))
+
+
+def computes(found: Device) -> Iterator[Fact]:
+    """Whether a GPU computes what it should."""
+    if found.kind != "cuda":
+        return
+    try:
+        yield Fact("self-test", *self_test(torch.device("cuda"), [half for half in HALVES if getattr(found, half)]))
+    except RuntimeError as error:
+        yield Fact("self-test", "it failed", f"a few steps on {found.name} failed: {short(error)}")
 
 
 def threads(wanted: int, cores: int) -> Fact:
@@ -113,7 +124,9 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
 def training() -> Iterator[Fact]:
     params = config.load()
     train = params.active.train
-    yield from device(this_device(), train.precision)
+    here = this_device()
+    yield from device(here, train.precision)
+    yield from computes(here)
     yield threads(train.threads, len(psutil.Process().cpu_affinity()))
     yield from disks(train, list(params.domains))
 

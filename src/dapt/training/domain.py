@@ -23,10 +23,11 @@ from dapt.model import checkpoint
 from dapt.model.tokenizer import continuations, load_tokenizer
 from dapt.telling.errors import UserError
 from dapt.telling.events import Events
+from dapt.telling.gpu_failures import gpu_failures
 from dapt.training import graphs, resume
 from dapt.training.code import deciding
 from dapt.training.loop import Asked, Course, Run, Start, fit, mean_loss
-from dapt.training.optimization.divergence import Diverged
+from dapt.training.optimization.divergence import READ_EVERY, Diverged
 from dapt.training.optimization.optimizer import optimizer_tensors
 from dapt.training.optimization.schedule import Schedule, length
 from dapt.training.saving import Saver
@@ -161,6 +162,7 @@ class DomainRun(Run):
         self.events = events
         self.looks = valid_batches(ready.valid, self.settings.batch, self.settings.valid_windows, self.settings.mask)
         self.signals: list[int] = []
+        self.course = Course()
         self.saver, self.saved = Saver(ready.state), time.monotonic()
 
     def tell(self, event: str, **facts: object) -> None:
@@ -168,20 +170,20 @@ class DomainRun(Run):
 
     def train(self) -> Course:
         """From the newest checkpoint, or from the base."""
-        start = self._resumed()
-        self.ready.masked_lm.to(self.accelerator.device)
-        if start is None:
-            start = Start({}, Course(), 0)
-            self._look(0, start.course)
-        try:
-            with self.saver:
-                course = fit(self.accelerator, self.ready.masked_lm, self.ready.batches, self.ready.schedule, self, start)
-                self._tell_saved(wait=True)
-        except Diverged as error:
-            raise self._located(error) from error
-        return course
+        with gpu_failures("make train.batch smaller, or train.parts larger", self._kept), self.saver:
+            start = self._resumed()
+            self.ready.masked_lm.to(self.accelerator.device)
+            self.course = start.course
+            if not start.step:
+                self._look(0, start.course)
+            try:
+                fit(self.accelerator, self.ready.masked_lm, self.ready.batches, self.ready.schedule, self, start)
+            except Diverged as error:
+                raise self._located(error) from error
+            self._tell_saved(wait=True)
+        return self.course
 
-    def _resumed(self) -> Start | None:
+    def _resumed(self) -> Start:
         if found := resume.latest(self.ready.state):
             tensors, facts, step = found
             masked_lm.restore(self.ready.masked_lm, tensors)
@@ -190,7 +192,7 @@ class DomainRun(Run):
         if self.accelerator.is_main_process:
             for line in resume.passed_over(self.ready.state, self.name, self.ready.decides):
                 print(line, flush=True)
-        return None
+        return Start({}, Course(), 0)
 
     def pause(self, step: int) -> bool:
         settings = self.settings
@@ -222,6 +224,13 @@ class DomainRun(Run):
     def _look(self, step: int, course: Course) -> None:
         course.valid.append((step, mean_loss(self.accelerator, self.ready.masked_lm, self.looks)))
         self.tell("valid", step=step, loss=course.valid[-1][1])
+
+    def _kept(self) -> str:
+        step = len(self.course.train)
+        return (
+            f"it came in one of the steps {step + 1} to {step + READ_EVERY}; the last good checkpoint is "
+            f"{resume.newest(self.ready.state) or 'the base'}"
+        )
 
     def _located(self, error: Diverged) -> UserError:
         """The same, with the documents of the batch and the checkpoint before it."""

@@ -18,6 +18,7 @@ from dapt.mlm.batches import Batch
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.mlm.masks import IGNORED
 from dapt.telling.errors import UserError, short
+from dapt.telling.gpu_failures import memory, out_of_memory
 from dapt.telling.progress import Progress
 from dapt.training import graphs
 from dapt.training.optimization.divergence import READ_EVERY, Skips, will_be_skipped
@@ -184,8 +185,11 @@ class _Loop:
             except torch.OutOfMemoryError as error:
                 self.optim.zero_grad()
                 self.parts = halved(self.parts, len(batch.ids) // world, world, error)
+                text, others = memory()
                 print(
-                    f"{self.run.name}: out of memory; the batch is taken in {self.parts} parts from now on", flush=True
+                    f"{self.run.name}: out of memory{f' ({text})' * others}; the batch is taken in {self.parts} parts from "
+                    "now on",
+                    flush=True,
                 )
                 torch.cuda.empty_cache()
 
@@ -260,10 +264,8 @@ def halved(parts: int, share: int, world: int, error: Exception) -> int:
     Several processes would not run out of memory in the same step: there the user must choose.
     """
     if world > 1 or share % (2 * parts):
-        raise UserError(
-            f"out of memory with {share // parts} windows at a time; make train.parts larger, or train.batch "
-            "or train.window smaller"
-        ) from error
+        mend = "make train.parts larger, or train.batch or train.window smaller"
+        raise UserError(out_of_memory(mend, f" with {share // parts} windows at a time")) from error
     return 2 * parts
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from dapt.telling.errors import UserError
-from dapt.training.optimization.device import Device, check_built_for, decide
+from dapt.training.optimization.device import Device, check_built_for, check_enough, decide
 
 TURING = Device("cuda", "NVIDIA GeForce RTX 2080 Ti", bf16=False, fp16=True)
 HOPPER = Device("cuda", "NVIDIA H100", bf16=True, fp16=True)
@@ -46,3 +46,10 @@ def test_a_card_without_code_is_named_with_what_to_ask_for(name, capability, bui
 
 def test_a_processor_needs_no_code_for_a_card():
     check_built_for(Device("cpu", "this processor", True, False))
+
+
+def test_more_processes_than_cards_are_refused_and_a_processor_takes_any_number():
+    with pytest.raises(UserError, match="4 processes were started on a machine that shows 2 GPUs"):
+        check_enough(4, 2)
+    check_enough(2, 2)
+    check_enough(4, 0)

@@ -1,5 +1,6 @@
 """Which device and precision a training runs on, and whether this torch has code for the GPU."""
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -62,6 +63,15 @@ def check_built_for(device: Device) -> None:
     )
 
 
+def check_enough(processes: int, cards: int) -> None:
+    """Refuse more processes on a machine than it shows GPUs: CUDA would only call a number invalid."""
+    if processes > cards > 0:
+        raise UserError(
+            f"{processes} processes were started on a machine that shows {cards} GPUs; start as many as there are "
+            "(--num_processes; CUDA_VISIBLE_DEVICES says which are shown)"
+        )
+
+
 def decide(asked: str, device: Device) -> str:
     """auto is bf16 where the device has it, else fp16 on a GPU, else fp32; one that it lacks is refused."""
     if asked == "auto":
@@ -75,6 +85,7 @@ def accelerator_for(asked: str, threads: int) -> Accelerator:
     """Accelerate in the precision that this device decides on, with the threads that decide the bits."""
     keep_freed_memory()
     torch.set_num_threads(threads)
+    check_enough(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count())
     device = this_device()
     check_built_for(device)
     precision = decide(asked, device)

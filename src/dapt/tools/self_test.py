@@ -1,0 +1,88 @@
+"""A few steps of a small model on a GPU: half precision against fp32, and a replayed CUDA graph against eager steps.
+
+It takes seconds, and finds a driver, a torch or a card that computes something else than it should before a training does.
+"""
+
+import math
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertForMaskedLM
+
+from dapt.mlm.batches import Batch
+from dapt.mlm.masked_lm import MaskedLM
+from dapt.training.graphs import EAGER, StepGraph
+from dapt.training.optimization.optimizer import optimizer
+
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+STEPS = EAGER + 3
+NEAR = 0.02  # of the loss: half precision has two to three digits
+ROWS, SIZE, PICKS = 16, 64, 8
+SHAPE = {
+    "vocab_size": 1000,
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 256,
+}
+
+
+def batch() -> Batch:
+    """Windows of two texts each, of random tokens, some of which are predicted as they stand."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(5, SHAPE["vocab_size"], (ROWS, SIZE))
+    half = np.arange(SIZE) % (SIZE // 2)
+    picks = np.sort(rng.permuted(np.tile(np.arange(SIZE), (ROWS, 1)), axis=1)[:, :PICKS])
+    segments = np.tile(1 + np.arange(SIZE) // (SIZE // 2), (ROWS, 1))
+    return Batch(ids, segments, np.tile(half, (ROWS, 1)), picks, np.take_along_axis(ids, picks, axis=1))
+
+
+def losses(device: torch.device, precision: str, graphed: bool = False) -> list[float]:
+    """Of STEPS steps on one batch, from the same random weights; the last of them replay a graph if `graphed`."""
+    torch.manual_seed(0)
+    model = MaskedLM(BertForMaskedLM(BertConfig(**SHAPE))).to(device)
+    optim = optimizer(model.named_parameters(), 0.01)
+    for group in optim.param_groups:
+        group["lr"], group["capturable"] = torch.tensor(1e-3, device=device), device.type == "cuda"
+    scaler = torch.amp.GradScaler(device.type, init_scale=1024.0, enabled=precision == "fp16")
+
+    def step(tensors: tuple[torch.Tensor, ...], predicted: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, HALVES.get(precision), precision in HALVES, cache_enabled=False):
+            loss = model(*tensors).sum() / predicted
+        scaler.scale(loss).backward()
+        scaler.step(optim)
+        scaler.update()
+        return loss.detach()
+
+    one, found = batch(), []
+    predicted = torch.tensor(float(ROWS * PICKS), device=device)
+    graph: StepGraph | None = None
+    for number in range(STEPS):
+        if graphed and number == EAGER:
+            graph = StepGraph(step, one, ROWS * PICKS, device)
+        found.append(graph.replay(one, ROWS * PICKS) if graph else step(one.tensors(device), predicted))
+        if not graph:
+            optim.zero_grad()
+    return torch.stack(found).tolist()
+
+
+def difference(ours: list[float], theirs: list[float]) -> float:
+    """The largest, as a share of their loss; infinite where a loss is not finite."""
+    shares = (abs(one - other) / other for one, other in zip(ours, theirs, strict=True))
+    return max(share if math.isfinite(share) else math.inf for share in shares)
+
+
+def self_test(device: torch.device, precisions: list[str]) -> tuple[str, str | None]:
+    """What was compared, and what is wrong, of half precisions that the device has; graphs only on a GPU."""
+    expected = losses(device, "fp32")
+    found = {precision: difference(losses(device, precision), expected) for precision in precisions}
+    if device.type == "cuda":
+        found["a CUDA graph"] = difference(losses(device, "fp32", graphed=True), expected)
+    text = f"{STEPS} steps of a small model, loss {expected[0]:.3f} to {expected[-1]:.3f} in fp32; largest difference: "
+    text += ", ".join(f"{name} {share:.2%}" for name, share in found.items())
+    wrong = [name for name, share in found.items() if share > NEAR]
+    problem = (
+        f"{' and '.join(wrong)} computes another loss than fp32 on this GPU: update the driver or torch, or set "
+        "train.precision to fp32 and train.graphs to off"
+    )
+    return text, problem if wrong else None
