@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForMaskedLM
 
+from dapt.bench import sides
 from dapt.bench import train as bench
 from dapt.core.files import write_lines
 from dapt.mlm.batches import TrainingBatches
@@ -60,16 +61,21 @@ def here(job, *given):
         torch.use_deterministic_algorithms(False)
 
 
+def check_ratio(line: dict) -> None:
+    """It is that of the two rates, but for the rounding of all three: to 0.01, and to 0.1."""
+    rounding = 0.005 + line["ratio"] * (0.05 / line["ours"] + 0.05 / line["peer"])
+    assert line["ratio"] == pytest.approx(line["ours"] / line["peer"], rel=0, abs=1.01 * rounding)
+
+
 def test_the_lines_say_what_was_measured(repository, monkeypatch):
     monkeypatch.setattr(bench, "apart", here)
-    lines = {line["name"]: line for line in bench.measure({"small": bench.Kind(SHAPE, 4, STEPS, 1e-3, False)}, 1)}
+    lines = {line["name"]: line for line in bench.measure({"small": sides.Kind(SHAPE, 4, STEPS, 1e-3, False)}, 1)}
     assert list(lines) == [
         *(f"train/small/biomed/{row}" for row in ("fp32", "best", "best/no-dropout")),
         *(f"train/small/finance/{row}" for row in ("fp32", "best")),
     ]
     for name, line in lines.items():
-        rounding = 0.005 + line["ratio"] * (0.05 / line["ours"] + 0.05 / line["peer"])  # 0.01 of the ratio, 0.1 of each
-        assert line["ratio"] == pytest.approx(line["ours"] / line["peer"], rel=0, abs=1.01 * rounding)
+        check_ratio(line)
         assert line["unit"] == "tokens/s"
         assert line["steps"] == line["peer_steps"] == STEPS
         assert line["compiled"] is False
@@ -82,20 +88,34 @@ def test_the_lines_say_what_was_measured(repository, monkeypatch):
             assert line["padding"] < 0.02 < 0.2 < line["peer_padding"]
 
 
+@pytest.mark.slow  # the Trainer compiles
+def test_the_lines_of_a_gpu_say_what_was_measured(repository, monkeypatch):
+    """On the processor, where a graph can't be made and steps stay eager; losses are of the same work on both sides."""
+    monkeypatch.setattr(bench, "apart", here)
+    lines = list(bench.measure_on_gpu([(4, 64), (2, 32)], ["fp32"], sides.Kind(SHAPE, 4, STEPS, 1e-3, False), 1))
+    assert [line["name"] for line in lines] == [
+        f"train/base/{size}/fp32{row}" for size in ("4x64", "2x32") for row in ("", "/eager", "/torch_compile")
+    ]
+    for line in lines:
+        check_ratio(line)
+        assert line["steps"] == line["peer_steps"] == STEPS and line["padding"] == line["peer_padding"] == 0
+        assert 3 < line["loss"] < 8 and 3 < line["peer_loss"] < 8 and line["precision"] == "fp32"
+
+
 @pytest.mark.slow  # it compiles for half a minute; tests/training/test_loop.py holds a compiled training against a plain one
 def test_compiled_is_the_same_training(repository):
-    bench.prepare(repository / "tokens")
-    task = bench.Task(bench.Kind(SHAPE, 4, STEPS, 1e-2, True), repository / "tokens/biomed")
-    losses = [here(bench.ours, task, "fp32", compiled)["loss"] for compiled in (False, True)]
+    sides.prepare(repository / "tokens")
+    task = sides.Task(sides.Kind(SHAPE, 4, STEPS, 1e-2, True), repository / "tokens/biomed")
+    losses = [here(sides.ours, task, "fp32", compiled)["loss"] for compiled in (False, True)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
 def test_the_texts_are_full_windows_and_short_ones(repository):
-    bench.prepare(repository / "tokens")
+    sides.prepare(repository / "tokens")
     _, special = load_tokenizer(Path("models/base"))
     sizes = {
         (text, side): torch.tensor(read_tokens(repository / "tokens" / text, side, special).offsets).diff()
-        for text in bench.CORPORA
+        for text in sides.CORPORA
         for side in ("train", "heldout")
     }
     assert all(set(sizes["biomed", side].tolist()) == {126} for side in ("train", "heldout"))
@@ -104,15 +124,15 @@ def test_the_texts_are_full_windows_and_short_ones(repository):
 
 def test_documents_are_cut_without_a_rest():
     whole = list(range(126 * 2 + 5))
-    assert list(bench.full_windows([whole, [1] * 125, [2] * 126])) == [whole[:126], whole[126:252], [2] * 126]
-    assert list(bench.of_a_window([[], [1] * 126, [2] * 127])) == [[1] * 126]
+    assert list(sides.full_windows([whole, [1] * 125, [2] * 126])) == [whole[:126], whole[126:252], [2] * 126]
+    assert list(sides.of_a_window([[], [1] * 126, [2] * 127])) == [[1] * 126]
 
 
 def test_a_rate_is_the_median_over_the_timed_steps():
     """Steps of 1 s and 100 tokens, behind a slow start; the loader has read a batch ahead."""
     ends = [50, 90, 99, 100, 101, 102, 104]
-    figures = bench._figures([(100, 200)] * 8, ends)
-    assert figures == {"rate": 100, "padding": 0.5}
+    figures = sides._figures([(100, 200)] * 8, ends)
+    assert figures == {"rate": 100, "seconds": 1, "padding": 0.5}
 
 
 def test_the_work_of_a_step_is_what_torch_counts(tokens, special):
@@ -123,7 +143,7 @@ def test_the_work_of_a_step_is_what_torch_counts(tokens, special):
     masked_lm = MaskedLM(BertForMaskedLM(shape))
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         masked_lm(*batch.tensors()).sum().backward()
-    assert bench.step_flops(shape, 4, 64, batch.picks.size) == pytest.approx(counter.get_total_flops(), rel=0.01)
+    assert sides.step_flops(shape, 4, 64, batch.picks.size) == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
 def test_a_users_mistake_is_told(repository):

@@ -65,7 +65,8 @@ class Run:
 
 def newest(state: Path) -> int:
     """The step of the newest checkpoint in a DAPT_STATE, or -1."""
-    found = (path.name.removeprefix("step-") for path in state.rglob("step-*"))
+    folders = (name for _, names, _ in os.walk(state) for name in names)  # which leaves out what vanishes meanwhile
+    found = (name.removeprefix("step-") for name in folders if name.startswith("step-"))
     return max((int(name) for name in found if name.isdigit()), default=-1)
 
 

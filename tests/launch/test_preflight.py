@@ -8,7 +8,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from cluster_settings import SETTINGS, with_
-from dapt.bench.train import step_flops
+from dapt.bench.sides import step_flops
 from dapt.core import config
 from dapt.launch import estimates, preflight
 from dapt.launch.gpus import CARDS, alternatives, card_of

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from transformers import BertConfig, BertForMaskedLM
 
-from dapt.bench.train import WINDOW, step_flops
+from dapt.bench.sides import WINDOW, step_flops
 from dapt.core.paths import LOGS
 from dapt.mlm.masked_lm import MaskedLM
 from dapt.telling.errors import UserError
@@ -69,7 +69,7 @@ def measure(rounds: int, nodes: int) -> dict:
     picks = torch.arange(PICKS).expand(rows, -1)
 
     def step() -> None:
-        losses, _ = forward(ids, torch.ones_like(ids), places, picks, ids[:, :PICKS])
+        losses = forward(ids, torch.ones_like(ids), places, picks, ids[:, :PICKS])
         losses.mean().backward()
         optim.step()
         optim.zero_grad()

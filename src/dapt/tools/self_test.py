@@ -17,20 +17,13 @@ from dapt.training.optimization.optimizer import optimizer
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS = EAGER + 3
 NEAR = 0.02  # of the loss: half precision has two to three digits
-ROWS, SIZE, PICKS = 16, 64, 8
-SHAPE = {
-    "vocab_size": 1000,
-    "hidden_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 256,
-}
+VOCABULARY, ROWS, SIZE, PICKS = 1000, 16, 64, 8
 
 
 def batch() -> Batch:
     """Windows of two texts each, of random tokens, some of which are predicted as they stand."""
     rng = np.random.default_rng(0)
-    ids = rng.integers(5, SHAPE["vocab_size"], (ROWS, SIZE))
+    ids = rng.integers(5, VOCABULARY, (ROWS, SIZE))
     half = np.arange(SIZE) % (SIZE // 2)
     picks = np.sort(rng.permuted(np.tile(np.arange(SIZE), (ROWS, 1)), axis=1)[:, :PICKS])
     segments = np.tile(1 + np.arange(SIZE) // (SIZE // 2), (ROWS, 1))
@@ -40,7 +33,10 @@ def batch() -> Batch:
 def losses(device: torch.device, precision: str, graphed: bool = False) -> list[float]:
     """Of STEPS steps on one batch, from the same random weights; the last of them replay a graph if `graphed`."""
     torch.manual_seed(0)
-    model = MaskedLM(BertForMaskedLM(BertConfig(**SHAPE))).to(device)
+    shape = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=256
+    )
+    model = MaskedLM(BertForMaskedLM(shape)).to(device)
     optim = optimizer(model.named_parameters(), 0.01)
     for group in optim.param_groups:
         group["lr"], group["capturable"] = torch.tensor(1e-3, device=device), device.type == "cuda"

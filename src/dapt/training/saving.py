@@ -48,5 +48,7 @@ class Saver:
     def __enter__(self) -> "Saver":
         return self
 
-    def __exit__(self, failed: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, failed: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         self.thread.shutdown()
