@@ -1,6 +1,7 @@
 """Checkpoints in and out."""
 
 import json
+import math
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
@@ -146,9 +147,12 @@ def without_a_layer(weights):
     return {name: value for name, value in weights.items() if ".layer.1." not in name}
 
 
-def not_finite(weights):
-    weights["bert.encoder.layer.0.output.dense.bias"][3] = float("nan")
-    return weights
+def with_a(number):
+    def change(weights):
+        weights["bert.encoder.layer.0.output.dense.bias"][3] = number
+        return weights
+
+    return change
 
 
 def of_another_vocabulary(weights):
@@ -159,7 +163,10 @@ def of_another_vocabulary(weights):
     "change, message",
     [
         (without_a_layer, "weights of its encoder are missing: bert.encoder.layer.1.* .16 in all."),
-        (not_finite, "weights that are not finite: bert.encoder.layer.0.output.dense.bias;"),
+        *(
+            (with_a(number), "weights that are not finite: bert.encoder.layer.0.output.dense.bias;")
+            for number in (math.nan, math.inf, -math.inf)
+        ),
         (
             of_another_vocabulary,
             "of another shape than config.json says: .*word_embeddings.weight .90, 32. for .128, 32.",
