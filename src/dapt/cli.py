@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add_tools(commands)
     add_launch(commands)
     add_benches(commands)
+    add_editors(commands)
     return top
 
 
@@ -163,6 +164,29 @@ def add_benches(commands: Commands) -> None:
     benches["clean"].add_argument("--scale", type=float, default=1.0, help="share of the real rows, default 1")
     benches["train"].add_argument("--only", metavar="MODEL", help="tiny, minilm or base; else all three")
     benches["train"].add_argument("--steps", type=int, help="steps of each run, else a number for each model")
+
+
+def add_editors(commands: Commands) -> None:
+    """Commands that write entries of the settings."""
+    what = add(commands, "add", "write what is yours into the settings").add_subparsers(required=True, metavar="WHAT")
+    domain = add(what, "domain", "text of your own, and all that trains and judges a model of it", run_add_domain)
+    domain.add_argument("name", metavar="NAME", help="of the domain, its corpus and its model")
+    domain.add_argument("place", metavar="PATH", type=Path, help="a file or folder of texts below data/local")
+    domain.add_argument("--column", help="of a table, that holds the text; else text")
+    domain.add_argument("--group", metavar="COLUMN", help="of a table, that says which rows belong together")
+    others = "of how the text is read, as in a profile: whole=true, documents=blank-line, least=1; may be repeated"
+    domain.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=others)
+    domain.add_argument("--licence", default="not stated", help="of the texts, for the data card; default: %(default)s")
+    domain.add_argument(
+        "--profile", action="append", default=[], help="that gets the corpus; may be repeated; default: all"
+    )
+    gone = add(commands, "remove", "take what is yours out of the settings").add_subparsers(
+        required=True, metavar="WHAT"
+    )
+    without = add(gone, "domain", "a domain, its model, and corpora that nothing else reads", run_remove_domain)
+    without.add_argument("name", metavar="NAME")
+    for command in (domain, without):
+        command.add_argument("--dry-run", action="store_true", help="show what would change, and write nothing")
 
 
 def loaded(module: str) -> ModuleType:
@@ -309,6 +333,19 @@ def run_report(args: argparse.Namespace) -> None:
     folder = args.export.resolve()
     to_repository()
     return loaded("tools.export").run(folder)
+
+
+def run_add_domain(args: argparse.Namespace) -> None:
+    place = Path(os.path.abspath(args.place))  # links stay: what they lead to may lie elsewhere
+    to_repository()
+    given = {"column": args.column, "group": args.group} | dict(option(text) for text in args.option)
+    options = {name: value for name, value in given.items() if value is not None}
+    loaded("tools.add").domain(args.name, place, options, args.licence, args.profile, args.dry_run)
+
+
+def run_remove_domain(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.add").remove_domain(args.name, args.dry_run)
 
 
 def run_spread(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from dapt.telling.events import Events
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
 CHECKED = Path("data/checked")
+LOCAL = Path("data/local")  # what users bring; no stage deletes it
 RAW = Path("data/raw")
 RAW_MODEL = RAW / "model"
 PROCESSED = Path("data/processed")

@@ -1,0 +1,144 @@
+"""`dapt add domain` and `dapt remove domain` from the command line, in a folder with the committed settings."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from dapt.core import config
+from repositories import committed_files, committed_text
+
+DAPT = Path(sys.executable).parent / "dapt"
+FILES = ("params.yaml", "profiles/sample.yaml", "profiles/full.yaml", "dvc.yaml")
+
+
+@pytest.fixture()
+def folder(tmp_path) -> Path:
+    committed_files(tmp_path, "params.yaml", "profiles", "dvc.yaml")
+    law = tmp_path / "data/local/law"
+    law.mkdir(parents=True)
+    (law / "first.txt").write_text("The first section says what the law is.\nThe second says what it is not.\n")
+    (tmp_path / "data/local/cases.csv").write_text(
+        "body,case\nThe court held that it was so and no other.,a\nIt was.,a\n"
+    )
+    return tmp_path
+
+
+def dapt(folder: Path, *words: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [DAPT, *words],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {name: (folder / name).read_text() for name in FILES}
+
+
+def changed_lines(folder: Path, name: str) -> list[str]:
+    """Those that are new; all others are there still, in their order."""
+    before, after = committed_text(name).splitlines(), (folder / name).read_text().splitlines()
+    new, place = [], 0
+    for line in after:
+        if place < len(before) and line == before[place]:
+            place += 1
+        else:
+            new.append(line)
+    assert place == len(before), before[place]
+    return new
+
+
+def test_a_domain_is_added_by_a_few_lines_and_removed_without_a_trace(folder):
+    said = dapt(folder, "add", "domain", "law", "data/local/law/first.txt", "--licence", "public")
+    assert "data/local/law/first.txt: 2 of 2 documents are kept\n" in said and "next: dvc repro evaluate@law" in said
+    assert "+  law: {enabled: true, labelled: false}" in said and "--- dvc.yaml" in said
+    params = config.load(folder)
+    assert params.domains["law"] == ["law"] and "law" in params.heldout and "law" in params.finetuned
+    assert params.models == ["base", *params.domains] and params.own_sets("law") == ["law"]
+    for profile in params.profiles.values():
+        (source,) = profile.corpora["law"]
+        assert source.local.folder == "data/local/law" and source.files == ["first.txt"] and source.licence == "public"
+    artifacts = YAML(typ="safe").load((folder / "dvc.yaml").read_text())["artifacts"]
+    assert artifacts["law"]["path"] == "models/law" and list(artifacts)[-1] == "law"
+    assert {name: len(changed_lines(folder, name)) for name in FILES} == {
+        "params.yaml": 6,
+        "profiles/sample.yaml": 8,
+        "profiles/full.yaml": 8,
+        "dvc.yaml": 4,
+    }
+    dapt(folder, "remove", "domain", "law")
+    assert texts(folder) == {name: committed_text(name) for name in FILES}
+
+
+def test_from_a_folder_inside_of_the_repository_and_for_one_profile(folder):
+    said = dapt(folder / "data", "add", "domain", "law", "local/cases.csv", "--column", "body", "--group", "case",
+                "--profile", "sample")  # fmt: skip
+    assert "1 of 2 documents are kept (dropped: 1 too short)" in said
+    params = config.load(folder)
+    assert params.profiles["sample"].corpora["law"][0].options == {"column": "body", "group": "case"}
+    assert "law" not in params.profiles["full"].corpora
+    assert (folder / "profiles/full.yaml").read_text() == committed_text("profiles/full.yaml")
+
+
+def test_a_dry_run_writes_nothing(folder):
+    before = texts(folder)
+    said = dapt(folder, "add", "domain", "law", "data/local/law", "--dry-run")
+    assert "+    desc: adapted to law" in said and said.endswith("nothing was written (--dry-run)\n")
+    assert texts(folder) == before
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("biomed", "data/local/law"), "there is a domain biomed already"),
+        (("hpo law", "data/local/law"), "hpo law"),
+        (("law", "data/local/laws"), "data/local/laws is not there; put the text into data/local"),
+        (("law", "/etc/hostname"), "/etc/hostname is outside of the repository"),
+        (("law", "data/local/cases.csv"), "cases.csv has no column text; it has: body, case"),
+        (("law", "data/local/law", "--option", "hole=true"), "the cleaner text takes no option 'hole'"),
+        (("law", "data/local/law", "--option", "least=100"), "0 of 2 documents are kept (dropped: 2 too short); .txt"),
+        (("law", "data/local/law", "--profile", "smple"), "there is no profile 'smple'; did you mean sample?"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_is_written(folder, words, message):
+    before = texts(folder)
+    (line,) = dapt(folder, "add", "domain", *words, code=2).splitlines()[-1:]
+    assert message in line and line.startswith("dapt add: ")
+    assert texts(folder) == before
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("finanse", "there is no domain 'finanse'; did you mean finance?"),
+        ("general", "general is the control"),
+        ("biomed", "unknown name 'biomed'"),  # the chosen domain, and a target in the profiles
+    ],
+)
+def test_what_cannot_be_removed_is_refused(folder, name, message):
+    before = texts(folder)
+    assert message in dapt(folder, "remove", "domain", name, code=2)
+    assert texts(folder) == before
+
+
+def test_a_removed_domain_leaves_corpora_that_others_read(folder):
+    dapt(folder, "remove", "domain", "biomed_finance")
+    params = config.load(folder)
+    assert "biomed_finance" not in params.models and {"biomed_mlm", "finance_mlm2"} <= set(params.corpora)
+
+
+def test_comments_stay_and_one_that_would_be_lost_is_named(folder):
+    path = folder / "params.yaml"
+    path.write_text(
+        path.read_text().replace("- finance\n- general\n", "- finance\n# the control, for comparison\n- general\n")
+    )
+    dapt(folder, "add", "domain", "law", "data/local/law/first.txt")
+    assert "# the control, for comparison\n" in path.read_text()
