@@ -10,7 +10,7 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from repositories import ROOT, add_task, committed_text, copy_of_tree, replaced, run
+from repositories import ROOT, add_task, committed_text, copy_of_tree, run
 from toy_pipeline import texts as toy_texts
 
 SRC = ROOT / "src"
@@ -296,26 +296,14 @@ def test_a_sweep_runs_from_the_queue(clone):
     assert rules == {"mean", "target"}
 
 
-def test_a_domain_of_ones_own_needs_a_folder_and_a_few_lines_of_params(clone):
+def test_a_domain_of_ones_own_needs_a_folder_and_a_command(clone):
     (clone / "data/local/law").mkdir(parents=True)
     sections = [f"Section {number}. {text}\n" for number, text in enumerate(toy_texts("general", 300, seed=7))]
     (clone / "data/local/law/first.txt").write_text("".join(sections[:-90]))
     (clone / "data/local/law/second.txt").write_text("".join(sections[-90:]))
-    for file, old, new in [
-        ("params.yaml", "  general: {enabled", "  law_text: {enabled: true, labelled: false}\n  general: {enabled"),
-        ("params.yaml", "  general: [general]", "  general: [general]\n  law: [law_text]"),
-        ("params.yaml", "heldout: [biomed, finance, general]", "heldout: [biomed, finance, general, law]"),
-        ("params.yaml", "finance, general]\ntasks", "finance, general, law]\ntasks"),
-        (
-            "profiles/sample.yaml",
-            "model: {base: tiny}",
-            "  law_text:\n    - {name: law, cleaner: text, files: [law], local: {folder: data/local}, licence: mine}\n"
-            "model: {base: tiny}",
-        ),
-    ]:
-        (clone / file).write_text(replaced((clone / file).read_text(), old, new))
+    run(clone, "dapt", "add", "domain", "law", "data/local/law", "--profile", "sample")
     ran = stages_run(run(clone, "dvc", "repro", "evaluate@law"))
-    assert {"fetch@law_text", "clean@law_text", "split", "tokenize@law", "train@law", "evaluate@law"} <= ran
+    assert {"fetch@law", "clean@law", "split", "tokenize@law", "train@law", "evaluate@law"} <= ran
     assert not {
         name for name in ran if name.startswith(("fetch@biomed", "clean@biomed", "train@")) and name != "train@law"
     }
