@@ -88,7 +88,10 @@ def test_an_interrupted_command_says_so_in_a_line(repository):
         "import os, signal\ndef run():\n    os.kill(os.getpid(), signal.SIGINT)\n    signal.pause()\n"
     )
     done = dapt(repository, "check")
-    assert (done.returncode, done.stderr) == (-signal.SIGINT, "dapt check: interrupted\n")
+    assert (done.returncode, done.stderr) == (
+        -signal.SIGINT,
+        "dapt check: interrupted; nothing is half-written: run the same command again\n",
+    )
 
 
 def test_a_bug_is_a_traceback_and_code_1(repository):

@@ -414,7 +414,8 @@ def main() -> int:
     try:
         return guarded(f"dapt {args.command}", lambda: args.run(args))
     except KeyboardInterrupt:
-        print(f"dapt {args.command}: interrupted", file=sys.stderr, flush=True)
+        what = "interrupted; nothing is half-written: run the same command again"
+        print(f"dapt {args.command}: {what}", file=sys.stderr, flush=True)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)  # a shell's loop goes on behind a code, and ends behind a signal
         return 130  # the signal has ended the process

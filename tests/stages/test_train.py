@@ -98,14 +98,17 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupt
         assert (folder / name).read_bytes() == (uninterrupted / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, uninterrupted, tmp_path, number):
     folder = copy(ground, tmp_path / "run")
     process = by_command(folder)
     wait_for_checkpoint(folder, 3)
-    process.send_signal(number)  # to `dapt train` alone, which passes it on
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # to all of its processes, as a terminal does
+    else:
+        process.send_signal(number)  # to `dapt train` alone, which passes it on
     output = process.communicate()[0]
-    assert process.returncode == 75, output
+    assert process.returncode == 75 and "Traceback" not in output, output
     left = int(re.search(r"biomed: asked to leave, saved at step (\d+) of 150", output)[1])
     code, output = Forked(folder).end()
     assert code == 0 and f"resumed at step {left}" in output, output
@@ -118,6 +121,16 @@ def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, un
     first, second = told[starts[1] - 1]["time"] - told[0]["time"], told[-1]["time"] - told[starts[1]]["time"]
     assert durations.seconds(told, sha256(folder / weights)) == pytest.approx(first + second)
     assert first > 0 and second > 0
+
+
+def test_interrupted_before_it_has_begun_it_says_so_in_a_line(ground, tmp_path):
+    process = by_command(copy(ground, tmp_path / "run"))
+    while not psutil.Process(process.pid).children():  # it imports torch for some seconds then
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    said = "biomed: asked to leave before it had begun; run the same command again\n"
+    assert (process.communicate()[0], process.returncode) == (said, 75)
 
 
 def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):

@@ -1,6 +1,7 @@
 """`dapt validate`: the figures of the data card, and a pipeline that stops where a row is wrong."""
 
 import json
+import re
 
 import pytest
 
@@ -10,13 +11,14 @@ from dapt.telling.errors import UserError
 from repositories import replaced
 
 
-def test_the_rows_of_every_corpus_are_counted(workspace):
+def test_the_rows_of_every_corpus_are_counted(workspace, capsys):
     before = (workspace / "metrics/validate.json").read_bytes()
     validate.run()
     assert (workspace / "metrics/validate.json").read_bytes() == before
-    found = json.loads(before)
+    found, said = json.loads(before), capsys.readouterr().out
     for path in (workspace / "data/processed").glob("*.jsonl"):
         rows = list(read_lines(path))
+        assert re.search(rf"^{path.stem}: {len(rows):,} valid rows( \(cleaning dropped \d|, )", said, re.M), said
         assert found[path.stem]["rows"] == len(rows) and found[path.stem]["bytes"] == path.stat().st_size
     assert found["made_from"] == [{"path": "data/processed", "sha256": sha256(workspace / "data/processed")}]
     assert found["biomed_mlm"]["shown"] and not found["general"]["shown"]  # as `show` in the profile says

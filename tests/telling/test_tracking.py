@@ -24,7 +24,16 @@ def test_losses_are_curves_in_tensorboard(tmp_path):
     told = events(tmp_path / "events.jsonl")
     tracking.follow(told, "tensorboard", "biomed", tmp_path / "tracking", {"lr": 1e-3, "keep": [1, 2]})
     told.tell(
-        "started", parameters=1, windows=1, window=1, steps=2, batch=1, precision="fp32", processes=1, device="cpu"
+        "started",
+        parameters=1,
+        windows=1,
+        window=1,
+        steps=2,
+        epochs=1.0,
+        batch=1,
+        precision="fp32",
+        processes=1,
+        device="cpu",
     )
     for step, loss in ((0, 7.5), (5, 6.25), (10, 5.5)):
         told.tell("valid", step=step, loss=loss)

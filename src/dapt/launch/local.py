@@ -5,6 +5,7 @@ A signal that asks to leave is passed on to the training, which answers it by it
 """
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -57,37 +58,40 @@ def arguments(domain: str, threads: int, place: Place) -> list[str]:
     ]
 
 
-def exit_code(returned: int) -> int:
-    """Of a training's return code: one that a signal ended before it could listen has lost nothing."""
-    return signals.CODE if -returned in signals.SIGNALS else returned
-
-
 def start(domain: str, threads: int, place: Place = Place()) -> None:
     """Train; a training that fails has said why, and its exit code is raised as SystemExit."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGINT"  # torchrun leaves the others to us
-
-    def pass_on(number: int) -> None:
-        for child in psutil.Process().children():
-            with suppress(psutil.NoSuchProcess):
-                child.send_signal(number)
-
-    signals.listen(pass_on)
+    os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGHUP"  # torchrun leaves the others to us
     try:
         returned = _several(arguments(domain, threads, place)) if place.total > 1 else _one(domain)
-    finally:
-        signals.ignore()  # the training has ended: one that comes now must not change the exit code
+    finally:  # the training has ended: a signal that comes now must not change the exit code
+        signals.ignore((*signals.SIGNALS, signals.INTERRUPT))
+    if -returned in (*signals.SIGNALS, signals.INTERRUPT):
+        print(f"{domain}: asked to leave before it had begun; run the same command again", flush=True)
+        raise SystemExit(signals.CODE)
     if returned:
-        raise SystemExit(exit_code(returned))
+        raise SystemExit(returned)
+
+
+def _pass_on(number: int) -> None:
+    """To the processes of the training; ^C as SIGTERM, which ends one that does not listen yet without a traceback."""
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            child.send_signal(signal.SIGTERM if number == signals.INTERRUPT else number)
 
 
 def _one(domain: str) -> int:
-    """The return code of a training by a single process."""
-    return subprocess.Popen([sys.executable, "-m", "dapt.stages.train", domain]).wait()
+    """The return code of a training by a single process, which ^C reaches through this one alone."""
+    signals.listen(_pass_on)
+    signals.ignore([signals.INTERRUPT])
+    training = subprocess.Popen([sys.executable, "-m", "dapt.stages.train", domain])
+    signals.listen(_pass_on, [signals.INTERRUPT])
+    return training.wait()
 
 
 def _several(options: list[str]) -> int:
     """That of the first process that failed, or 0."""
+    signals.listen(_pass_on, (*signals.SIGNALS, signals.INTERRUPT))
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 

@@ -2,6 +2,8 @@
 (dapt.corpus.splitting); a task that cannot work is refused here (dapt.tasks.checks).
 """
 
+from collections import Counter
+
 from dapt.core import config
 from dapt.core.files import made_from, whole_folder, write_json
 from dapt.core.paths import METRICS, PROCESSED, SPLIT
@@ -17,6 +19,12 @@ def run() -> None:
             train, test = (Lines(folder / "tasks" / name / f"{side}.jsonl") for side in ("train", "test"))
             check_sides(name, task, train, test)
     write_json(METRICS / "split.json", report | {"made_from": made_from(PROCESSED)})
+    for corpus, found in report["corpora"].items():
+        reasons: Counter[str] = Counter()
+        for reason, count in found["dropped"].items():
+            reasons[reason.split(": ")[-1]] += count  # of all sides together
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        print(f"{corpus}: {found['kept']:,} of {found['rows']:,} rows stay{f' (left out: {why})' * bool(why)}")
     for domain, sides in report["sets"].items():
         print(
             f"{domain}: "

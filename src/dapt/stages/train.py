@@ -3,8 +3,8 @@
     accelerate launch -m dapt.stages.train biomed                     # one process
     accelerate launch --num_processes 4 -m dapt.stages.train biomed   # four GPUs, the same global batches
 
-A killed run continues from its newest checkpoint when it is started again (training.resume). Asked to leave by SIGTERM
-or SIGUSR1, it writes one first and ends with code 75 (telling.signals).
+A killed run continues from its newest checkpoint when it is started again (training.resume). Asked to leave by SIGTERM,
+SIGUSR1 or ^C, it writes one first and ends with code 75 (telling.signals).
 """
 
 import shutil
@@ -26,6 +26,7 @@ from dapt.training.domain import DomainRun, prepare
 from dapt.training.loop import Course
 from dapt.training.optimization.device import accelerator_for
 
+OFTEN = 4  # epochs up to which a text read again is nearly as good as a new one (Muennighoff et al. 2023)
 ENDS = 10  # steps whose mean is the first, and the last, training loss
 
 
@@ -34,8 +35,15 @@ def train(params: Params, domain: str, accelerator: Accelerator, events: Events)
     main = accelerator.is_main_process
     ready = prepare(params, domain, accelerator)
     run = DomainRun(ready, accelerator, events)
-    with signals.on_signal(run.signals.append), resume.locked(ready.state, ready.decides) if main else nullcontext():
+    asked = signals.on_signal(run.signals.append, (*signals.SIGNALS, signals.INTERRUPT))
+    with asked, resume.locked(ready.state, ready.decides) if main else nullcontext():
         events.tell("started", **ready.facts())
+        if main and ready.epochs > OFTEN:
+            print(
+                f"{domain}: each text is read {ready.epochs:.1f} times; beyond {OFTEN} times more steps bring little: set "
+                "train.epochs, or fewer train.steps",
+                flush=True,
+            )
         course = run.train()
         if len(course.train) < ready.steps:
             events.tell("left", step=len(course.train), steps=ready.steps)
@@ -71,7 +79,7 @@ def write_results(run: DomainRun, course: Course) -> None:
             "tokens_seen": course.tokens,
             "tokens_predicted": course.predicted,
             "replay": ready.replay_share,
-            "epochs": round(ready.steps * settings.batch * (1 - ready.replay_share) / len(ready.text.windows), 3),
+            "epochs": ready.epochs,
             "first_loss": mean(course.train[:ENDS]),
             "last_loss": mean(course.train[-ENDS:]),
             "valid_loss_before": round(course.valid[0][1], 4),

@@ -52,8 +52,10 @@ def run() -> None:
             },
             "shown": [f"{row['text'][:LONGEST]}" + (f" [{row['label']}]" if row.get("label") else "") for row in shown],
         }
+        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(cleaned["dropped"].items()))
+        dropped = f" (cleaning dropped {why})" * bool(why)
         print(
-            f"{name}: {figures['rows']} rows as they must be, {lengths['mean']} tokens each, "
+            f"{name}: {figures['rows']:,} valid rows{dropped}, {lengths['mean']} tokens each, "
             f"{dict(languages.most_common(3))}"
         )
     write_json(METRICS / "validate.json", found | {"made_from": made_from(PROCESSED)})

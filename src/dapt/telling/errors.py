@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 
+from dapt.telling.output import take_every_character
+
 
 class UserError(Exception):
     """What is wrong, where, and how to mend it: one line, exit code 2."""
@@ -22,8 +24,9 @@ def guarded(name: str, run: Callable[[], None]) -> int:
     """Call `run` and return the process's exit code: 0, or 2 behind one line on stderr.
 
     A full disk, a missing right or a file in the way is the user's to mend; anything else is a bug and stays
-    a traceback.
+    a traceback. What is printed takes every character, whatever the output's encoding.
     """
+    take_every_character()
     try:
         run()
     except UserError as error:

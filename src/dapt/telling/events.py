@@ -3,7 +3,7 @@
 Each line has `time` (seconds since 1970), `event`, `stage` and `name`, under Slurm `job` and `node`, and what the event
 is about. A training writes
 
-- started: parameters, windows, window, steps, batch, precision, processes, device;
+- started: parameters, windows, window, steps, epochs, batch, precision, processes, device;
 - resumed, checkpoint: step, the steps that are saved;
 - step: step, steps, loss, tokens_per_second, seconds_left; the last step, and one of every ten seconds;
 - valid: step, loss on the validation set;
@@ -25,8 +25,8 @@ from pathlib import Path
 from dapt.telling.errors import UserError
 
 SENTENCES = {
-    "started": "{name}: {parameters:,} parameters, {windows} windows of {window} tokens, {steps} steps of {batch}, "
-    "{precision} on {processes} × {device}",
+    "started": "{name}: {parameters:,} parameters, {windows} windows of {window} tokens, {steps} steps of {batch} "
+    "({epochs:.3g} epochs), {precision} on {processes} × {device}",
     "resumed": "resumed at step {step}",
     "valid": "{name}: step {step}, loss on valid {loss:.4f}",
     "left": "{name}: asked to leave, saved at step {step} of {steps}; run the same command again to continue there",

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 ask a run to leave: it writes a checkpoint and ends with a code that a queue can requeue on."""
+"""SIGTERM, SIGUSR1 and ^C ask a training to leave: it writes a checkpoint and ends with a code that a queue can requeue on."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+INTERRUPT = signal.SIGINT  # ^C, which a terminal sends to all processes of a command
 
 
 def listen(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> None:

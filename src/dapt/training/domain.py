@@ -73,6 +73,11 @@ class Prepared:
         )
 
     @property
+    def epochs(self) -> float:
+        """How often the text is read."""
+        return round(self.steps * self.settings.batch * (1 - self.replay_share) / len(self.text.windows), 3)
+
+    @property
     def batches(self) -> TrainingBatches:
         settings = self.settings
         return TrainingBatches(self.text, settings.batch, settings.mask, settings.seed, self.continues, self.replay)
@@ -91,6 +96,7 @@ class Prepared:
             "windows": len(self.text.windows),
             "window": self.settings.window,
             "steps": self.steps,
+            "epochs": self.epochs,
             "batch": self.settings.batch,
             "precision": self.precision,
             "processes": self.processes,
