@@ -368,7 +368,7 @@ def test_a_setting_is_written_where_it_belongs_in_either_style(old, new):
 
 
 def test_an_entry_that_is_not_written_out_is_pinned_by_hand():
-    with pytest.raises(UserError, match="hub of x.hub is not written out; pin it by hand"):
+    with pytest.raises(UserError, match="hub of x.hub is not written out; make the change by hand"):
         rewritten(
             "y: &y {hub: {repo: a/b, revision: main}}\nx: {<<: *y}\n", Path("file"), ["x", "hub"], {"revision": "c"}
         )

@@ -4,14 +4,13 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml.comments import CommentedSeq
-
 from dapt.core import config
-from dapt.core.paths import LOCAL
+from dapt.core.paths import LOCAL, PARAMS
 from dapt.corpus.cleaners import text
 from dapt.corpus.cleaning import LEAST, Report, check_options, minimum_of, rows
 from dapt.telling.errors import UserError
-from dapt.tools.settings_files import SettingsFiles, on_one_line, put, put_item
+from dapt.tools.settings_files import PIPELINE, SettingsFiles
+from dapt.tools.yaml_text import on_one_line
 
 NOT_WRITTEN = "nothing was written (--dry-run)"
 LOOKED_AT = 1000  # documents that are read to see whether there are any
@@ -62,15 +61,14 @@ def domain(name: str, place: Path, options: dict[str, Any], licence: str, profil
     files = SettingsFiles()
     free(name, files)
     entry = source(place, name, options, licence)
-    params = files.params
-    put(params["corpora"], name, on_one_line(enabled=True, labelled=False))
-    put(params["domains"], name, CommentedSeq([name]))
-    for names in (params["heldout"], params["finetuned"]):
-        put_item(names, name)
-    put_item(params["models"], name, 1 + list(params["domains"]).index(name))
-    for profile in files.profiles(profiles).values():
-        put(profile["corpora"], name, CommentedSeq([entry]))
-    files.add_artifact(name, f"models/{name}", f"adapted to {name}")
+    files.add(PARAMS, ["corpora"], name, on_one_line(enabled=True, labelled=False))
+    files.add(PARAMS, ["domains"], name, [name])
+    for names in ("heldout", "models", "finetuned"):
+        files.add_item(PARAMS, [names], name)
+    for path in files.profiles(profiles):
+        files.add(path, ["corpora"], name, [entry])
+    artifact = {"path": f"models/{name}", "type": "model", "desc": f"adapted to {name}"}
+    files.add(PIPELINE, ["artifacts"], name, artifact)
     files.save(dry_run)
     print(NOT_WRITTEN if dry_run else f"next: dvc repro evaluate@{name}, or dvc repro for the report as well")
 
@@ -84,17 +82,14 @@ def remove_domain(name: str, dry_run: bool) -> None:
         raise UserError(f"there is no domain {name!r}{config.instead(name, active.domains, known)}")
     if name == active.control:
         raise UserError(f"{name} is the control, which every model is held against; name another `control` first")
-    params = files.params
     others = {corpus for domain, corpora in active.domains.items() if domain != name for corpus in corpora}
     tasks = {task.corpus for profile in active.profiles.values() for task in profile.tasks.values()}
-    alone = [corpus for corpus in active.domains[name] if corpus not in others | tasks]
-    del params["domains"][name]
-    for names in (params["heldout"], params["models"], params["finetuned"]):
-        if name in names:
-            names.remove(name)
-    for mapping in (params["corpora"], *(profile["corpora"] for profile in files.profiles([]).values())):
-        for corpus in alone:
-            mapping.pop(corpus, None)
-    files.remove_artifact(name)
+    files.remove(PARAMS, ["domains"], name)
+    for names in ("heldout", "models", "finetuned"):
+        files.remove_item(PARAMS, [names], name)
+    for corpus in (corpus for corpus in active.domains[name] if corpus not in others | tasks):
+        for path in (PARAMS, *files.profiles([])):
+            files.remove(path, ["corpora"], corpus)
+    files.remove(PIPELINE, ["artifacts"], name)
     files.save(dry_run)
     print(NOT_WRITTEN if dry_run else f"data and models of {name} stay until you delete them; next: dvc repro")

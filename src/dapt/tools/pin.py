@@ -7,8 +7,7 @@ their places; every other character stays.
 
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import SequenceNode
 
 from dapt.core import config
 from dapt.core.config import Origin, Params
@@ -16,6 +15,7 @@ from dapt.core.files import sha256, whole_file
 from dapt.core.paths import PARAMS, profile_path
 from dapt.sources.origins import named_files, on_disk
 from dapt.telling.errors import UserError
+from dapt.tools.yaml_text import Steps, entries, node_at
 
 Values = dict[str, str | list[str]]  # of the settings `revision` and `sha256`
 
@@ -35,7 +35,7 @@ def pins(origin: Origin) -> Values:
     return {"revision": revision} | ({"sha256": hashes} if origin.files != "auto" else {})
 
 
-def place(params: Params, name: str, part: str) -> tuple[Path, list[str | int]]:
+def place(params: Params, name: str, part: str) -> tuple[Path, Steps]:
     """The file of settings, and the keys and numbers in it, that lead to an origin's hub or local."""
     parts = params.origins(name)
     last = "hub" if parts[part].hub else "local"
@@ -52,23 +52,19 @@ def written_there(params: Params, name: str, part: str, values: Values) -> Value
     return where.model_dump(include=set(values))
 
 
-def rewritten(text: str, where: Path, steps: list[str | int], values: Values) -> str:
+def rewritten(text: str, where: Path, steps: Steps, values: Values) -> str:
     """YAML text with `values` in the mapping at the end of `steps`; a new one stands last.
 
     >>> rewritten("x:\\n  revision: main  # why\\n", PARAMS, ["x"], {"revision": "c0ffee", "sha256": ["ab"]})
     'x:\\n  revision: c0ffee  # why\\n  sha256:\\n  - ab\\n'
     """
     at = ".".join(map(str, steps))
-    mapping = YAML(pure=True).compose(text)
-    for step in steps:
-        mapping = mapping.value[step] if isinstance(step, int) else _entries(mapping).get(step)
-        if mapping is None:
-            raise UserError(f"{where}: {step} of {at} is not written out; pin it by hand")
-    entries = _entries(mapping)
+    mapping = node_at(text, where, steps)
+    there = entries(mapping)
     indent = "\n" + " " * mapping.value[0][0].start_mark.column
     edits = []
     for name, value in values.items():
-        node = entries.get(name)
+        node = there.get(name)
         flow = (node if isinstance(node, SequenceNode) else mapping).flow_style
         if node:
             start = node.start_mark.index
@@ -92,10 +88,6 @@ def _yaml(value: str | list[str], indent: str, flow: bool) -> str:
     if isinstance(value, str):
         return value
     return f"[{f',{indent}         '.join(value)}]" if flow else indent.join(f"- {each}" for each in value)
-
-
-def _entries(mapping: MappingNode) -> dict[str, Node]:
-    return {key.value: value for key, value in mapping.value}
 
 
 def run(name: str | None) -> None:
