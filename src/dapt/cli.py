@@ -47,6 +47,7 @@ WAYS = {  # option of `dapt evaluate` → module of dapt.judging, what it measur
         "pseudo-perplexity, one token masked at a time: one to two forward passes per token, some ten times the usual cost",
     ),
 }
+PLACES = "a file or folder below data/local, or hub:OWNER/NAME[@REVISION]"
 LAUNCH = {  # option → what it does instead of starting and following the jobs
     "plan": "when each allowed partition and GPU would start, and what the stages that are left need",
     "smoke": "ten steps through the queue, into a temporary folder",
@@ -171,22 +172,37 @@ def add_editors(commands: Commands) -> None:
     what = add(commands, "add", "write what is yours into the settings").add_subparsers(required=True, metavar="WHAT")
     domain = add(what, "domain", "text of your own, and all that trains and judges a model of it", run_add_domain)
     domain.add_argument("name", metavar="NAME", help="of the domain, its corpus and its model")
-    domain.add_argument("place", metavar="PATH", type=Path, help="a file or folder of texts below data/local")
-    domain.add_argument("--column", help="of a table, that holds the text; else text")
-    domain.add_argument("--group", metavar="COLUMN", help="of a table, that says which rows belong together")
-    others = "of how the text is read, as in a profile: whole=true, documents=blank-line, least=1; may be repeated"
-    domain.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=others)
-    domain.add_argument("--licence", default="not stated", help="of the texts, for the data card; default: %(default)s")
-    domain.add_argument(
-        "--profile", action="append", default=[], help="that gets the corpus; may be repeated; default: all"
-    )
+    domain.add_argument("place", metavar="PLACE", help=f"of its text: {PLACES}")
+    corpus = add(what, "corpus", "more text of a domain", run_add_corpus)
+    corpus.add_argument("name", metavar="NAME")
+    corpus.add_argument("--from", dest="place", metavar="PLACE", required=True, help=PLACES)
+    corpus.add_argument("--to", dest="domain", metavar="DOMAIN", required=True, help="that is trained on it")
+    base = add(what, "base", "an encoder to start from", run_add_base)
+    base.add_argument("name", metavar="NAME")
+    base.add_argument("--from", dest="place", metavar="PLACE", required=True, help=PLACES)
     gone = add(commands, "remove", "take what is yours out of the settings").add_subparsers(
         required=True, metavar="WHAT"
     )
     without = add(gone, "domain", "a domain, its model, and corpora that nothing else reads", run_remove_domain)
     without.add_argument("name", metavar="NAME")
-    for command in (domain, without):
+    for command in (domain, corpus):
+        add_text(command)
+    for command in (domain, corpus, base):
+        command.add_argument("--licence", default="not stated", help="for the reports; default: %(default)s")
+    for command in (domain, corpus, base, without):
         command.add_argument("--dry-run", action="store_true", help="show what would change, and write nothing")
+
+
+def add_text(command: argparse.ArgumentParser) -> None:
+    """How text is read."""
+    command.add_argument("--column", help="of a table, that holds the text; else text")
+    command.add_argument("--group", metavar="COLUMN", help="of a table, that says which rows belong together")
+    others = "of how the text is read, as in a profile: whole=true, documents=blank-line, least=1; may be repeated"
+    command.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=others)
+    command.add_argument("--config", help="of a data set on the hub that has several")
+    command.add_argument("--split", help="of a data set on the hub; default: all")
+    profiles = "that gets the corpus; may be repeated; default: all"
+    command.add_argument("--profile", action="append", default=[], help=profiles)
 
 
 def loaded(module: str) -> ModuleType:
@@ -335,12 +351,35 @@ def run_report(args: argparse.Namespace) -> None:
     return loaded("tools.export").run(folder)
 
 
-def run_add_domain(args: argparse.Namespace) -> None:
-    place = Path(os.path.abspath(args.place))  # links stay: what they lead to may lie elsewhere
+def place_of(given: str) -> str:
+    """One on the hub as it is; a path, made absolute before the repository becomes the current folder. Links stay: what they
+    lead to may lie elsewhere."""
+    return given if given.startswith("hub:") else os.path.abspath(given)
+
+
+def text_of(args: argparse.Namespace) -> object:
+    """The text that is added."""
+    place = place_of(args.place)
     to_repository()
     given = {"column": args.column, "group": args.group} | dict(option(text) for text in args.option)
     options = {name: value for name, value in given.items() if value is not None}
-    loaded("tools.add").domain(args.name, place, options, args.licence, args.profile, args.dry_run)
+    return loaded("tools.add").Text(place, options, args.licence, args.config, args.split)
+
+
+def run_add_domain(args: argparse.Namespace) -> None:
+    text = text_of(args)
+    loaded("tools.add").domain(args.name, text, args.profile, args.dry_run)
+
+
+def run_add_corpus(args: argparse.Namespace) -> None:
+    text = text_of(args)
+    loaded("tools.add").corpus(args.name, known("domain", args.domain), text, args.profile, args.dry_run)
+
+
+def run_add_base(args: argparse.Namespace) -> None:
+    place = place_of(args.place)
+    to_repository()
+    loaded("tools.add").base(args.name, place, args.licence, args.dry_run)
 
 
 def run_remove_domain(args: argparse.Namespace) -> None:
@@ -414,7 +453,7 @@ def main() -> int:
     try:
         return guarded(f"dapt {args.command}", lambda: args.run(args))
     except KeyboardInterrupt:
-        what = "interrupted; nothing is half-written: run the same command again"
+        what = "interrupted" + "; nothing is half-written: run the same command again" * (args.command in STAGES)
         print(f"dapt {args.command}: {what}", file=sys.stderr, flush=True)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)  # a shell's loop goes on behind a code, and ends behind a signal

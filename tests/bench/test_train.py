@@ -131,8 +131,14 @@ def test_documents_are_cut_without_a_rest():
 def test_a_rate_is_the_median_over_the_timed_steps():
     """Steps of 1 s and 100 tokens, behind a slow start; the loader has read a batch ahead."""
     ends = [50, 90, 99, 100, 101, 102, 104]
-    figures = sides._figures([(100, 200)] * 8, ends)
+    figures = sides._figures([(100, 200)] * 8, ends, on_gpu=False)
     assert figures == {"rate": 100, "seconds": 1, "padding": 0.5}
+
+
+def test_on_a_gpu_it_is_the_mean_of_the_steps_behind_the_tenth():
+    """The clock runs ahead of the card, and is waited for behind steps 10 and 14: 2 s for 400 tokens."""
+    ends = [*range(9), 20, 20, 20, 20, 22]
+    assert sides._figures([(100, 200)] * 15, ends, on_gpu=True) == {"rate": 200, "seconds": 0.5, "padding": 0.5}
 
 
 def test_the_work_of_a_step_is_what_torch_counts(tokens, special):

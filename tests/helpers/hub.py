@@ -27,6 +27,10 @@ class Repository:
     private: bool = False
     gated: bool = False
     moved: str | None = None  # the new name
+    branches: dict[str, "Repository"] = field(default_factory=dict)  # other contents
+
+    def at(self, revision: str) -> "Repository":
+        return next((one for name, one in self.branches.items() if revision in (name, one.commit)), self)
 
 
 @dataclass
@@ -75,8 +79,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         if match := re.fullmatch(r"/(?:store|api/resolve-cache)/([^@]+)@(\w+)/(.+)", self.path):
-            name, _, file = map(unquote, match.groups())
-            return self.send_content(self.hub.repositories[name], file)
+            name, commit, file = map(unquote, match.groups())
+            return self.send_content(self.hub.repositories[name].at(commit), file)
         if match := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)/tree/([^/?]+)\?.*", self.path):
             kind, name, revision = map(unquote, match.groups())
             return self.send_tree(self.hub.repositories[name if kind == "models" else f"datasets/{name}"], revision)
@@ -96,6 +100,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.head(307, {"Location": self.path.replace(f"/{name}/", f"/{repository.moved}/", 1)})
         if repository.gated:
             return self.head(403 if known else 401, {"X-Error-Code": "GatedRepo"})
+        repository = repository.at(revision)
         if revision not in (repository.commit, *repository.revisions):
             return self.head(404, {"X-Error-Code": "RevisionNotFound"})
         commit = {"X-Repo-Commit": repository.commit}
@@ -118,6 +123,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_tree(self, repository: Repository, revision: str) -> None:
         """The list of a repository's files."""
+        repository = repository.at(revision)
         if revision not in (repository.commit, *repository.revisions):
             return self.head(404, {"X-Error-Code": "RevisionNotFound"})
         files = [

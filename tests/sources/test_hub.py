@@ -1,6 +1,7 @@
 """The real client of the hub, in processes of its own, against a hub on loopback."""
 
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -69,7 +70,7 @@ def dapt(hub: Hub, folder: Path, *arguments: str, code: int = 0, **settings: str
     )
     assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
     if code:
-        assert done.stderr.splitlines()[-1].startswith("dapt fetch: ") and not list(folder.glob("data/raw/*"))
+        assert done.stderr.splitlines()[-1].startswith(f"dapt {arguments[0]}: ") and not list(folder.glob("data/raw/*"))
     return done.stderr.splitlines()[-1] if code else done.stdout
 
 
@@ -401,3 +402,57 @@ def test_the_files_of_a_model_are_found_in_its_repository(hub, repository):
     shutil.rmtree(repository / "data")
     message = dapt(hub, repository, "fetch", "model", code=2)
     assert "dmis-lab/biobert: files: auto needs one folder with a config.json and weights" in message
+
+
+def parquet(**columns: list[str]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+def test_a_corpus_is_added_from_the_hub_pinned_and_from_its_parquet_branch_where_it_is_a_script(hub, repository):
+    body = parquet(body=["The court held that this is so.", "The court held that it is not so."])
+    hub.repositories |= {
+        "datasets/laws/plain": Repository(
+            {"a/train/0.parquet": body, "b/train/0.parquet": b"", "a/test/0.parquet": b""}, COMMIT
+        ),
+        "datasets/laws/script": Repository(
+            {"script.py": b"x"},
+            "1" * 40,
+            branches={
+                "refs/convert/parquet": Repository(
+                    {"default/train/0000.parquet": body}, "2" * 40, ("refs/convert/parquet",)
+                )
+            },
+        ),
+    }
+    common = ("--to", "finance", "--column", "body", "--profile", "full")
+    assert "several configurations: a, b" in dapt(
+        hub, repository, "add", "corpus", "x", "--from", "hub:laws/plain", *common, code=2
+    )
+    said = dapt(
+        hub,
+        repository,
+        "add",
+        "corpus",
+        "laws",
+        "--from",
+        "hub:laws/plain",
+        "--config",
+        "a",
+        "--split",
+        "train",
+        *common,
+    )
+    assert "a/train/0.parquet: 2 of 2 documents are kept" in said
+    dapt(hub, repository, "add", "corpus", "script", "--from", "hub:laws/script", *common)
+    corpora = YAML(typ="safe", pure=True).load((repository / "profiles/full.yaml").read_text())["corpora"]
+    digest = hashlib.sha256(body).hexdigest()
+    assert corpora["laws"][0]["hub"] == {"repo": "laws/plain", "revision": COMMIT, "sha256": [digest]}
+    assert corpora["laws"][0]["files"] == ["a/train/0.parquet"]
+    assert corpora["script"][0]["hub"] == {"repo": "laws/script", "revision": "2" * 40, "sha256": [digest]}
+    dapt(hub, repository, "fetch", "script")
+    assert raw(repository, "script/script") == {"0000.parquet": body}

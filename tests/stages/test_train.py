@@ -241,8 +241,8 @@ def test_an_error_of_cuda_names_the_steps_and_the_checkpoint_that_is_safe(ground
     code, output = Forked(folder, fails_in=26).end()
     assert code == 2 and "Traceback" not in output, output
     assert (
-        "dapt train biomed: CUDA error: an illegal memory access was encountered: it came in one of the steps 25 to 34; "
-        "the last good checkpoint is step-24; run it again" in output
+        "dapt train biomed: CUDA error: an illegal memory access was encountered: it came after step 24, which was the last "
+        "that was read; the last good checkpoint is step-24; run it again" in output
     ), output
     code, output = Forked(folder).end()
     assert code == 0 and "resumed at step 24" in output, output

@@ -76,3 +76,32 @@ def test_what_cuda_reports_is_one_line_and_a_fault_of_the_program_stays_its_own(
     if ours:
         assert re.match(r"CUDA error: .*: step-40 is safe; run it again", str(raised.value))
         assert os.linesep not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        ("CUDA error: out of memory\nmore", "^out of memory: "),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "^out of memory: "),
+        (
+            "CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+            "another process has the GPU for itself; wait",
+        ),
+    ],
+)
+def test_a_card_that_is_taken_is_not_called_broken(error, message):
+    with pytest.raises(UserError, match=message) as raised, gpu_failures("make x smaller"):
+        raise RuntimeError(error)
+    assert "Xid" not in str(raised.value)
+
+
+def test_the_operation_is_shown_where_it_was_asked_for(monkeypatch):
+    monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1")
+    with pytest.raises(RuntimeError, match="illegal memory access"), gpu_failures("make x smaller"):
+        raise RuntimeError(ILLEGAL)
+
+
+def test_this_process_under_a_number_of_its_container_s_host_is_not_named():
+    """It holds more than all others together."""
+    text, theirs = full("A100", 40.0, 0.5, 30.0, [Holder(90210, "python", 30.4), Holder(90211, "python", 8.9)])
+    assert theirs and text.endswith("other processes hold 9.0 GB (process 90211, python, 8.9 GB)")

@@ -1,5 +1,6 @@
-"""`dapt add domain` and `dapt remove domain` from the command line, in a folder with the committed settings."""
+"""`dapt add` and `dapt remove` from the command line, in a folder with the committed settings. (From a hub: sources/test_hub.py.)"""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ def folder(tmp_path) -> Path:
     committed_files(tmp_path, "params.yaml", "profiles", "dvc.yaml")
     law = tmp_path / "data/local/law"
     law.mkdir(parents=True)
+    (tmp_path / "data/raw/law").mkdir(parents=True)
     (law / "first.txt").write_text("The first section says what the law is.\nThe second says what it is not.\n")
     (tmp_path / "data/local/cases.csv").write_text(
         "body,case\nThe court held that it was so and no other.,a\nIt was.,a\n"
@@ -98,13 +100,18 @@ def test_a_dry_run_writes_nothing(folder):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("biomed", "data/local/law"), "there is a domain biomed already"),
-        (("hpo law", "data/local/law"), "hpo law"),
-        (("law", "data/local/laws"), "data/local/laws is not there; put the text into data/local"),
-        (("law", "/etc/hostname"), "/etc/hostname is outside of the repository"),
+        (("biomed", "data/local/law"), "there is a domain biomed already; take another name"),
+        (("hpo law", "data/local/law"), "'hpo law' is no name"),
+        (("law", "data/local/laws"), "data/local/laws is not there; put it into data/local"),
+        (("law", "/etc/hostname"), "/etc/hostname is not in data/local"),
         (("law", "data/local/cases.csv"), "cases.csv has no column text; it has: body, case"),
         (("law", "data/local/law", "--option", "hole=true"), "the cleaner text takes no option 'hole'"),
         (("law", "data/local/law", "--option", "least=100"), "0 of 2 documents are kept (dropped: 2 too short); .txt"),
+        (("tasks", "data/local/law"), "'tasks' cannot be a corpus or a domain"),
+        (("v.2", "data/local/law"), "'v.2' cannot be a corpus or a domain: no dots"),
+        (("law", "data/local"), "data/local is not in data/local"),
+        (("law", "data/raw/law"), "data/raw/law is not in data/local, which no stage touches"),
+        (("law", "data/local/law", "--profile", "full"), "sample is the active one"),
         (("law", "data/local/law", "--profile", "smple"), "there is no profile 'smple'; did you mean sample?"),
     ],
 )
@@ -120,7 +127,7 @@ def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_is_written(fold
     [
         ("finanse", "there is no domain 'finanse'; did you mean finance?"),
         ("general", "general is the control"),
-        ("biomed", "unknown name 'biomed'"),  # the chosen domain, and a target in the profiles
+        ("biomed", "biomed is named by params.yaml: domain, profiles/full.yaml: compare.target"),
     ],
 )
 def test_what_cannot_be_removed_is_refused(folder, name, message):
@@ -135,10 +142,78 @@ def test_a_removed_domain_leaves_corpora_that_others_read(folder):
     assert "biomed_finance" not in params.models and {"biomed_mlm", "finance_mlm2"} <= set(params.corpora)
 
 
-def test_comments_stay_and_one_that_would_be_lost_is_named(folder):
+def test_comments_stay_above_what_they_speak_of(folder):
     path = folder / "params.yaml"
-    path.write_text(
-        path.read_text().replace("- finance\n- general\n", "- finance\n# the control, for comparison\n- general\n")
-    )
+    path.write_text(path.read_text().replace("- finance\n- general\n", "- finance\n# the control\n- general\n"))
     dapt(folder, "add", "domain", "law", "data/local/law/first.txt")
-    assert "# the control, for comparison\n" in path.read_text()
+    assert "- finance\n# the control\n- general\n- law\nmodels:" in path.read_text()
+    assert "  law: {enabled: true, labelled: false}\n\n# Downstream tasks." in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "artifacts, after",
+    [
+        (
+            "artifacts:\n  a:\n    path: x\n    labels:\n    - mlm\nvars: []\n",
+            "    - mlm\n  law:\n    path: models/law\n",
+        ),
+        ("artifacts: {a: {path: x}}\n", "artifacts: {a: {path: x}, law: {path: models/law, type: model"),
+        ("artifacts: {}\n", "artifacts: {law: {path: models/law, type: model"),
+        ("artifacts:\n    a:\n        path: x", "        path: x\n    law:\n      path: models/law\n"),
+    ],
+)
+def test_artifacts_in_other_forms_are_added_to(folder, artifacts, after):
+    (folder / "dvc.yaml").write_text(f"stages: {{}}\n{artifacts}")
+    dapt(folder, "add", "domain", "law", "data/local/law/first.txt")
+    text = (folder / "dvc.yaml").read_text()
+    assert after in text and YAML(typ="safe").load(text)["artifacts"]["law"]["path"] == "models/law"
+
+
+def test_an_artifact_of_this_name_is_not_written_twice(folder):
+    (folder / "dvc.yaml").write_text("stages: {}\nartifacts:\n  law:\n    path: x\n")
+    before = texts(folder)
+    assert "artifacts has law already" in dapt(folder, "add", "domain", "law", "data/local/law/first.txt", code=2)
+    assert texts(folder) == before
+
+
+def test_more_text_of_a_domain_is_a_corpus_of_its_own(folder):
+    said = dapt(
+        folder, "add", "corpus", "rulings", "--from", "data/local/cases.csv", "--to", "finance", "--column", "body"
+    )
+    assert "next: dvc repro evaluate@finance" in said
+    params = config.load(folder)
+    assert params.domains["finance"] == ["finance_mlm1", "finance_mlm2", "rulings"]
+    assert params.profiles["full"].corpora["rulings"][0].files == ["cases.csv"]
+    assert len(changed_lines(folder, "params.yaml")) == 2
+    assert "params.yaml knows no domain 'finanse'" in dapt(
+        folder, "add", "corpus", "more", "--from", "data/local/cases.csv", "--to", "finanse", code=2
+    )
+
+
+def test_a_base_of_one_s_own_is_audited_and_named(folder, model_folder):
+    shutil.copytree(model_folder, folder / "data/local/mine")
+    said = dapt(folder, "add", "base", "mine", "--from", "data/local/mine", "--licence", "ours")
+    assert "mine: bert, 27,680 parameters" in said and "missing: nothing" in said
+    assert said.splitlines()[-1] == "next: dvc exp run -S profiles/sample.yaml:model.base=mine"
+    found = config.load(folder).bases["mine"]
+    assert (found.local.folder, found.files, found.licence) == ("data/local/mine", "auto", "ours")
+    new = changed_lines(folder, "params.yaml")
+    assert new == ["  mine:", "    local:", "      folder: data/local/mine", "    files: auto", "    licence: ours"]
+    lines = (folder / "params.yaml").read_text().splitlines()
+    assert (
+        lines[lines.index("  mine:") - 1] == "    licence: Apache-2.0"
+    )  # behind the last one, before the next comment
+
+
+@pytest.mark.parametrize(
+    "lacks, message", [("config.json", "needs one folder with a config.json"), ("vocab", "no tokenizer")]
+)
+def test_a_base_that_is_no_use_is_not_written(folder, model_folder, lacks, message):
+    shutil.copytree(
+        model_folder,
+        folder / "data/local/mine",
+        ignore=lambda _, names: [x for x in names if lacks in x or "token" in x and lacks == "vocab"],
+    )
+    before = texts(folder)
+    assert message in dapt(folder, "add", "base", "mine", "--from", "data/local/mine", code=2).splitlines()[-1]
+    assert texts(folder) == before

@@ -33,8 +33,13 @@ def test_a_card_that_computes_something_else_is_a_problem(monkeypatch):
         module, "losses", lambda device, precision, graphed=False: [*right[:-1], 9.0] if precision == "fp16" else right
     )
     text, problem = self_test(CPU, ["bf16", "fp16"])
-    assert problem.startswith("fp16 computes another loss than fp32") and "bf16 0.00%" in text
+    assert problem.startswith("fp16 computes another loss than it should") and "bf16 0.00%" in text
 
 
 def test_a_processor_is_not_tested():
     assert not list(computes(Device("cpu", "this processor", bf16=True, fp16=False)))
+
+
+def test_a_card_whose_fp32_is_not_finite_is_not_sent_to_fp32(monkeypatch):
+    monkeypatch.setattr(module, "losses", lambda device, precision, graphed=False: [math.nan, math.nan])
+    assert self_test(CPU, ["fp16"])[1].startswith("losses in fp32 are not finite")

@@ -10,13 +10,15 @@ from transformers import BertConfig, BertForMaskedLM
 from dapt.mlm.batches import TrainingBatches, valid_batches
 from dapt.mlm.masked_lm import MaskedLM, restore, state
 from dapt.mlm.windows import text_in_memory
+from dapt.model import activations
 from dapt.tools.self_test import self_test
-from dapt.training import graphs
+from dapt.training import graphs, resume
 from dapt.training.loop import Course, Run, Start, fit, mean_loss
 from dapt.training.optimization.device import accelerator_for
 from dapt.training.optimization.divergence import Diverged
 from dapt.training.optimization.optimizer import optimizer_tensors
 from dapt.training.optimization.schedule import Schedule
+from dapt.training.saving import Saver
 
 pytestmark = [
     pytest.mark.gpu,
@@ -125,4 +127,22 @@ def test_where_a_capture_fails_the_steps_stay_eager(train, monkeypatch, capsys):
 def test_a_card_passes_the_self_test_of_doctor():
     halves = ["fp16"] + ["bf16"] * (torch.cuda.get_device_capability() >= (8, 0))
     text, problem = self_test(torch.device("cuda"), halves)
-    assert problem is None and "a CUDA graph 0.00%" in text, text
+    assert problem is None and "a CUDA graph in fp16 0.00%" in text, text
+
+
+@pytest.mark.parametrize("graphed", [False, True], ids=["eager", "graphs"])
+def test_logits_in_parts_give_the_losses_of_logits_at_once(train, graphed, monkeypatch):
+    whole, _, _ = train("bf16", graphed)
+    monkeypatch.setattr(activations, "LOGITS", 10_000)
+    monkeypatch.setattr(activations, "encoder_bytes", lambda *_: 0)
+    parts, _, _ = train("bf16", graphed)
+    assert parts.train == pytest.approx(whole.train, rel=1e-2)
+
+
+def test_a_checkpoint_is_of_the_moment_at_which_it_was_asked_for(tmp_path):
+    value = torch.ones(1_000_000, device="cuda")
+    with Saver(tmp_path) as saver:
+        saver.save(1, {"value": value}, {})
+        value += 1
+        assert saver.whole(wait=True) == 1
+    assert torch.equal(resume.latest(tmp_path)[0]["value"], torch.ones(1_000_000))

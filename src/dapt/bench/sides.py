@@ -136,7 +136,7 @@ def ours(task: Task, precision: str, compiled: bool, graphed: bool = False, drop
 
     course = fit(accelerator, masked_lm.to(accelerator.device), batch_of, task.schedule, clock)
     peak, gemm = _peak_mb(), gemm_peak(accelerator.mixed_precision, accelerator.device)
-    figures = _figures(slots, clock.ends)
+    figures = _figures(slots, clock.ends, torch.cuda.is_available())
     picks = task.kind.batch * most_picks(task.window, settings.mask)
     work = step_flops(cast(BertConfig, masked_lm.model.config), task.kind.batch, task.window, picks)
     return figures | {
@@ -180,6 +180,7 @@ def peer(task: Task, precision: str, dropout: float | None, compiled: bool = Fal
             fp16=precision == "fp16",
             torch_compile=compiled,
             per_device_train_batch_size=task.kind.batch,
+            dataloader_drop_last=True,  # a shorter batch at an epoch's end is another amount of work
             max_steps=schedule.steps,
             learning_rate=schedule.lr,
             lr_scheduler_type="linear",
@@ -202,7 +203,7 @@ def peer(task: Task, precision: str, dropout: float | None, compiled: bool = Fal
         )
         trainer.train()
     peak = _peak_mb()
-    return _figures(slots, clock.ends) | {
+    return _figures(slots, clock.ends, torch.cuda.is_available()) | {
         "steps": trainer.state.global_step,
         "peak_mb": peak,
         "loss": _heldout(trainer.accelerator, model, task, special),
@@ -234,12 +235,11 @@ def _peak_mb() -> float:
     return torch.cuda.max_memory_allocated() / MEGA if torch.cuda.is_available() else peak_mb()
 
 
-def _figures(slots: list[tuple[int, int]], ends: list[float]) -> dict:
+def _figures(slots: list[tuple[int, int]], ends: list[float], on_gpu: bool) -> dict:
     """Over the timed steps tokens a second, seconds a step, and the share of padding: medians on a processor, means on a
     GPU, whose single steps are not waited for. `slots` are (tokens, slots) of each step's batch, `ends` the time at the
     end of each step."""
     counts = np.array(slots[: len(ends)])  # the Trainer's loader reads a batch ahead
-    on_gpu = torch.cuda.is_available()
     first = SKIPPED_ON_GPU if on_gpu else SKIPPED
     tokens, seconds = counts[first:, 0], np.diff(ends)[first - 1 :]
     rate, step = (

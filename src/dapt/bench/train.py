@@ -125,6 +125,8 @@ def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None
         raise UserError(f"--steps is at least {2 * SKIPPED}, --rounds at least 1; give other numbers")
     kinds = {name: replace(kind, steps=steps or kind.steps) for name, kind in KINDS.items() if only in (None, name)}
     on_gpu = torch.cuda.is_available()
+    if on_gpu and only not in (None, "base"):
+        raise UserError(f"--only {only} is measured on a processor; set CUDA_VISIBLE_DEVICES= to leave the GPU alone")
     if on_gpu and steps is not None and steps < 2 * SKIPPED_ON_GPU:
         raise UserError(f"--steps is at least {2 * SKIPPED_ON_GPU} on a GPU; give another number")
     needed = [
@@ -140,7 +142,9 @@ def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None
             "or give --only minilm or --only base"
         )
     if on_gpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = cards()[0]  # the Trainer would share a batch among all that it sees
+        os.environ["CUDA_VISIBLE_DEVICES"] = (cards() or ["0"])[
+            0
+        ]  # the Trainer would share a batch among all that it sees
         kind = replace(KINDS["base"], steps=steps or STEPS_ON_GPU)
         halves = [half for half in ("bf16", "fp16") if getattr(this_device(), half)]
     for line in measure_on_gpu(SIZES, halves, kind, rounds) if on_gpu else measure(kinds, rounds):

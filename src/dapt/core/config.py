@@ -19,10 +19,12 @@ Number = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Window = Annotated[int, Field(ge=8)]  # tokens, [CLS] and [SEP] included
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
 Files = Annotated[list[str], Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unknown = Literal["refuse", "allow"]
+RESERVED = ("base", "model", "tasks")  # folders of data and models that are something else
 
 
 def each_once(seeds: list[int]) -> list[int]:
@@ -270,6 +272,9 @@ class Params(Settings):
         _known("profile", self.profile, self.profiles)
         _known("domain", self.domain, self.domains)
         _known("control", self.control, self.domains)
+        for name in (*self.corpora, *self.domains):
+            if name in RESERVED or "." in name:
+                raise ValueError(f"{name!r} cannot be a corpus or a domain: no dots, and not {', '.join(RESERVED)}")
         unlabelled = [name for name, corpus in self.corpora.items() if not corpus.labelled]
         for domain, corpora in self.domains.items():
             for corpus in corpora:

@@ -61,12 +61,12 @@ def arguments(domain: str, threads: int, place: Place) -> list[str]:
 def start(domain: str, threads: int, place: Place = Place()) -> None:
     """Train; a training that fails has said why, and its exit code is raised as SystemExit."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGHUP"  # torchrun leaves the others to us
+    os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGQUIT"  # torchrun leaves the others to us
     try:
         returned = _several(arguments(domain, threads, place)) if place.total > 1 else _one(domain)
     finally:  # the training has ended: a signal that comes now must not change the exit code
-        signals.ignore((*signals.SIGNALS, signals.INTERRUPT))
-    if -returned in (*signals.SIGNALS, signals.INTERRUPT):
+        signals.ignore(signals.ASKS)
+    if -returned in signals.ASKS:
         print(f"{domain}: asked to leave before it had begun; run the same command again", flush=True)
         raise SystemExit(signals.CODE)
     if returned:
@@ -91,10 +91,10 @@ def _one(domain: str) -> int:
 
 def _several(options: list[str]) -> int:
     """That of the first process that failed, or 0."""
-    signals.listen(_pass_on, (*signals.SIGNALS, signals.INTERRUPT))
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    signals.listen(_pass_on, signals.ASKS)
     try:
         launch_command(launch_command_parser().parse_args(options))
     except subprocess.CalledProcessError as error:

@@ -20,6 +20,7 @@ from dapt.core.paths import CURVES, LOGS, METRICS, MODELS, events_file
 from dapt.telling import signals, tracking
 from dapt.telling.errors import guarded
 from dapt.telling.events import Events
+from dapt.telling.gpu_failures import gpu_failures
 from dapt.training import resume
 from dapt.training.curve import mean, write_curve
 from dapt.training.domain import DomainRun, prepare
@@ -35,19 +36,20 @@ def train(params: Params, domain: str, accelerator: Accelerator, events: Events)
     main = accelerator.is_main_process
     ready = prepare(params, domain, accelerator)
     run = DomainRun(ready, accelerator, events)
-    asked = signals.on_signal(run.signals.append, (*signals.SIGNALS, signals.INTERRUPT))
-    with asked, resume.locked(ready.state, ready.decides) if main else nullcontext():
+    signals.listen(run.signals.append, signals.ASKS)
+    with resume.locked(ready.state, ready.decides) if main else nullcontext():
         events.tell("started", **ready.facts())
         if main and ready.epochs > OFTEN:
             print(
-                f"{domain}: each text is read {ready.epochs:.1f} times; beyond {OFTEN} times more steps bring little: set "
-                "train.epochs, or fewer train.steps",
+                f"{domain}: each text is read {ready.epochs:.1f} times; beyond {OFTEN} times more steps bring little: make "
+                "train.steps, epochs or tokens smaller",
                 flush=True,
             )
         course = run.train()
         if len(course.train) < ready.steps:
             events.tell("left", step=len(course.train), steps=ready.steps)
             accelerator.wait_for_everyone()  # when one process ends, its launcher ends the others: not while one saves
+            signals.ignore(signals.ASKS)
             raise SystemExit(signals.CODE)
         if main:
             write_results(run, course)
@@ -56,6 +58,7 @@ def train(params: Params, domain: str, accelerator: Accelerator, events: Events)
             events.tell(
                 "done", model_sha256=sha256(MODELS / domain / "model.safetensors"), skipped_steps=course.skipped
             )
+            signals.ignore(signals.ASKS)  # one that comes while Python ends would make a failure of it
             resume.forget(ready.state)
 
 
@@ -91,6 +94,7 @@ def write_results(run: DomainRun, course: Course) -> None:
     )
 
 
+@gpu_failures("make train.batch smaller, or train.parts larger")
 def run(domain: str) -> None:
     params = config.load()
     settings = params.active.train

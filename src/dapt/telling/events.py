@@ -26,7 +26,7 @@ from dapt.telling.errors import UserError
 
 SENTENCES = {
     "started": "{name}: {parameters:,} parameters, {windows} windows of {window} tokens, {steps} steps of {batch} "
-    "({epochs:.3g} epochs), {precision} on {processes} × {device}",
+    "({epochs:,.2f} epochs), {precision} on {processes} × {device}",
     "resumed": "resumed at step {step}",
     "valid": "{name}: step {step}, loss on valid {loss:.4f}",
     "left": "{name}: asked to leave, saved at step {step} of {steps}; run the same command again to continue there",

@@ -14,6 +14,7 @@ from dapt.telling.errors import UserError, short
 
 GB = 1e9
 CONTEXT = 0.5  # GB that CUDA takes of a GPU for a process
+FULL = "CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
 QUERY = "gpu_uuid,pid,process_name,used_gpu_memory"
 
 
@@ -32,7 +33,7 @@ def holders(uuid: str) -> list[Holder]:
         return []
     ask = ["nvidia-smi", f"--query-compute-apps={QUERY}", "--format=csv,noheader,nounits"]
     found = []
-    for line in subprocess.run(ask, capture_output=True, text=True).stdout.splitlines():
+    for line in subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout.splitlines():
         if match := re.fullmatch(r"(?:GPU-)?(\S+), (\d+), (.*), (\S+)", line.strip()):
             where, pid, name, megabytes = match.groups()
             if where == uuid.removeprefix("GPU-"):
@@ -46,7 +47,10 @@ def full(name: str, total: float, free: float, ours: float, others: list[Holder]
     text = f"{name} has {free:.1f} of {total:.1f} GB free"
     if theirs < 0.1 * total:
         return text, False
-    named = "; ".join(f"process {one.pid}, {one.name}, {one.gigabytes:.1f} GB" for one in others)
+    some = [
+        one for one in others if one.gigabytes <= theirs + CONTEXT
+    ]  # more: this one, numbered by a container's host
+    named = "; ".join(f"process {one.pid}, {one.name}, {one.gigabytes:.1f} GB" for one in some)
     return f"{text}, and other processes hold {theirs:.1f} GB{f' ({named})' * bool(named)}", True
 
 
@@ -73,15 +77,21 @@ def out_of_memory(mend: str, where: str = "") -> str:
 
 @contextmanager
 def gpu_failures(mend: str, kept: Callable[[], str] = lambda: "nothing of this stage is kept") -> Iterator[None]:
-    """Failures of the GPU in the block as UserErrors: `mend` is how to need less memory, `kept` says what is saved."""
+    """Failures of the GPU in the block as UserErrors: `mend` is how to need less memory, `kept` says what is saved. With
+    CUDA_LAUNCH_BLOCKING=1 an error of CUDA stays a traceback, which then shows the operation."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(out_of_memory(mend)) from error
-    except RuntimeError as error:
-        if not is_cuda_error(error):
+    except RuntimeError as error:  # which torch.OutOfMemoryError is
+        if isinstance(error, torch.OutOfMemoryError) or re.search(FULL, str(error)):
+            raise UserError(out_of_memory(mend)) from error
+        if not is_cuda_error(error) or os.environ.get("CUDA_LAUNCH_BLOCKING") == "1":
             raise
+        if "busy or unavailable" in str(error):
+            raise UserError(
+                f"{short(error)}: another process has the GPU for itself; wait, or choose another with "
+                "CUDA_VISIBLE_DEVICES"
+            ) from error
         raise UserError(
-            f"{short(error)}: {kept()}; run it again, and if it fails at the same place, CUDA_LAUNCH_BLOCKING=1 shows "
-            "where; if at another each time, look for Xid in `dmesg`: the card is at fault"
+            f"{short(error)}: {kept()}; run it again, and if it fails at the same place, with CUDA_LAUNCH_BLOCKING=1, "
+            "which shows the operation; if at another each time, look for Xid in `dmesg`: the card is at fault"
         ) from error

@@ -19,8 +19,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def take_every_character() -> None:
-    """Of this process's standard output and error."""
+    """Of this process's standard output; standard error takes all of them by itself."""
     codecs.register_error("plain", _plain)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="plain")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="plain")

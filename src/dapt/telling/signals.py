@@ -7,6 +7,7 @@ from contextlib import contextmanager
 CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 INTERRUPT = signal.SIGINT  # ^C, which a terminal sends to all processes of a command
+ASKS = (*SIGNALS, INTERRUPT)
 
 
 def listen(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> None:

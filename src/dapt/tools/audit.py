@@ -30,15 +30,17 @@ def audit(folder: Path) -> dict:
     }
 
 
-def run(folder: Path, as_json: bool) -> None:
-    found = audit(folder)
-    if as_json:
-        print(json.dumps(found))
-        return
-    print(
-        f"{folder}: {found['type']}, {found['parameters']:,} parameters, texts of {found['positions'] or 'any number of'} "
+def sentence(name: str, found: dict) -> str:
+    """The same for people."""
+    return (
+        f"{name}: {found['type']}, {found['parameters']:,} parameters, texts of {found['positions'] or 'any number of'} "
         f"tokens; head {found['head']}: loss {found['loss']} on "
         f"general text, token frequencies alone {found['unigram_loss']} ({found['masked_tokens']:,} tokens); pooler "
         f"{found['pooler']}; missing: {', '.join(found['missing']) or 'nothing'}; not expected: "
         f"{', '.join(found['unexpected']) or 'nothing'}"
     )
+
+
+def run(folder: Path, as_json: bool) -> None:
+    found = audit(folder)
+    print(json.dumps(found) if as_json else sentence(str(folder), found))

@@ -17,6 +17,7 @@ from dapt.launch import cluster, estimates, preflight, remote
 from dapt.launch.slurm import NO_SRUN, ask
 from dapt.mlm.tokens import token_files
 from dapt.telling.errors import UserError, short
+from dapt.telling.gpu_failures import out_of_memory
 from dapt.tools.self_test import HALVES, self_test
 from dapt.training import resume
 from dapt.training.optimization.device import Device, check_built_for, decide, this_device
@@ -60,6 +61,8 @@ def computes(found: Device) -> Iterator[Fact]:
         return
     try:
         yield Fact("self-test", *self_test(torch.device("cuda"), [half for half in HALVES if getattr(found, half)]))
+    except torch.OutOfMemoryError:
+        yield Fact("self-test", "it did not fit", out_of_memory("no training fits here"))
     except RuntimeError as error:
         yield Fact("self-test", "it failed", f"a few steps on {found.name} failed: {short(error)}")
 

@@ -39,7 +39,7 @@ def losses(device: torch.device, precision: str, graphed: bool = False) -> list[
     model = MaskedLM(BertForMaskedLM(shape)).to(device)
     optim = optimizer(model.named_parameters(), 0.01)
     for group in optim.param_groups:
-        group["lr"], group["capturable"] = torch.tensor(1e-3, device=device), device.type == "cuda"
+        group["lr"] = torch.tensor(1e-3, device=device)
     scaler = torch.amp.GradScaler(device.type, init_scale=1024.0, enabled=precision == "fp16")
 
     def step(tensors: tuple[torch.Tensor, ...], predicted: torch.Tensor) -> torch.Tensor:
@@ -55,6 +55,8 @@ def losses(device: torch.device, precision: str, graphed: bool = False) -> list[
     graph: StepGraph | None = None
     for number in range(STEPS):
         if graphed and number == EAGER:
+            for group in optim.param_groups:
+                group["capturable"] = True
             graph = StepGraph(step, one, ROWS * PICKS, device)
         found.append(graph.replay(one, ROWS * PICKS) if graph else step(one.tensors(device), predicted))
         if not graph:
@@ -69,16 +71,21 @@ def difference(ours: list[float], theirs: list[float]) -> float:
 
 
 def self_test(device: torch.device, precisions: list[str]) -> tuple[str, str | None]:
-    """What was compared, and what is wrong, of half precisions that the device has; graphs only on a GPU."""
+    """What was compared, and what is wrong, of half precisions that the device has; a graph, on a GPU, against eager steps
+    of the same precision."""
     expected = losses(device, "fp32")
-    found = {precision: difference(losses(device, precision), expected) for precision in precisions}
+    eager = {precision: losses(device, precision) for precision in precisions}
+    found = {precision: difference(ours, expected) for precision, ours in eager.items()}
     if device.type == "cuda":
-        found["a CUDA graph"] = difference(losses(device, "fp32", graphed=True), expected)
+        for precision, theirs in eager.items():
+            found[f"a CUDA graph in {precision}"] = difference(losses(device, precision, graphed=True), theirs)
     text = f"{STEPS} steps of a small model, loss {expected[0]:.3f} to {expected[-1]:.3f} in fp32; largest difference: "
     text += ", ".join(f"{name} {share:.2%}" for name, share in found.items())
+    if not all(map(math.isfinite, expected)):
+        return text, "losses in fp32 are not finite on this GPU: update the driver or torch, or take another card"
     wrong = [name for name, share in found.items() if share > NEAR]
     problem = (
-        f"{' and '.join(wrong)} computes another loss than fp32 on this GPU: update the driver or torch, or set "
+        f"{' and '.join(wrong)} computes another loss than it should on this GPU: update the driver or torch, or set "
         "train.precision to fp32 and train.graphs to off"
     )
     return text, problem if wrong else None

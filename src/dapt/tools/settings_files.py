@@ -1,7 +1,12 @@
 """params.yaml, the profiles and dvc.yaml while a command edits them: nothing is written that is not right."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from dapt.core import config
 from dapt.core.files import whole_file
@@ -23,25 +28,53 @@ class SettingsFiles:
         self.texts = dict(self.before)
 
     def profiles(self, names: list[str]) -> list[Path]:
-        """The files of those that are named; of all, where none is."""
+        """The files of those that are named, among which the active one must be; of all, where none is."""
         there = self.active.profiles
         for name in names:
             if name not in there:
                 known = f"there are: {', '.join(there)}"
                 raise UserError(f"there is no profile {name!r}{config.instead(name, there, known)}")
+        if names and self.active.profile not in names:
+            raise UserError(f"--profile: {self.active.profile} is the active one, and must have it as well")
         return [profile_path(name) for name in names or there]
 
-    def add(self, path: Path, steps: Steps, name: str, value: object) -> None:
-        self.texts[path] = yaml_text.with_entry(self.texts[path], path, steps, name, value)
+    def add(self, path: Path, steps: Steps, name: str, value: Any) -> None:
+        def change(there: Any) -> None:
+            if name in there:
+                raise UserError(f"{path}: {'.'.join(map(str, steps))} has {name} already; take another name")
+            there[name] = value
+
+        self._edit(path, steps, yaml_text.with_entry(self.texts[path], path, steps, name, value), change)
 
     def add_item(self, path: Path, steps: Steps, value: str) -> None:
-        self.texts[path] = yaml_text.with_item(self.texts[path], path, steps, value)
+        self._edit(
+            path, steps, yaml_text.with_item(self.texts[path], path, steps, value), lambda there: there.append(value)
+        )
 
     def remove(self, path: Path, steps: Steps, name: str) -> None:
-        self.texts[path] = yaml_text.without_entry(self.texts[path], path, steps, name)
+        new = yaml_text.without_entry(self.texts[path], path, steps, name)
+        self._edit(path, steps, new, lambda there: there.pop(name, None))
 
     def remove_item(self, path: Path, steps: Steps, value: str) -> None:
-        self.texts[path] = yaml_text.without_item(self.texts[path], path, steps, value)
+        new = yaml_text.without_item(self.texts[path], path, steps, value)
+        self._edit(path, steps, new, lambda there: there.remove(value) if value in there else None)
+
+    def _edit(self, path: Path, steps: Steps, text: str, change: Callable[[Any], object]) -> None:
+        """Take the new text, if it says what the old one says with this change at the end of `steps`."""
+        expected = _values(self.texts[path])
+        there = expected
+        for step in steps:
+            there = there[step]
+        change(there)
+        try:
+            right = _values(text) == expected
+        except YAMLError:
+            right = False
+        if not right:
+            raise UserError(
+                f"{path}: {'.'.join(map(str, steps))} is written in a way that is not understood; edit it by hand"
+            )
+        self.texts[path] = text
 
     def save(self, dry_run: bool) -> None:
         """Check the settings, show what changes, and write it unless `dry_run`."""
@@ -54,3 +87,7 @@ class SettingsFiles:
             if text != self.before[path] and not dry_run:
                 with whole_file(path, "wb") as file:
                     file.write(text.encode())
+
+
+def _values(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)

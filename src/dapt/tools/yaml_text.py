@@ -49,7 +49,7 @@ def with_entry(text: str, where: Path, steps: Steps, name: str, value: object) -
     if not isinstance(mapping, MappingNode):
         raise UserError(f"{where}: {'.'.join(map(str, steps))} is no mapping; make the change by hand")
     if mapping.flow_style:
-        return _in_brackets(text, mapping, f"{name}: {_flow(value)}")
+        return _in_brackets(text, mapping, _flow({name: value})[1:-1])
     column = mapping.value[0][0].start_mark.column
     return _behind(text, mapping, _block({name: value}, column))
 
@@ -145,6 +145,6 @@ def _block(value: object, indent: int) -> str:
 
 def _flow(value: object) -> str:
     yaml, written = YAML(typ="safe", pure=True), io.StringIO()
-    yaml.default_flow_style, yaml.width = True, 4096
+    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = True, 4096, False
     yaml.dump(value, written)
     return written.getvalue().removesuffix("...\n").strip()  # an end of the document, behind a lone value

@@ -27,7 +27,7 @@ from dapt.telling.gpu_failures import gpu_failures
 from dapt.training import graphs, resume
 from dapt.training.code import deciding
 from dapt.training.loop import Asked, Course, Run, Start, fit, mean_loss
-from dapt.training.optimization.divergence import READ_EVERY, Diverged
+from dapt.training.optimization.divergence import Diverged
 from dapt.training.optimization.optimizer import optimizer_tensors
 from dapt.training.optimization.schedule import Schedule, length
 from dapt.training.saving import Saver
@@ -176,18 +176,27 @@ class DomainRun(Run):
 
     def train(self) -> Course:
         """From the newest checkpoint, or from the base."""
-        with gpu_failures("make train.batch smaller, or train.parts larger", self._kept), self.saver:
-            start = self._resumed()
-            self.ready.masked_lm.to(self.accelerator.device)
-            self.course = start.course
-            if not start.step:
-                self._look(0, start.course)
+        with gpu_failures("make train.batch smaller, or train.parts larger", self._kept):
             try:
-                fit(self.accelerator, self.ready.masked_lm, self.ready.batches, self.ready.schedule, self, start)
+                with self.saver:
+                    self._fit()
             except Diverged as error:
                 raise self._located(error) from error
-            self._tell_saved(wait=True)
         return self.course
+
+    def _fit(self) -> None:
+        start = self._resumed()
+        self.course = start.course
+        self.ready.masked_lm.to(self.accelerator.device)
+        if not start.step:
+            self._look(0, start.course)
+        fit(self.accelerator, self.ready.masked_lm, self.ready.batches, self.ready.schedule, self, start)
+        try:
+            self._tell_saved(wait=True)
+        except (UserError, OSError) as error:
+            if len(self.course.train) < self.ready.steps:
+                raise
+            print(f"{self.name}: {error} (the training is done, and needs no checkpoint any more)", flush=True)
 
     def _resumed(self) -> Start:
         if found := resume.latest(self.ready.state):
@@ -232,11 +241,8 @@ class DomainRun(Run):
         self.tell("valid", step=step, loss=course.valid[-1][1])
 
     def _kept(self) -> str:
-        step = len(self.course.train)
-        return (
-            f"it came in one of the steps {step + 1} to {step + READ_EVERY}; the last good checkpoint is "
-            f"{resume.newest(self.ready.state) or 'the base'}"
-        )
+        newest = resume.newest(self.ready.state) or "the base"
+        return f"it came after step {len(self.course.train)}, which was the last that was read; the last good checkpoint is {newest}"
 
     def _located(self, error: Diverged) -> UserError:
         """The same, with the documents of the batch and the checkpoint before it."""
