@@ -2,6 +2,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ def test_a_command_for_each_stage_of_dvc_yaml():
     assert all((ROOT / f"src/dapt/stages/{name}.py").is_file() for name in STAGES)
     assert all((ROOT / f"tests/stages/test_{name}.py").is_file() for name in STAGES)
     assert all((ROOT / f"src/dapt/bench/{name}.py").is_file() for name in BENCHES)
+
+
+def test_it_says_its_version(tmp_path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert dapt(tmp_path, "--version").stdout == f"dapt {project['version']}\n"
 
 
 def test_a_workspace_runs_its_own_code(repository):

@@ -58,8 +58,19 @@ LAUNCH = {  # option → what it does instead of starting and following the jobs
 Commands = argparse._SubParsersAction  # what add_subparsers returns has no public name
 
 
+class Version(argparse.Action):
+    """Asked for once in a while, it takes a tenth of a second."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"dapt {version('dapt')}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dapt", description=str(__doc__).split("\n\n")[0])
+    top.add_argument("--version", action=Version, nargs=0, help="say which version this is")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_stages(commands)
     add_tools(commands)
