@@ -144,7 +144,7 @@ def _block(value: object, indent: int) -> str:
 
 
 def _flow(value: object) -> str:
-    yaml, written = YAML(typ="safe", pure=True), io.StringIO()
-    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = True, 4096, False
+    yaml, written = YAML(), io.StringIO()
+    yaml.default_flow_style, yaml.width = True, 4096
     yaml.dump(value, written)
     return written.getvalue().removesuffix("...\n").strip()  # an end of the document, behind a lone value
