@@ -70,7 +70,7 @@ class Version(argparse.Action):
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dapt", description=str(__doc__).split("\n\n")[0])
-    top.add_argument("--version", action=Version, nargs=0, help="say which version this is")
+    top.add_argument("--version", action=Version, nargs=0, default=argparse.SUPPRESS, help="say which version this is")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_stages(commands)
     add_tools(commands)

@@ -1,17 +1,16 @@
 """`dapt add` and `dapt remove` from the command line, in a folder with the committed settings. (From a hub: sources/test_hub.py.)"""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from dapt.cli import main
 from dapt.core import config
 from repositories import committed_files, committed_text
 
-DAPT = Path(sys.executable).parent / "dapt"
 FILES = ("params.yaml", "profiles/sample.yaml", "profiles/full.yaml", "dvc.yaml")
 
 
@@ -28,17 +27,18 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def dapt(folder: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [DAPT, *words],
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == code, done.stdout
-    return done.stdout
+@pytest.fixture()
+def dapt(monkeypatch, capsys):
+    """`dapt …` in a folder, in this process; what it said."""
+
+    def call(folder: Path, *words: str, code: int = 0) -> str:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["dapt", *words])
+        returned, said = main(), "".join(capsys.readouterr())
+        assert returned == code, said
+        return said
+
+    return call
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -58,7 +58,7 @@ def changed_lines(folder: Path, name: str) -> list[str]:
     return new
 
 
-def test_a_domain_is_added_by_a_few_lines_and_removed_without_a_trace(folder):
+def test_a_domain_is_added_by_a_few_lines_and_removed_without_a_trace(dapt, folder):
     said = dapt(folder, "add", "domain", "law", "data/local/law/first.txt", "--licence", "public")
     assert "data/local/law/first.txt: 2 of 2 documents are kept\n" in said and "next: dvc repro evaluate@law" in said
     assert "+  law: {enabled: true, labelled: false}" in said and "--- dvc.yaml" in said
@@ -80,7 +80,7 @@ def test_a_domain_is_added_by_a_few_lines_and_removed_without_a_trace(folder):
     assert texts(folder) == {name: committed_text(name) for name in FILES}
 
 
-def test_from_a_folder_inside_of_the_repository_and_for_one_profile(folder):
+def test_from_a_folder_inside_of_the_repository_and_for_one_profile(dapt, folder):
     said = dapt(folder / "data", "add", "domain", "law", "local/cases.csv", "--column", "body", "--group", "case",
                 "--profile", "sample")  # fmt: skip
     assert "1 of 2 documents are kept (dropped: 1 too short)" in said
@@ -90,7 +90,7 @@ def test_from_a_folder_inside_of_the_repository_and_for_one_profile(folder):
     assert (folder / "profiles/full.yaml").read_text() == committed_text("profiles/full.yaml")
 
 
-def test_a_dry_run_writes_nothing(folder):
+def test_a_dry_run_writes_nothing(dapt, folder):
     before = texts(folder)
     said = dapt(folder, "add", "domain", "law", "data/local/law", "--dry-run")
     assert "+    desc: adapted to law" in said and said.endswith("nothing was written (--dry-run)\n")
@@ -115,7 +115,7 @@ def test_a_dry_run_writes_nothing(folder):
         (("law", "data/local/law", "--profile", "smple"), "there is no profile 'smple'; did you mean sample?"),
     ],
 )
-def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_is_written(folder, words, message):
+def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_is_written(dapt, folder, words, message):
     before = texts(folder)
     (line,) = dapt(folder, "add", "domain", *words, code=2).splitlines()[-1:]
     assert message in line and line.startswith("dapt add: ")
@@ -130,19 +130,19 @@ def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_is_written(fold
         ("biomed", "biomed is named by params.yaml: domain, profiles/full.yaml: compare.target"),
     ],
 )
-def test_what_cannot_be_removed_is_refused(folder, name, message):
+def test_what_cannot_be_removed_is_refused(dapt, folder, name, message):
     before = texts(folder)
     assert message in dapt(folder, "remove", "domain", name, code=2)
     assert texts(folder) == before
 
 
-def test_a_removed_domain_leaves_corpora_that_others_read(folder):
+def test_a_removed_domain_leaves_corpora_that_others_read(dapt, folder):
     dapt(folder, "remove", "domain", "biomed_finance")
     params = config.load(folder)
     assert "biomed_finance" not in params.models and {"biomed_mlm", "finance_mlm2"} <= set(params.corpora)
 
 
-def test_comments_stay_above_what_they_speak_of(folder):
+def test_comments_stay_above_what_they_speak_of(dapt, folder):
     path = folder / "params.yaml"
     path.write_text(path.read_text().replace("- finance\n- general\n", "- finance\n# the control\n- general\n"))
     dapt(folder, "add", "domain", "law", "data/local/law/first.txt")
@@ -162,21 +162,21 @@ def test_comments_stay_above_what_they_speak_of(folder):
         ("artifacts:\n    a:\n        path: x", "        path: x\n    law:\n      path: models/law\n"),
     ],
 )
-def test_artifacts_in_other_forms_are_added_to(folder, artifacts, after):
+def test_artifacts_in_other_forms_are_added_to(dapt, folder, artifacts, after):
     (folder / "dvc.yaml").write_text(f"stages: {{}}\n{artifacts}")
     dapt(folder, "add", "domain", "law", "data/local/law/first.txt")
     text = (folder / "dvc.yaml").read_text()
     assert after in text and YAML(typ="safe").load(text)["artifacts"]["law"]["path"] == "models/law"
 
 
-def test_an_artifact_of_this_name_is_not_written_twice(folder):
+def test_an_artifact_of_this_name_is_not_written_twice(dapt, folder):
     (folder / "dvc.yaml").write_text("stages: {}\nartifacts:\n  law:\n    path: x\n")
     before = texts(folder)
     assert "artifacts has law already" in dapt(folder, "add", "domain", "law", "data/local/law/first.txt", code=2)
     assert texts(folder) == before
 
 
-def test_more_text_of_a_domain_is_a_corpus_of_its_own(folder):
+def test_more_text_of_a_domain_is_a_corpus_of_its_own(dapt, folder):
     said = dapt(
         folder, "add", "corpus", "rulings", "--from", "data/local/cases.csv", "--to", "finance", "--column", "body"
     )
@@ -190,7 +190,7 @@ def test_more_text_of_a_domain_is_a_corpus_of_its_own(folder):
     )
 
 
-def test_a_base_of_one_s_own_is_audited_and_named(folder, model_folder):
+def test_a_base_of_one_s_own_is_audited_and_named(dapt, folder, model_folder):
     shutil.copytree(model_folder, folder / "data/local/mine")
     said = dapt(folder, "add", "base", "mine", "--from", "data/local/mine", "--licence", "ours")
     assert "mine: bert, 27,680 parameters" in said and "missing: nothing" in said
@@ -208,7 +208,7 @@ def test_a_base_of_one_s_own_is_audited_and_named(folder, model_folder):
 @pytest.mark.parametrize(
     "lacks, message", [("config.json", "needs one folder with a config.json"), ("vocab", "no tokenizer")]
 )
-def test_a_base_that_is_no_use_is_not_written(folder, model_folder, lacks, message):
+def test_a_base_that_is_no_use_is_not_written(dapt, folder, model_folder, lacks, message):
     shutil.copytree(
         model_folder,
         folder / "data/local/mine",
