@@ -24,7 +24,7 @@ from dapt.telling.gpu_failures import gpu_failures
 from dapt.training import resume
 from dapt.training.curve import mean, write_curve
 from dapt.training.domain import DomainRun, prepare
-from dapt.training.loop import Course
+from dapt.training.loop import SMALLER, Course
 from dapt.training.optimization.device import accelerator_for
 
 OFTEN = 4  # epochs up to which a text read again is nearly as good as a new one (Muennighoff et al. 2023)
@@ -94,7 +94,7 @@ def write_results(run: DomainRun, course: Course) -> None:
     )
 
 
-@gpu_failures("make train.batch smaller, or train.parts larger")
+@gpu_failures(SMALLER)
 def run(domain: str) -> None:
     params = config.load()
     settings = params.active.train

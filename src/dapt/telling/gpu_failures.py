@@ -47,9 +47,8 @@ def full(name: str, total: float, free: float, ours: float, others: list[Holder]
     text = f"{name} has {free:.1f} of {total:.1f} GB free"
     if theirs < 0.1 * total:
         return text, False
-    some = [
-        one for one in others if one.gigabytes <= theirs + CONTEXT
-    ]  # more: this one, numbered by a container's host
+    # One that holds more than all others is this process, under the number that a container's host gives it.
+    some = [one for one in others if one.gigabytes <= theirs + CONTEXT]
     named = "; ".join(f"process {one.pid}, {one.name}, {one.gigabytes:.1f} GB" for one in some)
     return f"{text}, and other processes hold {theirs:.1f} GB{f' ({named})' * bool(named)}", True
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dapt.core import config
 from dapt.core.config import NAME, Origin, Source
 from dapt.core.paths import PARAMS, flat, profile_path
 from dapt.corpus.cleaners import text
@@ -16,7 +15,7 @@ from dapt.corpus.cleaning import LEAST, Report, check_options, minimum_of, rows
 from dapt.sources.origins import fetch, named_files, on_disk
 from dapt.telling.errors import UserError
 from dapt.tools import audit, places
-from dapt.tools.settings_files import PIPELINE, SettingsFiles
+from dapt.tools.settings_files import PIPELINE, SettingsFiles, check_there
 from dapt.tools.yaml_text import on_one_line
 
 NOT_WRITTEN = "nothing was written (--dry-run)"
@@ -117,9 +116,7 @@ def remove_domain(name: str, dry_run: bool) -> None:
     """What `domain` wrote; corpora go with it where no other domain and no task reads them."""
     files = SettingsFiles()
     active = files.active
-    if name not in active.domains:
-        known = f"there are: {', '.join(active.domains)}"
-        raise UserError(f"there is no domain {name!r}{config.instead(name, active.domains, known)}")
+    check_there("domain", name, active.domains)
     if name == active.control:
         raise UserError(f"{name} is the control, which every model is held against; name another `control` first")
     aims = [

@@ -15,7 +15,7 @@ from dapt.core.files import sha256, whole_file
 from dapt.core.paths import PARAMS, profile_path
 from dapt.sources.origins import named_files, on_disk
 from dapt.telling.errors import UserError
-from dapt.tools.yaml_text import Steps, entries, node_at
+from dapt.tools.yaml_text import Steps, dotted, end_of, entries, node_at, with_entry
 
 Values = dict[str, str | list[str]]  # of the settings `revision` and `sha256`
 
@@ -58,7 +58,6 @@ def rewritten(text: str, where: Path, steps: Steps, values: Values) -> str:
     >>> rewritten("x:\\n  revision: main  # why\\n", PARAMS, ["x"], {"revision": "c0ffee", "sha256": ["ab"]})
     'x:\\n  revision: c0ffee  # why\\n  sha256:\\n  - ab\\n'
     """
-    at = ".".join(map(str, steps))
     mapping = node_at(text, where, steps)
     there = entries(mapping)
     indent = "\n" + " " * mapping.value[0][0].start_mark.column
@@ -68,19 +67,18 @@ def rewritten(text: str, where: Path, steps: Steps, values: Values) -> str:
         flow = (node if isinstance(node, SequenceNode) else mapping).flow_style
         if node:
             start = node.start_mark.index
-            end = (node.value[-1] if isinstance(node, SequenceNode) and not flow else node).end_mark.index
+            end = end_of(node)
             if start == end:
-                raise UserError(f"{where}: {at}.{name} is empty; write main there, then pin again")
+                raise UserError(f"{where}: {dotted(steps)}.{name} is empty; write main there, then pin again")
             edits.append((start, end, _yaml(value, indent, flow)))
-        else:
-            end = mapping.value[-1][1].end_mark.index
-            if not flow:
-                line_end = text.find("\n", end)  # a comment stays on its line
-                end = len(text) if line_end < 0 else line_end
-            gap = " " if flow or isinstance(value, str) else indent
-            edits.append((end, end, f"{',' if flow else ''}{indent}{name}:{gap}{_yaml(value, indent, flow)}"))
+        elif flow:
+            end = end_of(mapping.value[-1][1])
+            edits.append((end, end, f",{indent}{name}: {_yaml(value, indent, flow)}"))
     for start, end, written in sorted(edits, reverse=True):
         text = text[:start] + written + text[end:]
+    for name, value in values.items():
+        if name not in there and not mapping.flow_style:
+            text = with_entry(text, where, steps, name, value)
     return text
 
 

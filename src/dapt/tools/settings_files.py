@@ -1,7 +1,7 @@
 """params.yaml, the profiles and dvc.yaml while a command edits them: nothing is written that is not right."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,16 @@ from dapt.core.files import whole_file
 from dapt.core.paths import PARAMS, profile_path
 from dapt.telling.errors import UserError
 from dapt.tools import yaml_text
-from dapt.tools.yaml_text import Steps
+from dapt.tools.yaml_text import Steps, dotted
 
 PIPELINE = Path("dvc.yaml")
+
+
+def check_there(kind: str, name: str, names: Collection[str]) -> None:
+    """Refuse a name that is none of those there are."""
+    if name not in names:
+        known = f"there are: {', '.join(names)}"
+        raise UserError(f"there is no {kind} {name!r}{config.instead(name, names, known)}")
 
 
 class SettingsFiles:
@@ -29,19 +36,16 @@ class SettingsFiles:
 
     def profiles(self, names: list[str]) -> list[Path]:
         """The files of those that are named, among which the active one must be; of all, where none is."""
-        there = self.active.profiles
         for name in names:
-            if name not in there:
-                known = f"there are: {', '.join(there)}"
-                raise UserError(f"there is no profile {name!r}{config.instead(name, there, known)}")
+            check_there("profile", name, self.active.profiles)
         if names and self.active.profile not in names:
             raise UserError(f"--profile: {self.active.profile} is the active one, and must have it as well")
-        return [profile_path(name) for name in names or there]
+        return [profile_path(name) for name in names or self.active.profiles]
 
     def add(self, path: Path, steps: Steps, name: str, value: Any) -> None:
         def change(there: Any) -> None:
             if name in there:
-                raise UserError(f"{path}: {'.'.join(map(str, steps))} has {name} already; take another name")
+                raise UserError(f"{path}: {dotted(steps)} has {name} already; take another name")
             there[name] = value
 
         self._edit(path, steps, yaml_text.with_entry(self.texts[path], path, steps, name, value), change)
@@ -71,9 +75,7 @@ class SettingsFiles:
         except YAMLError:
             right = False
         if not right:
-            raise UserError(
-                f"{path}: {'.'.join(map(str, steps))} is written in a way that is not understood; edit it by hand"
-            )
+            raise UserError(f"{path}: {dotted(steps)} is written in a way that is not understood; edit it by hand")
         self.texts[path] = text
 
     def save(self, dry_run: bool) -> None:

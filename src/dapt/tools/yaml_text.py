@@ -23,6 +23,10 @@ def on_one_line(**values: object) -> CommentedMap:
     return found
 
 
+def dotted(steps: Steps) -> str:
+    return ".".join(map(str, steps))
+
+
 def entries(mapping: Node) -> dict[str, Node]:
     return {key.value: value for key, value in mapping.value} if isinstance(mapping, MappingNode) else {}
 
@@ -33,9 +37,7 @@ def node_at(text: str, where: Path, steps: Steps) -> Any:
     for step in steps:
         node = node.value[step] if isinstance(step, int) else entries(node).get(step)
         if node is None:
-            raise UserError(
-                f"{where}: {step} of {'.'.join(map(str, steps))} is not written out; make the change by hand"
-            )
+            raise UserError(f"{where}: {step} of {dotted(steps)} is not written out; make the change by hand")
     return node
 
 
@@ -47,7 +49,7 @@ def with_entry(text: str, where: Path, steps: Steps, name: str, value: object) -
     """
     mapping = node_at(text, where, steps)
     if not isinstance(mapping, MappingNode):
-        raise UserError(f"{where}: {'.'.join(map(str, steps))} is no mapping; make the change by hand")
+        raise UserError(f"{where}: {dotted(steps)} is no mapping; make the change by hand")
     if mapping.flow_style:
         return _in_brackets(text, mapping, _flow({name: value})[1:-1])
     column = mapping.value[0][0].start_mark.column
@@ -62,7 +64,7 @@ def with_item(text: str, where: Path, steps: Steps, value: str) -> str:
     """
     items = node_at(text, where, steps)
     if not isinstance(items, SequenceNode):
-        raise UserError(f"{where}: {'.'.join(map(str, steps))} is no list; make the change by hand")
+        raise UserError(f"{where}: {dotted(steps)} is no list; make the change by hand")
     if items.flow_style:
         return _in_brackets(text, items, _flow(value))
     return _behind(text, items, _block([value], items.start_mark.column))
@@ -76,7 +78,7 @@ def without_entry(text: str, where: Path, steps: Steps, name: str) -> str:
     """
     mapping = node_at(text, where, steps)
     pairs = mapping.value if isinstance(mapping, MappingNode) else []
-    return _without(text, mapping, [(key, value) for key, value in pairs], [key.value for key, _ in pairs], name)
+    return _without(text, mapping, pairs, [key.value for key, _ in pairs], name)
 
 
 def without_item(text: str, where: Path, steps: Steps, value: str) -> str:
@@ -91,33 +93,31 @@ def without_item(text: str, where: Path, steps: Steps, value: str) -> str:
 
 
 def _without(text: str, parent: Any, spans: list[tuple[Node, Node]], names: list[str], name: str) -> str:
-    """`spans` are the first and last node of each child; an only child leaves nothing that could be written."""
+    """`spans` are the first and last node of each child, `names` what they are called."""
     if name not in names:
         return text
     place = names.index(name)
     first, last = spans[place]
     if not parent.flow_style:
-        return text[: _line_start(text, first.start_mark.index)] + text[_line_end(text, _end(last)) :]
+        return text[: _line_start(text, first.start_mark.index)] + text[_line_end(text, end_of(last)) :]
     if place + 1 < len(spans):
         return text[: first.start_mark.index] + text[spans[place + 1][0].start_mark.index :]
-    start = _end(spans[place - 1][1]) if place else first.start_mark.index
-    return text[:start] + text[_end(last) :]
+    start = end_of(spans[place - 1][1]) if place else first.start_mark.index
+    return text[:start] + text[end_of(last) :]
 
 
 def _in_brackets(text: str, node: Node, written: str) -> str:
-    end = node.end_mark.index - 1
     last = node.value[-1] if node.value else None
-    if last is not None:
-        end = _end(last[1] if isinstance(last, tuple) else last)
+    end = end_of(last[1] if isinstance(last, tuple) else last) if last else node.end_mark.index - 1
     return f"{text[:end]}{', ' * bool(node.value)}{written}{text[end:]}"
 
 
 def _behind(text: str, node: Node, written: str) -> str:
-    end = _line_end(text, _end(node))
+    end = _line_end(text, end_of(node))
     return text[:end] + "\n" * (not text[:end].endswith("\n")) + written + text[end:]
 
 
-def _end(node: Node) -> int:
+def end_of(node: Node) -> int:
     """Where the last thing that is written in a node ends; a block's own mark stands at whatever follows it."""
     while isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
         node = node.value[-1][1] if isinstance(node, MappingNode) else node.value[-1]

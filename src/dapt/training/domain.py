@@ -26,7 +26,7 @@ from dapt.telling.events import Events
 from dapt.telling.gpu_failures import gpu_failures
 from dapt.training import graphs, resume
 from dapt.training.code import deciding
-from dapt.training.loop import Asked, Course, Run, Start, fit, mean_loss
+from dapt.training.loop import SMALLER, Asked, Course, Run, Start, fit, mean_loss
 from dapt.training.optimization.divergence import Diverged
 from dapt.training.optimization.optimizer import optimizer_tensors
 from dapt.training.optimization.schedule import Schedule, length
@@ -176,7 +176,7 @@ class DomainRun(Run):
 
     def train(self) -> Course:
         """From the newest checkpoint, or from the base."""
-        with gpu_failures("make train.batch smaller, or train.parts larger", self._kept):
+        with gpu_failures(SMALLER, self._kept):
             try:
                 with self.saver:
                     self._fit()

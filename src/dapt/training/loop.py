@@ -25,6 +25,8 @@ from dapt.training.optimization.divergence import READ_EVERY, Skips, will_be_ski
 from dapt.training.optimization.optimizer import optimizer, restore
 from dapt.training.optimization.schedule import Schedule
 
+SMALLER = "make train.parts larger, or train.batch or train.window smaller"  # what a training out of memory is told
+
 
 @dataclass
 class Course:
@@ -264,8 +266,7 @@ def halved(parts: int, share: int, world: int, error: Exception) -> int:
     Several processes would not run out of memory in the same step: there the user must choose.
     """
     if world > 1 or share % (2 * parts):
-        mend = "make train.parts larger, or train.batch or train.window smaller"
-        raise UserError(out_of_memory(mend, f" with {share // parts} windows at a time")) from error
+        raise UserError(out_of_memory(SMALLER, f" with {share // parts} windows at a time")) from error
     return 2 * parts
 
 

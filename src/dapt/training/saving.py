@@ -7,7 +7,6 @@ next: the weights and AdamW's two moments once more.
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
-from types import TracebackType
 
 import torch
 
@@ -48,7 +47,5 @@ class Saver:
     def __enter__(self) -> "Saver":
         return self
 
-    def __exit__(
-        self, failed: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.thread.shutdown()
