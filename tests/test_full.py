@@ -118,7 +118,6 @@ def finished(tmp_path_factory) -> Path:
     folder.mkdir()
     copy_of_tree(folder)
     (folder / "params.yaml").write_text(TEXT)
-    (folder / "data/local").mkdir(parents=True)
     (folder / "data/local" / BIOASQ).write_text(json.dumps(ABSTRACTS))
     with running() as hub, pytest.MonkeyPatch.context() as settings:
         hub.repositories = repositories()
@@ -165,8 +164,8 @@ def test_what_the_user_did_not_bring_is_asked_for_or_switched_off(finished):
     (finished / "data/local" / BIOASQ).unlink()
     output = run(finished, "dvc", "repro", "-s", "-f", "fetch@biomed_mlm", code=None)
     assert (
-        f"dapt fetch: data/local/{BIOASQ} is missing: get it from bioasq.org (Task B training data, after "
-        "registration) and put it there, or set enabled: false for this corpus in params.yaml (corpora)"
+        f"dapt fetch: profiles/full.yaml: corpora.biomed_mlm.0: data/local/{BIOASQ} is missing: get it from bioasq.org "
+        "(Task B training data, after registration) and put it there, or set corpora.biomed_mlm.enabled: false in params.yaml"
     ) in output
     assert "Traceback" not in output
     (finished / "params.yaml").write_text(TEXT.replace("biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false", 1))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -297,7 +298,7 @@ def test_a_sweep_runs_from_the_queue(clone):
 
 
 def test_a_domain_of_ones_own_needs_a_folder_and_a_command(clone):
-    (clone / "data/local/law").mkdir(parents=True)
+    (clone / "data/local/law").mkdir()
     sections = [f"Section {number}. {text}\n" for number, text in enumerate(toy_texts("general", 300, seed=7))]
     (clone / "data/local/law/first.txt").write_text("".join(sections[:-90]))
     (clone / "data/local/law/second.txt").write_text("".join(sections[-90:]))
@@ -308,6 +309,11 @@ def test_a_domain_of_ones_own_needs_a_folder_and_a_command(clone):
         name for name in ran if name.startswith(("fetch@biomed", "clean@biomed", "train@")) and name != "train@law"
     }
     assert json.loads((clone / "metrics/eval/law.json").read_text())["law"]["loss"] > 0
+    (clone / "data/local/law/second.txt").write_text("".join(sections[-40:]))
+    ran = stages_run(run(clone, "dvc", "repro", "evaluate@law"))
+    assert {"check", "fetch@law", "train@law"} <= ran and not ran & {"fetch@biomed_mlm", "train@biomed"}
+    shutil.rmtree(clone / "data/local/law")  # as at a teammate's, who pulls what was made of it
+    assert stages_run(run(clone, "dvc", "repro", "evaluate@law")) == {"check"}
 
 
 def test_a_task_of_ones_own_is_two_entries_of_settings(tmp_path):

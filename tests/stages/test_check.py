@@ -1,8 +1,13 @@
+import hashlib
+import json
+
 import pytest
 
-from dapt.stages.check import check
+from dapt.core import config
+from dapt.stages.check import check, write_local_hashes
 from dapt.telling.errors import UserError
 from repositories import committed_params
+from toy_pipeline import PARAMS, PROFILE
 
 FULL = ("params.yaml", "profile: sample", "profile: full")
 
@@ -67,3 +72,36 @@ def test_what_may_change_under_its_name_is_told():
         "Hmehdi515/biomedical_en-de",
         "bhadresh-savani/bert-base-go-emotion",
     ]
+
+
+def test_each_corpus_has_the_hashes_of_the_users_files_and_keeps_them_where_these_are_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy/base").mkdir(parents=True)
+    names = ("biomed.txt", "biomed_2.txt", "finance.txt", "general.txt")
+    for name in (*names, *(f"base/{file}" for file in ("model.safetensors", "config.json", "tokenizer.json"))):
+        (tmp_path / "toy" / name).write_text(name)
+
+    def hashes() -> dict[str, dict[str, str]]:
+        write_local_hashes(config.parse_params(PARAMS, {"sample": PROFILE}))
+        return {path.stem: json.loads(path.read_text()) for path in (tmp_path / "metrics/local").iterdir()}
+
+    first = hashes()
+    assert set(first) == {"biomed_mlm", "biomed_mlm_2", "finance_mlm1", "general", "model"}
+    assert first["biomed_mlm"] == {"toy/biomed.txt": hashlib.sha256(b"biomed.txt").hexdigest()}
+    assert len(first["model"]) == 3  # of the four files that the settings name
+    (tmp_path / "toy/biomed.txt").write_text("another text")
+    second = hashes()
+    assert {name for name in first if first[name] != second[name]} == {"biomed_mlm"}
+    for name in names:
+        (tmp_path / "toy" / name).unlink()
+    (tmp_path / "metrics/local/gone.json").write_text("{}")
+    assert hashes() == second
+    assert {name for name, files in committed_hashes(tmp_path).items() if files} == set()
+
+
+def committed_hashes(folder) -> dict[str, dict]:
+    """Of the shipped settings, none of whose files a user brings."""
+    for path in (folder / "metrics/local").iterdir():
+        path.unlink()
+    write_local_hashes(committed_params())
+    return {path.stem: json.loads(path.read_text()) for path in (folder / "metrics/local").iterdir()}

@@ -1,10 +1,12 @@
 """Real pip, real wheels: a folder of hand-made ones stands for the index."""
 
 import hashlib
+import re
 import zipfile
 
 import pytest
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from dapt.core.config import Origin, Package
 from dapt.core.files import sha256
@@ -12,7 +14,9 @@ from dapt.core.paths import flat
 from dapt.sources.layout import model_files
 from dapt.sources.origins import fetch
 from dapt.sources.package import unpack
+from dapt.stages.fetch import run
 from dapt.telling.errors import UserError
+from repositories import change, committed_files
 
 LICENCE = "test"
 
@@ -86,9 +90,7 @@ def test_a_users_file_is_copied_and_a_missing_or_wrong_one_says_what_to_do(tmp_p
     place = {"folder": str(given.parent), "ask": "bioasq.org"}
     out = tmp_path / "raw"
     out.mkdir()
-    with pytest.raises(
-        UserError, match="b.json is missing: get it from bioasq.org and put it there, or set enabled: false"
-    ):
+    with pytest.raises(UserError, match="b.json is missing: get it from bioasq.org and put it there$"):
         fetch(Origin(local=place, files=["b.json"], licence=LICENCE), out)
     given.parent.mkdir()
     given.write_text("{}")
@@ -96,6 +98,38 @@ def test_a_users_file_is_copied_and_a_missing_or_wrong_one_says_what_to_do(tmp_p
     assert (out / "b.json").read_text() == "{}" and given.exists()
     with pytest.raises(UserError, match="sha256"):
         fetch(Origin(local=place | {"sha256": ["0" * 64]}, files=["b.json"], licence=LICENCE), out)
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        (
+            "biomed_mlm",
+            "profiles/sample.yaml: corpora.biomed_mlm.0: data/local/law is missing: get it from its owner and put it there, "
+            "or set corpora.biomed_mlm.enabled: false in params.yaml",
+        ),
+        (
+            "model",
+            "params.yaml: bases.tiny: data/local/mine is missing: get it from its owner and put it there, or name another "
+            "encoder as model.base in the profile",
+        ),
+    ],
+)
+def test_what_is_missing_is_named_with_its_entry_and_the_way_to_do_without(tmp_path, monkeypatch, name, message):
+    committed_files(tmp_path, "params.yaml", "profiles")
+    change(tmp_path, {"corpora.biomed_mlm": [entry("law", name="law", cleaner="text")]})
+    path = tmp_path / "params.yaml"
+    values = YAML(typ="safe").load(path.read_text())
+    values["bases"]["tiny"] = entry("mine/model.safetensors") | {"files": "auto", "local": {"folder": "data/local/mine"}}
+    YAML().dump(values, path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        run(name)
+    assert not (tmp_path / "data/raw" / name).exists()
+
+
+def entry(file: str, **more: str) -> dict:
+    return more | {"local": {"folder": "data/local"}, "files": [file], "licence": LICENCE}
 
 
 def test_a_users_folder_is_copied_whole_and_a_change_of_it_is_seen(tmp_path):

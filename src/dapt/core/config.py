@@ -305,6 +305,12 @@ class Params(Settings):
             return {role: self.bases[base] for role, base in self.active.model if base}
         return {source.name: source for source in self.active.corpora[name]} if self.corpora[name].enabled else {}
 
+    def place(self, name: str, part: str) -> tuple[Path, list[str | int]]:
+        """The file of settings, and the keys and numbers in it, that lead to one of `origins(name)`."""
+        if name == "model":
+            return PARAMS, ["bases", getattr(self.active.model, part)]
+        return profile_path(self.profile), ["corpora", name, list(self.origins(name)).index(part)]
+
     def unpinned(self) -> list[str]:
         """Hub repositories that the active profile reads and whose content may change under the same name."""
         origins = [origin for name in (*self.corpora, "model") for origin in self.origins(name).values()]

@@ -11,6 +11,7 @@ PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
 CHECKED = Path("data/checked")
 LOCAL = Path("data/local")  # what users bring; no stage deletes it
+LOCAL_HASHES = Path("metrics/local")  # of what they brought, held by git: DVC sees a change by these
 RAW = Path("data/raw")
 RAW_MODEL = RAW / "model"
 PROCESSED = Path("data/processed")

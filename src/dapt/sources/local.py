@@ -7,11 +7,15 @@ from dapt.core.files import sha256
 from dapt.telling.errors import UserError
 
 
+class Missing(UserError):
+    """What the user must bring is not there."""
+
+
 def names(local: Local) -> list[str]:
     """The files in a folder that the user brought, as paths below it."""
     folder = Path(local.folder)
     if not folder.is_dir():
-        raise UserError(f"{folder} is missing: get it from {local.ask} and put it there")
+        raise Missing(f"{folder} is missing: get it from {local.ask} and put it there")
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
@@ -20,10 +24,7 @@ def on_disk(local: Local, files: list[str]) -> list[Path]:
     paths = [Path(local.folder) / file for file in files]
     for number, path in enumerate(paths):
         if not path.exists():
-            raise UserError(
-                f"{path} is missing: get it from {local.ask} and put it there, or set enabled: false for "
-                "this corpus in params.yaml (corpora)"
-            )
+            raise Missing(f"{path} is missing: get it from {local.ask} and put it there")
         if local.sha256 and (found := sha256(path)) != local.sha256[number]:
             raise UserError(
                 f"{path} has sha256 {found}, the settings say {local.sha256[number]}; put the right file "

@@ -1,9 +1,16 @@
-"""`dapt check`: refuse wrong settings before any stage runs, in one line, or write the constant that fetch depends on."""
+"""`dapt check`: refuse wrong settings before any stage runs, in one line; and hash the text and the bases that users brought.
+
+Of each corpus, and of the base, metrics/local/X.json has the sha256 of what the settings take from the user's own folders, on
+which `fetch X` depends: a text that was edited is fetched anew, without a pin. Where these files are not there, as at
+a teammate's who pulls what was made of them, the hashes stay as they are committed.
+"""
+
+from pathlib import Path
 
 from dapt.core import config
 from dapt.core.config import Params
-from dapt.core.files import whole_file
-from dapt.core.paths import CHECKED, profile_path
+from dapt.core.files import sha256, whole_file, write_json
+from dapt.core.paths import CHECKED, LOCAL_HASHES, profile_path
 from dapt.corpus.cleaners import names
 from dapt.corpus.cleaning import check_options
 from dapt.tasks import kinds
@@ -28,9 +35,31 @@ def check(params: Params) -> None:
                 check_options(source.cleaner, source.options, f"{at}.options")
 
 
+def local_files(params: Params, name: str) -> list[Path]:
+    """The user's own files and folders that a corpus, or the base (`model`), is made of."""
+    return [
+        Path(origin.local.folder) / file
+        for origin in params.origins(name).values()
+        if origin.local
+        for file in ([""] if origin.files == "auto" else origin.files)
+    ]
+
+
+def write_local_hashes(params: Params) -> None:
+    names = {*params.corpora, "model"}
+    for path in LOCAL_HASHES.glob("*.json"):
+        if path.stem not in names:
+            path.unlink()
+    for name in names:
+        path, files = LOCAL_HASHES / f"{name}.json", local_files(params, name)
+        if not path.exists() or all(file.exists() for file in files):
+            write_json(path, {file.as_posix(): sha256(file) for file in files if file.exists()})
+
+
 def run() -> None:
     params = config.load()
     check(params)
+    write_local_hashes(params)
     for repo in params.unpinned():
         print(f"not pinned: {repo}; dapt fetch --pin writes its commit and sha256 into its settings")
     with whole_file(CHECKED) as file:

@@ -56,6 +56,8 @@ def source(name: str, given: Text) -> dict[str, Any]:
     origin = Source.model_validate(entry)
     files = on_disk(origin, named_files(origin))
     print(f"{', '.join(map(str, files if origin.local else origin.files))}: {look(files, name, given.options)}")
+    if any(map(places.unseen, files)):
+        print(f"a link leads there, behind which DVC sees no change: after one, say dapt fetch --pin {name}")
     return entry
 
 

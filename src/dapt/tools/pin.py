@@ -37,11 +37,8 @@ def pins(origin: Origin) -> Values:
 
 def place(params: Params, name: str, part: str) -> tuple[Path, Steps]:
     """The file of settings, and the keys and numbers in it, that lead to an origin's hub or local."""
-    parts = params.origins(name)
-    last = "hub" if parts[part].hub else "local"
-    if name == "model":
-        return PARAMS, ["bases", getattr(params.active.model, part), last]
-    return profile_path(params.profile), ["corpora", name, list(parts).index(part), last]
+    path, steps = params.place(name, part)
+    return path, [*steps, "hub" if params.origins(name)[part].hub else "local"]
 
 
 def written_there(params: Params, name: str, part: str, values: Values) -> Values:

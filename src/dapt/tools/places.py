@@ -63,6 +63,11 @@ def brought(place: Path) -> tuple[str, str]:
     raise UserError(f"{place} is not in {LOCAL}, which no stage touches; copy it or link it there, and give that path")
 
 
+def unseen(place: Path) -> bool:
+    """Whether a place below data/local is reached through a link to a folder, into which DVC does not look."""
+    return any(part.is_symlink() and part.is_dir() for part in (place, *place.parents) if LOCAL in part.parents)
+
+
 def _names(found: Hub) -> list[str]:
     from dapt.sources.hub import names  # the client takes a while to import
 
