@@ -188,30 +188,60 @@ def add_editors(commands: Commands) -> None:
     corpus.add_argument("name", metavar="NAME")
     corpus.add_argument("--from", dest="place", metavar="PLACE", required=True, help=PLACES)
     corpus.add_argument("--to", dest="domain", metavar="DOMAIN", required=True, help="that is trained on it")
+    task = add(what, "task", "a downstream task, whose rows are those of a table", run_add_task)
+    task.add_argument("name", metavar="NAME", help="of the task and its corpus")
+    task.add_argument("place", metavar="PLACE", help=f"of its rows: {PLACES}")
+    kinds = "classification (--text, --label), multiple_choice (--question, --options, --answer) or ranking (--question, --answer)"
+    task.add_argument("--kind", required=True, help=kinds)
     base = add(what, "base", "an encoder to start from", run_add_base)
     base.add_argument("name", metavar="NAME")
     base.add_argument("--from", dest="place", metavar="PLACE", required=True, help=PLACES)
     gone = add(commands, "remove", "take what is yours out of the settings").add_subparsers(
         required=True, metavar="WHAT"
     )
-    without = add(gone, "domain", "a domain, its model, and corpora that nothing else reads", run_remove_domain)
-    without.add_argument("name", metavar="NAME")
+    without = [
+        add(gone, "domain", "a domain, its model, and corpora that nothing else reads", run_remove_domain),
+        add(gone, "task", "a task, and corpora that nothing else reads", run_remove_task),
+    ]
+    for command in without:
+        command.add_argument("name", metavar="NAME", help="as it stands in params.yaml")
     for command in (domain, corpus):
         add_text(command)
-    for command in (domain, corpus, base):
+    add_rows(task)
+    for command in (domain, corpus, task):
+        add_reading(command)
+    for command in (domain, corpus, task, base):
         command.add_argument("--licence", default="not stated", help="for the reports; default: %(default)s")
-    for command in (domain, corpus, base, without):
+    for command in (domain, corpus, task, base, *without):
         command.add_argument("--dry-run", action="store_true", help="show what would change, and write nothing")
 
 
 def add_text(command: argparse.ArgumentParser) -> None:
-    """How text is read."""
+    """Which text is read."""
     command.add_argument("--column", help="of a table, that holds the text; else text")
+    command.add_argument("--split", metavar="SIDE", help="of a data set on the hub; default: all")
+
+
+def add_rows(command: argparse.ArgumentParser) -> None:
+    """Which columns a task reads."""
+    columns = {
+        "text": "the text to be classified",
+        "label": "its class",
+        "question": "a question",
+        "options": "its options: several columns, with commas between them, or one that holds lists",
+        "answer": "the answer to rank, or the right option: its text, a letter, or its number",
+        "split": "whose rows say train, valid or test; default: the sides are drawn",
+    }
+    for name, what in columns.items():
+        command.add_argument(f"--{name}", metavar="COLUMN", help=f"that holds {what}" if name != "split" else what)
+
+
+def add_reading(command: argparse.ArgumentParser) -> None:
+    """How files are read, for which profiles."""
     command.add_argument("--group", metavar="COLUMN", help="of a table, that says which rows belong together")
     others = "of how the text is read, as in a profile: whole=true, documents=blank-line, least=1; may be repeated"
     command.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=others)
     command.add_argument("--config", help="of a data set on the hub that has several")
-    command.add_argument("--split", help="of a data set on the hub; default: all")
     profiles = "that gets the corpus; may be repeated; default: all"
     command.add_argument("--profile", action="append", default=[], help=profiles)
 
@@ -368,23 +398,30 @@ def place_of(given: str) -> str:
     return given if given.startswith("hub:") else os.path.abspath(given)
 
 
-def text_of(args: argparse.Namespace) -> object:
-    """The text that is added."""
+def text_of(args: argparse.Namespace, side: str | None, **columns: str | None) -> object:
+    """The text that is added, of a data set's `side`; `columns` hold what the options of this name say."""
     place = place_of(args.place)
     to_repository()
-    given = {"column": args.column, "group": args.group} | dict(option(text) for text in args.option)
+    given = columns | {"group": args.group} | dict(option(text) for text in args.option)
     options = {name: value for name, value in given.items() if value is not None}
-    return loaded("tools.add").Text(place, options, args.licence, args.config, args.split)
+    return loaded("tools.add").Text(place, options, args.licence, args.config, side)
 
 
 def run_add_domain(args: argparse.Namespace) -> None:
-    text = text_of(args)
+    text = text_of(args, args.split, column=args.column)
     loaded("tools.add").domain(args.name, text, args.profile, args.dry_run)
 
 
 def run_add_corpus(args: argparse.Namespace) -> None:
-    text = text_of(args)
+    text = text_of(args, args.split, column=args.column)
     loaded("tools.add").corpus(args.name, known("domain", args.domain), text, args.profile, args.dry_run)
+
+
+def run_add_task(args: argparse.Namespace) -> None:
+    names = ("label", "question", "options", "answer", "split")
+    args.option = ["least=1", *args.option]  # a row of a task is not left out for being short
+    rows = text_of(args, None, column=args.text, **{name: getattr(args, name) for name in names})
+    loaded("tools.add").task(args.name, args.kind, rows, args.profile, args.dry_run)
 
 
 def run_add_base(args: argparse.Namespace) -> None:
@@ -396,6 +433,11 @@ def run_add_base(args: argparse.Namespace) -> None:
 def run_remove_domain(args: argparse.Namespace) -> None:
     to_repository()
     loaded("tools.add").remove_domain(args.name, args.dry_run)
+
+
+def run_remove_task(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.add").remove_task(args.name, args.dry_run)
 
 
 def run_spread(args: argparse.Namespace) -> None:

@@ -42,7 +42,7 @@ def test_right_rows_pass(labelled, right):
         (False, row("a text", split="dev"), "split is 'dev'"),
         (True, row("a text", label=""), "label must be"),
         (True, row("a text", label=3), "label must be"),
-        (True, row("a text"), "neither a label nor options"),
+        (True, row("a text"), "no label, no options and no answer"),
         (True, row("a text", options="abcd", answer=1), "options must be"),
         (True, row("a text", options=["a", "b"], answer=2), "answer 2 is none of the 2 options"),
         (True, row("a text", options=["a", "b"], answer=-1), "answer -1"),

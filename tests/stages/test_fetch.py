@@ -120,7 +120,10 @@ def test_what_is_missing_is_named_with_its_entry_and_the_way_to_do_without(tmp_p
     change(tmp_path, {"corpora.biomed_mlm": [entry("law", name="law", cleaner="text")]})
     path = tmp_path / "params.yaml"
     values = YAML(typ="safe").load(path.read_text())
-    values["bases"]["tiny"] = entry("mine/model.safetensors") | {"files": "auto", "local": {"folder": "data/local/mine"}}
+    values["bases"]["tiny"] = entry("mine/model.safetensors") | {
+        "files": "auto",
+        "local": {"folder": "data/local/mine"},
+    }
     YAML().dump(values, path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):

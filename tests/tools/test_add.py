@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from dapt.cli import main
 from dapt.core import config
+from dapt.stages.check import check
 from repositories import committed_files, committed_text
 
 FILES = ("params.yaml", "profiles/sample.yaml", "profiles/full.yaml", "dvc.yaml")
@@ -217,3 +218,89 @@ def test_a_base_that_is_no_use_is_not_written(dapt, folder, model_folder, lacks,
     before = texts(folder)
     assert message in dapt(folder, "add", "base", "mine", "--from", "data/local/mine", code=2).splitlines()[-1]
     assert texts(folder) == before
+
+
+@pytest.fixture()
+def reviews(folder) -> Path:
+    """A table of 60 texts with two labels, and one of questions."""
+    rows = [
+        f"The {number}th film was {'good' if number % 2 else 'bad'}.,{number % 2},v{number // 4}\n"
+        for number in range(60)
+    ]
+    (folder / "data/local/reviews.csv").write_text("".join(["review,mood,film\n", *rows]))
+    answers = [f"What is {number}?,It is {number} and no more.,{number % 3}\n" for number in range(300)]
+    (folder / "data/local/answers.csv").write_text("".join(["question,reply,right\n", *answers]))
+    return folder
+
+
+def test_a_task_is_added_from_a_table_and_removed_without_a_trace(dapt, reviews):
+    said = dapt(reviews, "add", "task", "mood", "data/local/reviews.csv", "--kind", "classification", "--text", "review",
+                "--label", "mood", "--group", "film", "--licence", "ours")  # fmt: skip
+    assert "data/local/reviews.csv: 60 of 60 rows are kept\n" in said and "labels: 0 30, 1 30" in said
+    assert said.splitlines()[-1] == "next: dvc repro finetune@mood-base baseline@mood, or dvc repro for all models"
+    params = config.load(reviews)
+    assert params.tasks["mood"].words == "tfidf" and params.corpora["mood"].labelled
+    for profile in params.profiles.values():
+        task, (source,) = profile.tasks["mood"], profile.corpora["mood"]
+        (other,) = {(t.length, t.epochs, t.lr) for t in [profile.tasks["finance_classification"]]}
+        assert (task.corpus, task.kind, task.fields) == ("mood", "classification", ["label"])
+        assert (task.length, task.epochs, task.lr) == other
+        assert source.options == {"column": "review", "label": "mood", "group": "film", "least": 1}
+    check(params)
+    dapt(reviews, "remove", "task", "mood")
+    assert texts(reviews) == {name: committed_text(name) for name in FILES}
+
+
+@pytest.mark.parametrize(
+    "words, fields, baseline",
+    [
+        (("--kind", "ranking", "--question", "question", "--answer", "reply"), ["question", "answer"], "bm25"),
+        (
+            ("--kind", "multiple_choice", "--question", "question", "--options", "question,reply,right", "--answer", "right",
+             "--option", "first=0", "--profile", "sample"),
+            ["question", "options", "answer"],
+            "overlap",
+        ),
+    ],
+)  # fmt: skip
+def test_tasks_of_questions_are_added(dapt, reviews, words, fields, baseline):
+    dapt(reviews, "add", "task", "mine", "data/local/answers.csv", *words)
+    params = config.load(reviews)
+    task = params.active.tasks["mine"]
+    assert task.fields == fields and params.tasks["mine"].words == baseline
+    assert ("mine" in params.profiles["full"].tasks) == ("--profile" not in words)
+    check(params)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("--kind", "rank", "--question", "question"), "there is no kind of task 'rank'; did you mean ranking?"),
+        (("--kind", "ranking", "--question", "question"), "needs --answer, each with a column"),
+        (("--kind", "classification", "--text", "question", "--label", "right", "--answer", "reply"), "has no --answer"),
+        (("--kind", "classification", "--text", "question", "--label", "topic"), "answers.csv has no column topic; it has: "),
+        (("--kind", "classification", "--text", "reply", "--label", "reply"), "no training row has the label"),
+        (("--kind", "classification", "--text", "question", "--label", "right", "--split", "reply"), "row 1: its side is"),
+    ],
+)  # fmt: skip
+def test_a_task_that_cannot_work_is_refused_before_anything_is_written(dapt, reviews, words, message):
+    before = texts(reviews)
+    assert message in dapt(reviews, "add", "task", "mine", "data/local/answers.csv", *words, code=2).splitlines()[-1]
+    assert texts(reviews) == before
+
+
+def test_a_task_by_which_models_are_chosen_is_not_removed(dapt, folder):
+    named = "biomed_topic is named by compare.task in profiles/full.yaml, profiles/sample.yaml; name another"
+    assert named in dapt(folder, "remove", "task", "biomed_topic", code=2)
+    dapt(folder, "remove", "task", "finance_classification")
+    params = config.load(folder)
+    assert "finance_classification" not in params.active.tasks and "finance_mlm2" in params.corpora
+
+
+def test_a_link_to_a_folder_is_said_to_be_one(dapt, folder):
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere/a.txt").write_text("A text that lies in another place than this.\n")
+    (folder / "data/local/linked").symlink_to(folder / "elsewhere")
+    said = dapt(folder, "add", "domain", "far", "data/local/linked")
+    assert "a link leads there, behind which DVC sees no change: after one, say dapt fetch --pin far" in said
+    assert "link" not in dapt(folder, "add", "domain", "law", "data/local/law/first.txt")

@@ -37,8 +37,8 @@ def problem(row: dict, corpus: str, labelled: bool) -> str | None:
             return "options must be a list of texts"
         if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(options):
             return f"answer {answer!r} is none of the {len(options)} options"
-    if labelled and "label" not in row and "options" not in row:
-        return "a row of a labelled corpus has neither a label nor options"
+    if labelled and not {"label", "options", "answer"} & row.keys():
+        return "a row of a labelled corpus has no label, no options and no answer"
     return None
 
 

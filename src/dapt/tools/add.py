@@ -1,17 +1,19 @@
 """`dapt add` and `dapt remove`: the entries of the settings that something of one's own needs, and no others."""
 
-import itertools
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dapt.core.config import NAME, Origin, Source
+from dapt.core.config import NAME, Origin, Profile, Source, Task
 from dapt.core.paths import PARAMS, flat, profile_path
 from dapt.corpus.cleaners import text
 from dapt.corpus.cleaning import LEAST, Report, check_options, minimum_of, rows
+from dapt.corpus.splitting import task_rows
 from dapt.sources.origins import fetch, named_files, on_disk
 from dapt.telling.errors import UserError
 from dapt.tools import audit, places
@@ -20,21 +22,28 @@ from dapt.tools.yaml_text import on_one_line
 
 NOT_WRITTEN = "nothing was written (--dry-run)"
 LOOKED_AT = 1000  # documents that are read to see whether there are any
+ASKED = {  # what a task of each kind needs to be told of its rows, the first being the text
+    "classification": ("column", "label"),
+    "multiple_choice": ("question", "options", "answer"),
+    "ranking": ("question", "answer"),
+}
+USUAL = {"length": 128, "epochs": 3, "lr": 3e-5}  # BERT's (Devlin et al. 2019), where a profile has no task to go by
 
 
-def look(files: list[Path], corpus: str, options: dict[str, Any]) -> str:
-    """What cleaning would keep of the first rows; refuse options that are wrong, and files without text."""
+def look(files: list[Path], corpus: str, options: dict[str, Any], most: int | None = LOOKED_AT) -> list[dict]:
+    """The rows that cleaning would keep of the first `most`; refuse options that are wrong, and files without text."""
     check_options("text", options, "option")
     own = {name: value for name, value in options.items() if name != LEAST}
-    read, report = itertools.islice(text.read(files, **own), LOOKED_AT), Report()
-    for _ in rows(read, corpus, minimum_of(text, options.get(LEAST)), set(), report):
-        pass
-    first = "the first " * (report.rows_in == LOOKED_AT)
-    why = ", ".join(f"{count} {reason}" for reason, count in sorted(report.dropped.items()))
-    said = f"{report.kept} of {first}{report.rows_in} documents are kept{f' (dropped: {why})' * bool(why)}"
+    read, report = islice(text.read(files, **own), most), Report()
+    kept = list(rows(read, corpus, minimum_of(text, options.get(LEAST)), set(), report))
+    first = "the first " * (report.rows_in == most)
+    why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dropped.items()))
+    where = f"{', '.join(map(str, files))}: {report.kept:,} of {first}{report.rows_in:,} "
+    said = where + f"{'documents' if most else 'rows'} are kept{f' (dropped: {why})' * bool(why)}"
     if not report.kept:
-        raise UserError(f"{files[0]}: {said}; .txt, CSV, TSV, JSON, JSON lines and Parquet are read")
-    return said
+        raise UserError(f"{said}; .txt, CSV, TSV, JSON, JSON lines and Parquet are read")
+    print(said)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -48,17 +57,17 @@ class Text:
     side: str | None = None
 
 
-def source(name: str, given: Text) -> dict[str, Any]:
-    """The entry of a corpus in a profile; its text is read, so that what is wrong is said now."""
+def source(name: str, given: Text, most: int | None = LOOKED_AT) -> tuple[dict[str, Any], list[dict]]:
+    """The entry of a corpus in a profile, and its rows; its text is read, so that what is wrong is said now."""
     options = {"options": given.options} if given.options else {}
     entry = {"name": name, "cleaner": "text"} | places.of_text(given.place, given.part, given.side) | options
     entry["licence"] = given.licence
     origin = Source.model_validate(entry)
     files = on_disk(origin, named_files(origin))
-    print(f"{', '.join(map(str, files if origin.local else origin.files))}: {look(files, name, given.options)}")
+    kept = look(files, name, given.options, most)
     if any(map(places.unseen, files)):
         print(f"a link leads there, behind which DVC sees no change: after one, say dapt fetch --pin {name}")
-    return entry
+    return entry, kept
 
 
 def free(name: str, **taken: Collection[str]) -> None:
@@ -74,7 +83,7 @@ def domain(name: str, given: Text, profiles: list[str], dry_run: bool) -> None:
     """A corpus, a domain and a held-out set of this name, whose model is trained, judged, fine-tuned and shared."""
     files = SettingsFiles()
     free(name, domain=files.active.domains, corpus=files.active.corpora, model=files.active.models)
-    paths, entry = files.profiles(profiles), source(name, given)
+    paths, (entry, _) = files.profiles(profiles), source(name, given)
     files.add(PARAMS, ["corpora"], name, on_one_line(enabled=True, labelled=False))
     files.add(PARAMS, ["domains"], name, [name])
     for names in ("heldout", "models", "finetuned"):
@@ -91,13 +100,66 @@ def corpus(name: str, domain: str, given: Text, profiles: list[str], dry_run: bo
     """More text of a domain that is there."""
     files = SettingsFiles()
     free(name, corpus=files.active.corpora)
-    paths, entry = files.profiles(profiles), source(name, given)
+    paths, (entry, _) = files.profiles(profiles), source(name, given)
     files.add(PARAMS, ["corpora"], name, on_one_line(enabled=True, labelled=False))
     files.add_item(PARAMS, ["domains", domain], name)
     for path in paths:
         files.add(path, ["corpora"], name, [entry])
     files.save(dry_run)
     print(NOT_WRITTEN if dry_run else f"next: dvc repro evaluate@{domain}")
+
+
+def task(name: str, kind: str, given: Text, profiles: list[str], dry_run: bool) -> None:
+    """A downstream task whose rows are those of a table, on which the models are fine-tuned. How long and how fast is taken
+    from a task of its kind that the profile has."""
+    from dapt.tasks import checks, kinds  # torch takes a while to import
+
+    files = SettingsFiles()
+    free(name, task=files.active.tasks, corpus=files.active.corpora)
+    check_there("kind of task", kind, ASKED)
+    check_asked(kind, given.options)
+    paths, (entry, kept) = files.profiles(profiles), source(name, given, None)
+    words = next(words for words in kinds.kind(kind).BASELINES if words != "majority")
+    files.add(PARAMS, ["corpora"], name, on_one_line(enabled=True, labelled=True))
+    files.add(PARAMS, ["tasks"], name, {"words": words})
+    for path, profile in ((path, files.active.profiles[path.stem]) for path in paths):
+        fields = [field for field in ASKED[kind] if field != "column"]
+        settings = {"corpus": name, "fields": fields, "kind": kind} | like(kind, profile)
+        sides: dict[str, list[dict]] = {"train": [], "valid": [], "test": []}
+        for side, row in task_rows(kept, Task.model_validate(settings), profile.split):
+            sides[side].append(row)
+        checks.check_sides(name, Task.model_validate(settings), sides["train"], sides["test"])
+        print(f"{path}: {', '.join(f'{side} {len(of):,} rows' for side, of in sides.items())}")
+        files.add(path, ["corpora"], name, [entry])
+        files.add(path, ["tasks"], name, settings)
+    if counts := Counter(row["label"] for row in kept if "label" in row):
+        shown = ", ".join(f"{label} {count:,}" for label, count in counts.most_common(20))
+        print(f"labels: {shown}{', …' * (len(counts) > 20)}")
+    files.save(dry_run)
+    print(
+        NOT_WRITTEN if dry_run else f"next: dvc repro finetune@{name}-base baseline@{name}, or dvc repro for all models"
+    )
+
+
+def check_asked(kind: str, options: dict[str, Any]) -> None:
+    """Refuse options that a kind of task lacks, and those that are another's."""
+    shown = {"column": "text"}
+    if lacks := [shown.get(name, name) for name in ASKED[kind] if name not in options]:
+        raise UserError(f"a task of the kind {kind} needs --{' and --'.join(lacks)}, each with a column")
+    others = {name for names in ASKED.values() for name in names} - {*ASKED[kind]}
+    if strange := sorted(shown.get(name, name) for name in others & options.keys()):
+        raise UserError(f"a task of the kind {kind} has no --{strange[0]}; leave it out")
+
+
+def like(kind: str, profile: Profile) -> dict[str, Any]:
+    """Length, epochs and learning rate of a profile's first task of this kind, else of any, else the usual ones."""
+
+    def tasks() -> Iterator[Task]:
+        yield from (task for task in profile.tasks.values() if task.kind == kind)
+        yield from profile.tasks.values()
+
+    one = next(tasks(), None)
+    return {name: getattr(one, name) for name in USUAL} if one else USUAL
 
 
 def base(name: str, place: str, licence: str, dry_run: bool) -> None:
@@ -131,9 +193,29 @@ def remove_domain(name: str, dry_run: bool) -> None:
     files.remove(PARAMS, ["domains"], name)
     for names in ("heldout", "models", "finetuned"):
         files.remove_item(PARAMS, [names], name)
-    for corpus in (corpus for corpus in active.domains[name] if corpus not in others | tasks):
-        for path in (PARAMS, *files.profiles([])):
-            files.remove(path, ["corpora"], corpus)
+    remove_corpora(files, set(active.domains[name]) - others - tasks)
     files.remove(PIPELINE, ["artifacts"], name)
     files.save(dry_run)
     print(NOT_WRITTEN if dry_run else f"data and models of {name} stay until you delete them; next: dvc repro")
+
+
+def remove_task(name: str, dry_run: bool) -> None:
+    """What `task` wrote; its corpora go with it where no domain and no other task reads them."""
+    files = SettingsFiles()
+    active = files.active
+    check_there("task", name, active.tasks)
+    if named := [str(profile_path(each)) for each, of in active.profiles.items() if of.compare.task == name]:
+        raise UserError(f"{name} is named by compare.task in {', '.join(named)}; name another task there first")
+    entries = [entry for profile in active.profiles.values() for entry in profile.tasks.items()]
+    others = {task.corpus for each, task in entries if each != name}.union(*active.domains.values())
+    remove_corpora(files, {task.corpus for each, task in entries if each == name} - others)
+    for path in (PARAMS, *files.profiles([])):
+        files.remove(path, ["tasks"], name)
+    files.save(dry_run)
+    print(NOT_WRITTEN if dry_run else f"data and models of {name} stay until you delete them; next: dvc repro")
+
+
+def remove_corpora(files: SettingsFiles, names: Collection[str]) -> None:
+    for name in names:
+        for path in (PARAMS, *files.profiles([])):
+            files.remove(path, ["corpora"], name)
