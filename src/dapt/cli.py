@@ -143,6 +143,11 @@ def add_tools(commands: Commands) -> None:
     spread.add_argument("name", metavar="domain")
     spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
     spread.add_argument("--json", action="store_true")
+    sweep = add(commands, "sweep", "train a domain under several settings, side by side in a table", run_sweep)
+    settings = "of the profile, with its values: train.lr=1e-3,2e-3; of several, every combination"
+    sweep.add_argument("settings", metavar="SETTING=VALUE,VALUE", nargs="+", help=settings)
+    sweep.add_argument("--domain", metavar="DOMAIN", help="that is trained; default: the one in params.yaml")
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at once, default %(default)s")
     plots = add(commands, "plots", "the pictures of the last comparison as SVG, PDF and PNG", run_plots)
     plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
@@ -443,6 +448,14 @@ def run_remove_task(args: argparse.Namespace) -> None:
 def run_spread(args: argparse.Namespace) -> None:
     to_repository()
     loaded("tools.spread").run(known("domain", args.name), args.seeds, args.json)
+
+
+def run_sweep(args: argparse.Namespace) -> None:
+    to_repository()
+    from dapt.core import config
+
+    domain = known("domain", args.domain or config.load().domain)
+    loaded("tools.sweep").run(domain, args.settings, args.jobs)
 
 
 def run_audit(args: argparse.Namespace) -> None:

@@ -1,46 +1,27 @@
 """`dapt spread DOMAIN`: how far the held-out losses of a domain scatter over pre-training seeds.
 
-Each seed is an experiment of DVC's in a temporary folder: the workspace is left as it is, and what was run before is not
-run again. The first seed is the profile's, the others follow it.
+Each seed is an experiment of DVC's. The first one is the profile's, the others follow it.
 """
 
 import json
-import subprocess
-import sys
 from statistics import mean, stdev
 
 from dapt.core import config
 from dapt.core.paths import METRICS, profile_path
 from dapt.reporting.markdown import rows
 from dapt.telling.errors import UserError
+from dapt.tools import experiments
 
 
 def experiment(domain: str, profile: str, seed: int) -> dict:
     """metrics/eval of the domain, trained and judged under a seed; the experiment stays in `dvc exp show`."""
     name = f"spread-{domain}-{seed}"
-    if _refs(name):
-        _dvc_exp("remove", name)  # to run with its name taken, DVC wants --force, which also runs every stage anew
-    _dvc_exp("run", "--temp", "--name", name, "-S", f"{profile_path(profile)}:train.seed={seed}", f"evaluate@{domain}")
-    [ref] = _refs(name)
-    return json.loads(_git("show", f"{ref}:{(METRICS / 'eval' / f'{domain}.json').as_posix()}"))
-
-
-def _refs(name: str) -> list[str]:
-    return _git("for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}").split()
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(
-            f"git {words[0]} failed ({done.stderr.strip()}); experiments need a clone of the git repository"
-        )
-    return done.stdout
-
-
-def _dvc_exp(*words: str) -> None:
-    if code := subprocess.run([sys.executable, "-m", "dvc", "exp", *words], stdout=sys.stderr).returncode:
-        raise UserError(f"dvc exp {' '.join(words)} ended with code {code}; what it said stands above")
+    if experiments.there(name):
+        experiments.dvc_exp(
+            "remove", name
+        )  # to run with its name taken, DVC wants --force, which runs every stage anew
+    experiments.run(name, [f"{profile_path(profile)}:train.seed={seed}"], f"evaluate@{domain}")
+    return experiments.result(name, METRICS / "eval" / f"{domain}.json")
 
 
 def spread(found: list[dict], held_out: list[str]) -> dict:

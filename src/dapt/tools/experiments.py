@@ -1,0 +1,44 @@
+"""Experiments of DVC's in temporary folders: the workspace is left as it is, and what was run before is not run again."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from dapt.telling.errors import UserError
+
+
+def there(name: str) -> list[str]:
+    """The git references of experiments of this name, one for each commit that has one."""
+    return git("for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}").split()
+
+
+def result(name: str, path: Path) -> dict:
+    """A JSON file as the one experiment of this name has it."""
+    [ref] = there(name)
+    return json.loads(git("show", f"{ref}:{path.as_posix()}"))
+
+
+def run(name: str, settings: list[str], target: str, said: IO | None = None, **variables: str) -> None:
+    """Bring a target up to date under some settings; what DVC says goes to `said`, else to standard error."""
+    options = [word for setting in settings for word in ("-S", setting)]
+    dvc_exp("run", "--temp", "--name", name, *options, target, said=said, **variables)
+
+
+def git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(
+            f"git {words[0]} failed ({done.stderr.strip()}); experiments need a clone of the git repository"
+        )
+    return done.stdout
+
+
+def dvc_exp(*words: str, said: IO | None = None, **variables: str) -> None:
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "exp", *words]
+    done = subprocess.run(command, stdout=said or sys.stderr, stderr=said, env=os.environ | variables)
+    if done.returncode:
+        where = f"in {said.name}" if said else "above"
+        raise UserError(f"dvc exp {' '.join(words)} ended with code {done.returncode}; what it said stands {where}")
