@@ -15,7 +15,7 @@ help: ## this list
 
 repro: .venv/ready ## the environment, then the whole pipeline, then its tables; only what has changed runs again
 	dvc repro
-	@echo; dapt compare --print; echo; echo "Report: $(CURDIR)/reports/index.html"
+	@echo; dapt compare --print; echo; dapt agree; echo "Report: $(CURDIR)/reports/index.html"
 
 table: .venv/ready ## the tables of the last run
 	@dapt compare --print

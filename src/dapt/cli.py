@@ -132,6 +132,11 @@ def add_any_model(evaluate: argparse.ArgumentParser) -> None:
 
 
 def add_tools(commands: Commands) -> None:
+    add(commands, "agree", "whether the figures of the workspace agree with the committed ones", run_agree)
+    export = add(commands, "export-data", "rows as a data set of Hugging Face's datasets", run_export_data)
+    export.add_argument("name", metavar="NAME", help="of a corpus, a domain or a task")
+    export.add_argument("folder", metavar="DIR", type=Path, help="that is made")
+    export.add_argument("--kind", choices=("corpus", "domain", "task"), help="of a name that is several of these")
     audit = add(
         commands, "audit", "what a checkpoint is as a masked language model, and if its head is trained", run_audit
     )
@@ -456,6 +461,17 @@ def run_sweep(args: argparse.Namespace) -> None:
 
     domain = known("domain", args.domain or config.load().domain)
     loaded("tools.sweep").run(domain, args.settings, args.jobs)
+
+
+def run_agree(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.agree").run()
+
+
+def run_export_data(args: argparse.Namespace) -> None:
+    folder = args.folder.absolute()
+    to_repository()
+    loaded("tools.export_data").run(args.name, args.kind, folder)
 
 
 def run_audit(args: argparse.Namespace) -> None:
