@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from dapt.cli import main
@@ -304,3 +305,20 @@ def test_a_link_to_a_folder_is_said_to_be_one(dapt, folder):
     said = dapt(folder, "add", "domain", "far", "data/local/linked")
     assert "a link leads there, behind which DVC sees no change: after one, say dapt fetch --pin far" in said
     assert "link" not in dapt(folder, "add", "domain", "law", "data/local/law/first.txt")
+
+
+def test_dvc_leaves_what_was_added_as_it_was_written(dapt, reviews):
+    """By the function of DVC's own that `dvc exp run -S` calls."""
+    dapt(reviews, "add", "domain", "law", "data/local/law/first.txt", "--licence", "free: for all, with a comma")
+    dapt(reviews, "add", "task", "mood", "data/local/reviews.csv", "--kind", "classification", "--text", "review",
+         "--label", "mood")  # fmt: skip
+    for name, setting in (
+        ("params.yaml", "domain=law"),
+        ("profiles/sample.yaml", "split.overlap=14"),
+        ("profiles/full.yaml", "split.overlap=14"),
+    ):
+        before = (reviews / name).read_text().splitlines()
+        apply_overrides(str(reviews / name), [setting])
+        after = (reviews / name).read_text().splitlines()
+        assert len(after) == len(before)
+        assert sum(old != new for old, new in zip(before, after)) == 1
