@@ -44,6 +44,47 @@ def test_a_stage_can_be_started_when_all_that_it_needs_is_there():
     assert [stage.name for stage in startable(stages, {"a", "b"}, ["a", "b", "d"])] == ["c"]
 
 
+PIPELINE = """\
+stages:
+  check: {cmd: echo right > checked, deps: [params.yaml], outs: [checked]}
+  train:
+    foreach: [biomed, finance]
+    do: {cmd: "cp code model-${item}", deps: [checked, code], params: ["${item}"], outs: ["model-${item}"]}
+  compare: {cmd: cat model-biomed model-finance > figures, deps: [model-biomed, model-finance],
+            metrics: [figures: {cache: false}]}
+  other: {cmd: echo > other, params: [domain], outs: [other]}
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+def test_figures_are_stale_where_settings_code_or_inputs_have_changed(tmp_path, monkeypatch):
+    folder, settings = tmp_path / "repository", "biomed: 1\nfinance: 1\ndomain: biomed\n"
+    folder.mkdir()
+    for name, text in {"dvc.yaml": PIPELINE, "params.yaml": settings, "code": "1"}.items():
+        (folder / name).write_text(text)
+    run(folder, "git", "init", "-q")
+    run(folder, "dvc", "init", "-q")
+    monkeypatch.chdir(folder)
+    every = ["check", "train@biomed", "train@finance", "compare"]
+    assert pipeline.stale("compare") == every[1:]  # nothing has run
+    run(folder, "dvc", "repro", "-q")
+    assert pipeline.stale("compare") == []
+    for name in ("checked", "model-biomed", "model-finance", "other"):
+        (folder / name).unlink()
+    assert pipeline.stale("compare") == [] and list(pipeline.outdated(["compare"], [])) == every
+    (folder / "params.yaml").write_text(replaced(settings, "domain: biomed", "domain: finance"))
+    assert pipeline.stale("compare") == [] and pipeline.stale("other") == ["other"]
+    (folder / "params.yaml").write_text(replaced(settings, "finance: 1", "finance: 2"))
+    assert pipeline.stale("compare") == ["train@finance", "compare"] and pipeline.stale("train@biomed") == []
+    (folder / "params.yaml").write_text(settings)
+    (folder / "dvc.yaml").write_text(replaced(PIPELINE, "> figures", "| tee figures"))
+    assert pipeline.stale("compare") == ["compare"]
+    (folder / "code").write_text("2")
+    assert pipeline.stale("compare") == every[1:]
+    with pytest.raises(UserError, match="no stage 'comparison'"):
+        pipeline.stale("comparison")
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 def test_what_is_out_of_date_is_what_dvc_says_and_all_behind_it(finished, tmp_path, monkeypatch):
     clone = tmp_path / "clone"

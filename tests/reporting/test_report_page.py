@@ -14,6 +14,18 @@ from repositories import committed_params
 PARAMS = committed_params()
 
 
+def test_the_first_lines_name_the_best_model_of_each_domain_whichever_is_chosen(twin, committed_metrics):
+    matrix = json.loads((committed_metrics / "comparison.json").read_text())["matrix"]
+    _, _, *lines = twin.splitlines()[: 2 + len(PARAMS.domains)]
+    for line, domain in zip(lines, PARAMS.domains):
+        assert line.startswith(f"- For {domain}, ")
+        if domain in PARAMS.heldout:
+            best = min(matrix, key=lambda name: matrix[name][domain]["loss"])
+            assert f"use {best} (lowest loss on held-out {domain}): {matrix[best][domain]['loss']:.3f} [" in line
+    finance = PARAMS.model_copy(update={"domain": "finance"})
+    assert markdown(finance, Figures.read(finance, committed_metrics)) == twin
+
+
 def test_what_is_not_pinned_is_named_where_there_is_something(twin, committed_metrics):
     full = PARAMS.model_copy(update={"profile": "full"})
     assert "may read other text: Hmehdi515/biomedical_en-de." in markdown(full, Figures.read(full, committed_metrics))
@@ -73,7 +85,7 @@ def test_every_figure_of_the_matrix_stands_on_the_page(twin, pictures, committed
         for cell in cells.values():
             assert f"{cell['loss']:.3f} [{cell['loss_ci95'][0]:.3f}, {cell['loss_ci95'][1]:.3f}]" in words
             assert f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}" in words
-    assert f"Use {comparison['choice']['model']}" in words
+    assert f"use {comparison['choice']['model']}" in words
     for figure, (best, second, *_) in comparison["best"].items():
         assert f"{figure} {best['model']} {best['value']:.3f} {second['model']} {second['gap']['diff']:+.3f} [" in words
     for task, models in comparison["tasks"].items():

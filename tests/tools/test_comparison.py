@@ -3,12 +3,11 @@
 import hashlib
 
 from dapt.core.files import read_json, write_lines
-from dapt.reporting.latex import tex
+from dapt.launch import pipeline
+from dapt.reporting.latex import latex
 from dapt.reporting.provenance import provenance
-from dapt.reporting.tables import task_table
-from repositories import committed_params, run
-
-PARAMS = committed_params()
+from dapt.tools import comparison
+from repositories import replaced, run
 
 
 def untimed(said: str) -> int:
@@ -38,15 +37,23 @@ def test_without_git_or_lock_it_says_none(tmp_path, monkeypatch):
     assert provenance() == "commit none, dvc.lock sha256 none"
 
 
-def test_latex_has_a_cell_for_a_cell_and_names_the_commit(committed):
-    tasks = read_json(committed / "metrics/comparison.json")["tasks"]
-    lines = tex(task_table(tasks)).splitlines()
-    body = [line for line in lines if line.endswith(r"\\")]
-    assert lines[0] == rf"\begin{{tabular}}{{l{'r' * len(PARAMS.tasks)}}}" and lines[-1] == r"\end{tabular}"
-    models = {name for of in tasks.values() for name in of}
-    assert len(body) == 1 + len(models) and {line.count("&") for line in body} == {len(PARAMS.tasks)}
-    assert "_" not in " ".join(body).replace(r"\_", "") and r"biomed\_finance" in " ".join(body)
-    said = run(committed, "dapt", "compare", "--latex").splitlines()
-    place = said.index("% Fine-tuned, mean and standard deviation over seeds") + 1
-    assert said[0] == f"% {provenance()}" and said[place : place + len(lines)] == lines
-    assert sum(line.startswith(r"\begin{tabular}") for line in said) == 5
+def test_latex_is_that_of_the_comparison_and_names_the_commit(committed):
+    said = run(committed, "dapt", "compare", "--latex")
+    assert said == latex(read_json(committed / "metrics/comparison.json"), [provenance()]) + "\n"
+
+
+def test_the_first_line_on_the_screen_is_about_the_chosen_domain(committed):
+    first, empty, then, *_ = run(committed, "dapt", "compare", "--print").splitlines()
+    assert first.startswith("For biomed, use biomed (") and not empty and then.startswith("Loss ")
+    params = committed / "params.yaml"
+    params.write_text(replaced(params.read_text(), "domain: biomed", "domain: finance"))
+    assert run(committed, "dapt", "compare", "--print").startswith("For finance, use finance (lowest loss on held-out")
+
+
+def test_figures_that_are_out_of_date_are_called_so_before_the_tables(committed, monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "stale", {"compare": ["train@biomed", "evaluate@biomed", "compare"]}.__getitem__)
+    comparison.run(as_latex=False)
+    line = "Out of date: train@biomed, evaluate@biomed and 1 more; dvc repro compare brings them up to date."
+    assert capsys.readouterr().out.splitlines()[2] == line
+    comparison.run(as_latex=True)
+    assert capsys.readouterr().out.splitlines()[1] == f"% {line}"

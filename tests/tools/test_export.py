@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dapt.launch import pipeline
 from dapt.stages import report
 from dapt.telling.errors import UserError
 from dapt.tools import export
@@ -40,6 +41,16 @@ def test_every_page_says_which_commit_it_is_of_and_no_tracked_file_does(reported
     for picture in (reported / "reports").glob("*.svg"):
         assert made[picture.name].read_bytes() == picture.read_bytes() and f"{picture.stem}.pdf" in made
     assert f"commit {commit}" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_report_that_is_out_of_date_says_so_where_it_names_the_commit(reported, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "stale", {"report": ["compare", "report"]}.__getitem__)
+    export.run(tmp_path / "paper")
+    line = "Out of date: compare, report; dvc repro report brings them up to date."
+    for name in ("report.md", "cards/base.md"):
+        assert (tmp_path / "paper" / name).read_text().splitlines()[-1].endswith(f". {line}")
+    assert (tmp_path / "paper/tables.tex").read_text().splitlines()[1] == f"% {line}"
+    assert capsys.readouterr().out.splitlines()[-1].endswith(line)
 
 
 def test_without_a_report_it_is_refused(tmp_path, monkeypatch):

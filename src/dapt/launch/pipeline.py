@@ -6,7 +6,7 @@ DVC itself is asked, in this process.
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,6 +16,7 @@ from dapt.telling.errors import UserError, short
 BUSY = "is busy, it is being"  # what DVC says of a path that another of its processes writes or reads: it does not wait
 TRIES = 20  # where a path is busy
 PAUSE = 2  # seconds between two tries
+MISSING = ("deleted", "not in cache")  # what DVC says of a file that is not in the workspace, or in no cache
 
 
 class Busy(UserError):
@@ -44,21 +45,60 @@ def outdated(
 
 def _outdated(targets: Iterable[str], domains: Collection[str], running: Callable[[str], bool]) -> dict[str, Stage]:
     with opened() as repo:
-        graph = repo.index.graph
-        commands = {stage.addressing: tuple(str(stage.cmd).split()) for stage in graph}
-        above = {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph}
-        wanted = upstream(chosen(targets, commands, domains), above)
-        order = in_order(wanted, above)
-        changed = {name for name in wanted if running(name)}
-        for name in order:  # DVC refuses to look at what a running stage writes
-            changed |= {name} if above[name] & changed else set()
-        if asked := [name for name in order if name not in changed]:
+        stages = leading_to(targets, domains, repo)
+        changed = {name for name in stages if running(name)}
+        for name, stage in stages.items():  # DVC refuses to look at what a running stage writes
+            changed |= {name} if stage.needs & changed else set()
+        if asked := [name for name in stages if name not in changed]:
             changed |= set(repo.status(asked))
+    return from_these_on(changed, stages)
+
+
+def stale(target: str) -> list[str]:
+    """The stages up to this one that have run with other settings, code or inputs than those of the workspace, or never,
+    and those that read what such a stage makes; in an order in which they can be run.
+
+    Files that are only missing, as in a clone before `dvc pull`, say nothing against figures that are there. `check`
+    writes the same for all settings. What another DVC process holds is not waited for, but a UserError.
+    """
+    with opened(wait=False) as repo:
+        stages = leading_to([target], (), repo)
+        status = repo.status([target], with_deps=True)
+    changed = {name for name, changes in status.items() if name != "check" and not only_missing(changes)}
+    return list(from_these_on(changed, stages))
+
+
+def only_missing(changes: list[str | dict[str, dict[str, Any]]]) -> bool:
+    """Whether what `dvc status` says of a stage is that files of it are not there, and no more.
+
+    >>> only_missing([{"changed deps": {"data/eval": "deleted"}}, {"changed outs": {"data/curves": "not in cache"}}])
+    True
+    >>> only_missing([{"changed deps": {"data/eval": "deleted", "params.yaml": {"heldout": "modified"}}}])
+    False
+    >>> only_missing(["changed command"])
+    False
+    """
+    found = [of for change in changes if isinstance(change, dict) for files in change.values() for of in files.values()]
+    return all(isinstance(change, dict) for change in changes) and all(of in MISSING for of in found)
+
+
+def leading_to(targets: Iterable[str], domains: Collection[str], repo: Any) -> dict[str, Stage]:
+    """The stages that targets name and all that they need, each behind what it needs."""
+    graph = repo.index.graph
+    commands = {stage.addressing: tuple(str(stage.cmd).split()) for stage in graph}
+    above = {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph}
+    order = in_order(upstream(chosen(targets, commands, domains), above), above)
+    return {name: Stage(name, commands[name], frozenset(above[name])) for name in order}
+
+
+def from_these_on(names: Collection[str], stages: dict[str, Stage]) -> dict[str, Stage]:
+    """Of stages in an order in which they can be run those of these names, and those behind them; `needs` names these
+    alone."""
     found: dict[str, Stage] = {}
-    for name in order:
-        needs = frozenset(above[name] & found.keys())
-        if needs or name in changed:
-            found[name] = Stage(name, commands[name], needs)
+    for name, stage in stages.items():
+        needs = stage.needs & found.keys()
+        if needs or name in names:
+            found[name] = replace(stage, needs=frozenset(needs))
     return found
 
 
@@ -71,13 +111,14 @@ def named(targets: Iterable[str], domains: Collection[str]) -> list[str]:
 
 
 @contextmanager
-def opened() -> Iterator[Any]:
-    """DVC's view of the repository, locked, since dvc.lock is written in place; another command's lock is waited for."""
+def opened(wait: bool = True) -> Iterator[Any]:
+    """DVC's view of the repository, locked, since dvc.lock is written in place; another command's lock is waited for, or
+    only for DVC's three seconds."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
     try:
-        with Repo(_wait_for_lock=True) as repo, lock_repo(repo):
+        with Repo(_wait_for_lock=wait) as repo, lock_repo(repo):
             yield repo
     except DvcException as error:
         kind = Busy if BUSY in str(error) else UserError

@@ -120,11 +120,19 @@ def figure_of(task: str, scores: dict[str, dict[str, dict]]) -> str:
     return f"{scores[task]['base']['metric']} on {task}"
 
 
+def loss_over(sets: list[str]) -> str:
+    """The figure that a domain with these held-out sets is judged by."""
+    return loss_on(sets[0]) if len(sets) == 1 else mean_over(sets)
+
+
 def rankings(params: Params, means: dict[str, np.ndarray], samples: dict[str, np.ndarray]) -> dict[str, list[dict]]:
-    """By mean loss over the held-out sets, and by the loss on each; from losses [models] and resamples [models, times]."""
-    mean = [np.mean([of[name] for name in params.heldout], axis=0) for of in (means, samples)]
-    return {mean_over(params.heldout): ranked(params.models, *mean)} | {
-        loss_on(name): ranked(params.models, means[name], samples[name]) for name in params.heldout
+    """By the mean loss over all held-out sets, by the loss on each, and by that of each domain on its own; from losses
+    [models] and resamples [models, times] of each set."""
+    sets = {mean_over(params.heldout): params.heldout} | {loss_on(name): [name] for name in params.heldout}
+    sets |= {loss_over(own): own for domain in params.domains if (own := params.own_sets(domain))}
+    return {
+        figure: ranked(params.models, *(np.mean([of[name] for name in names], axis=0) for of in (means, samples)))
+        for figure, names in sets.items()
     }
 
 
@@ -153,8 +161,19 @@ def ranked(models: list[str], values: np.ndarray, drawn: np.ndarray, highest: bo
 def choose(figure: str, ranking: list[dict], end: str) -> dict:
     """The first of a ranking, and whether it beats the next one beyond noise."""
     best, second = ranking[:2]
+    return {
+        "model": best["model"],
+        "rule": f"{end} {figure}",
+        "why": verdict(ranking),
+        "beyond_noise": second["beyond_noise"],
+    }
+
+
+def verdict(ranking: list[dict], ci95: list[float] | None = None) -> str:
+    """The figure of the first of a ranking, with its interval where given, and how far it is ahead of the next."""
+    best, second = ranking[:2]
     gap = second["gap"]
     noise = "beyond noise" if second["beyond_noise"] else "within noise"
     found = f"{bounds(gap['ci95'])}, {noise}" if gap["ci95"] else "of which a single group tells no more"
-    why = f"{best['value']:.3f}; next is {second['model']} with {second['value']:.3f}, a difference of {gap['diff']:.3f} {found}"
-    return {"model": best["model"], "rule": f"{end} {figure}", "why": why, "beyond_noise": second["beyond_noise"]}
+    figure = f"{best['value']:.3f}" + (f" {bounds(ci95)}" if ci95 else "")
+    return f"{figure}; next is {second['model']} with {second['value']:.3f}, a difference of {gap['diff']:.3f} {found}"

@@ -3,6 +3,7 @@
 from dapt.core.config import Params
 from dapt.judging.statistics import RESAMPLES
 from dapt.reporting import original_runs, task_sections
+from dapt.reporting.advice import advice
 from dapt.reporting.markdown import rows, share
 from dapt.reporting.metrics import Figures
 from dapt.reporting.tables import accuracies, differences, signed, table
@@ -36,9 +37,12 @@ def markdown(params: Params, found: Figures) -> str:
 
 def overview(params: Params, found: Figures) -> str:
     choice = found.comparison["choice"]
+    domains = "\n".join(f"- {advice(params, found.comparison, domain)}" for domain in params.domains)
     return f"""# Domain-adaptive pre-training: profile {params.profile}
 
-**Use {choice["model"]}** ({choice["rule"]}): {choice["why"]}.
+{domains}
+
+Of all models: **use {choice["model"]}** ({choice["rule"]}): {choice["why"]}.
 
 A difference is called noise where another sample of text might turn it round: where its 95 % interval (bootstrap over
 groups) holds 0. Each model is a single pre-training run (one seed); `dapt spread` tells how far another seed moves its

@@ -15,6 +15,7 @@ from dapt.judging.statistics import by_group, holm, paired, resampled
 from dapt.reporting import mistakes
 from dapt.telling.errors import UserError
 
+LEVEL = 0.05  # of significance
 SHOWN = 5  # confused pairs, and worst mistakes, of each model
 
 
@@ -91,6 +92,11 @@ def adjust(differences: list[dict]) -> None:
     adjusted = iter(holm(known))
     for one in differences:
         one["p_adjusted"] = None if one.pop("p") is None else round(next(adjusted), 4)
+
+
+def significant(difference: dict) -> bool:
+    """Whether the adjusted p of a difference is below the level. Without a p nothing is."""
+    return difference["p_adjusted"] is not None and difference["p_adjusted"] < LEVEL
 
 
 def has_classes(figures: dict) -> bool:

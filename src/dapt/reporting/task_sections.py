@@ -2,7 +2,7 @@
 
 from dapt.reporting.markdown import rows, share
 from dapt.reporting.tables import difference, mean_sd, task_table
-from dapt.reporting.task_comparison import has_classes
+from dapt.reporting.task_comparison import has_classes, significant
 
 
 def gain(cell: dict) -> str:
@@ -29,9 +29,7 @@ def free(tasks: dict[str, dict[str, dict]]) -> str:
             if pair := cell.get("vs_free"):
                 lines.append([task, name, pair["name"], gain(pair)])
                 if pair["diff"] < 0:
-                    (lost if pair["p_adjusted"] is not None and pair["p_adjusted"] < 0.05 else behind).setdefault(
-                        f"{task} (to {pair['name']})", []
-                    ).append(name)
+                    (lost if significant(pair) else behind).setdefault(f"{task} (to {pair['name']})", []).append(name)
     verdict = (
         f"**These lose to a free baseline, beyond noise: {by_task(lost)}.**"
         if lost

@@ -1,15 +1,18 @@
-"""`dapt report --export DIR`: the report to hand on or to write a paper from: its pages and cards, each with the commit and
-dvc.lock's hash in its last line, the pictures as SVG, PDF and PNG, the tables as CSV and LaTeX (tables.tex).
+"""`dapt report --export DIR`: the report to hand on or to write a paper from: its pages and cards, each with the commit,
+dvc.lock's hash and what is out of date in its last line, the pictures as SVG, PDF and PNG, the tables as CSV and LaTeX
+(tables.tex).
 """
 
 from pathlib import Path
 
-from dapt.core.files import whole_file
+from dapt.core.files import read_json, whole_file
 from dapt.core.paths import METRICS, REPORTS
+from dapt.reporting.comparison import COMPARISON
 from dapt.reporting.latex import latex
 from dapt.reporting.provenance import provenance
 from dapt.telling.errors import UserError
 from dapt.tools import plots
+from dapt.tools.staleness import out_of_date
 
 
 def stamped(text: str, line: str, ending: str) -> str:
@@ -29,13 +32,14 @@ def stamped(text: str, line: str, ending: str) -> str:
 def run(folder: Path) -> None:
     if not (REPORTS / "index.html").is_file():
         raise UserError(f"{REPORTS} holds no report; make it with dvc repro report, or get it with dvc pull {REPORTS}")
-    line = provenance()
+    stale = out_of_date("report")
+    line = ". ".join([provenance(), *stale])
     texts = {
         path.relative_to(REPORTS): stamped(path.read_text(encoding="utf-8"), line, path.suffix)
         for path in sorted(REPORTS.rglob("*.*"))
     }
     texts |= {path.relative_to(METRICS): path.read_text(encoding="utf-8") for path in sorted(METRICS.rglob("*.csv"))}
-    texts[Path("tables.tex")] = latex() + "\n"
+    texts[Path("tables.tex")] = latex(read_json(COMPARISON), [provenance(), *stale]) + "\n"
     plots.run(folder)
     for name, text in texts.items():
         with whole_file(folder / name) as file:
