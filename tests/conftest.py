@@ -77,6 +77,24 @@ def tokens(model_folder):
 
 
 @pytest.fixture(scope="session")
+def fine_tuned(tmp_path_factory, model_folder) -> Path:
+    """A folder in which a model of each kind of task lies where `dapt finetune` writes it, beside models/biomed."""
+    from dapt.stages import finetune
+    from toys import answers, choices, repository_with, topics
+
+    place = tmp_path_factory.mktemp("fine-tuned")
+    shutil.copytree(model_folder, place / "models/biomed")
+    settings = {"length": 24, "epochs": 1, "lr": 3e-3}
+    for task, rows in (("finance_classification", topics), ("multiple_choice", choices), ("answer_ranking", answers)):
+        folder = repository_with(tmp_path_factory.mktemp(task), model_folder, task, rows, settings)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            finetune.run(task, "base")
+        shutil.copytree(folder / "models", place / "models", dirs_exist_ok=True)
+    return place
+
+
+@pytest.fixture(scope="session")
 def committed_run(tmp_path_factory) -> Path:
     """A folder with the committed settings and figures, and what pictures are drawn from; not to be changed."""
     folder = tmp_path_factory.mktemp("committed")

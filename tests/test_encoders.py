@@ -78,6 +78,7 @@ def test_it_is_read_judged_adapted_and_read_again(workspace, name):
     held(workspace / "models/base")
     train.run("biomed")
     held(workspace / "models/biomed")
+    assert ": tiny, pre-trained further on text of biomed" in (workspace / "models/biomed/README.md").read_text()
     again = AutoTokenizer.from_pretrained(workspace / "models/biomed")
     assert again(texts)["input_ids"] == reference(texts)["input_ids"]
     _, info = AutoModelForMaskedLM.from_pretrained(workspace / "models/biomed", output_loading_info=True)

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
@@ -56,6 +57,9 @@ def test_an_untrained_head_is_trained_alone_until_the_loss_stops_falling(workspa
     assert changed and all(name.startswith("cls.") for name in changed)
     assert (after["bert.pooler.dense.weight"] == before["bert.pooler.dense.weight"]).all()
     assert figures["pooler"] == "present"
+    card = ModelCard.load(workspace / "models/base/README.md")
+    assert card.data.model_name == "tiny" and f"head alone, {figures['steps']} steps on text of general" in card.text
+    assert f"{figures['loss_before']:.3f} as it came, {figures['loss_after']:.3f} now" in card.text
 
 
 @pytest.fixture()

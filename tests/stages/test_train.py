@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from accelerate import Accelerator
+from huggingface_hub import ModelCard
 
 from dapt.core.files import sha256
 from dapt.launch import local
@@ -29,6 +30,7 @@ from dapt.mlm.windows import text_in_memory
 from dapt.model.checkpoint import load
 from dapt.telling import durations, events
 from dapt.training.loop import mean_loss
+from examples import examples, printed
 from repositories import ROOT, change, ground_in
 from trainings import Forked, by_command, environment, several, wait_for_checkpoint
 
@@ -79,6 +81,28 @@ def test_a_run_writes_its_model_kept_checkpoints_curve_and_figures(uninterrupted
     assert not any((uninterrupted / "state").iterdir())
 
 
+def test_the_readme_tells_what_the_model_is_and_its_example_runs(uninterrupted, monkeypatch):
+    found = ModelCard.load(uninterrupted / "models/biomed/README.md")
+    figures = json.loads((uninterrupted / "metrics/train/biomed.json").read_text())
+    assert found.data.to_dict() == {
+        "library_name": "transformers",
+        "pipeline_tag": "fill-mask",
+        "tags": ["domain-adaptive-pretraining", "masked-lm", "biomed"],
+        "model_name": "biomed",
+    }
+    for told in (
+        f"type bert with {figures['parameters']:,} parameters: base, pre-trained further on text of biomed",
+        f"{figures['documents']} documents, {figures['tokens']:,} tokens",
+        f"{figures['valid_loss_before']:.3f} before the training, {figures['valid_loss']:.3f} after it",
+        f"Trained for {STEPS} steps",
+        "batch 8, window 32,",
+    ):
+        assert told in found.text, told
+    [(code, _)] = examples(found.text)
+    monkeypatch.chdir(uninterrupted)
+    assert len(printed(code).splitlines()) == 3
+
+
 def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupted, tmp_path):
     folder, chance = copy(ground, tmp_path / "run"), random.Random(2)
     for step in sorted(chance.sample(range(3, 100, 3), int(os.environ.get("DAPT_KILLS", "3")))):
@@ -91,6 +115,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(ground, uninterrupt
     assert code == 0 and "resumed at step" in output, output
     for name in (
         "models/biomed/model.safetensors",
+        "models/biomed/README.md",
         "models/biomed/checkpoint-10/model.safetensors",
         "metrics/train/biomed.json",
         "data/curves/biomed.csv",

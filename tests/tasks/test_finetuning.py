@@ -96,6 +96,22 @@ def test_ranking_scores_are_cosines_of_mean_vectors_of_texts_read_alone(model_fo
     assert ours / of.SHARPNESS == pytest.approx(cosines.double().numpy(), abs=1e-5)
 
 
+def test_sentence_transformers_makes_the_vectors_of_a_saved_ranking_model(fine_tuned):
+    """By what was written beside it: pooling, unit length, and where a long text is cut."""
+    from sentence_transformers import SentenceTransformer
+
+    folder, of = fine_tuned / "models/tasks/answer_ranking/base", kind("ranking")
+    texts = ["fever", "the bank was long", " ".join(["fever and bank"] * 20)]
+    rows = [{"question": text, "answer": text} for text in texts]
+    tokenizer, special = load_tokenizer(folder)
+    encoded = encode(tokenizer, of, rows, [], TASK.model_copy(update={"kind": "ranking", "length": 24}))
+    batch = padded(encoded, np.arange(len(rows)), special.pad, torch.device("cpu"), True)
+    with torch.no_grad():
+        ours = of.outputs(load(of, folder, [], 0.0, 0).eval(), batch, 2)[:, 0].numpy()
+    theirs = SentenceTransformer(str(folder)).encode(texts)
+    assert encoded.lengths()[2] == 24 < 3 * 20 and theirs == pytest.approx(ours, abs=1e-5)
+
+
 def test_fp16s_skipped_steps_are_counted_and_one_that_it_cannot_hold_is_stopped(model_folder, monkeypatch):
     of, rows = kind("classification"), topics(200, 0)
     tokenizer, special = load_tokenizer(model_folder)

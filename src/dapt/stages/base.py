@@ -20,6 +20,7 @@ from dapt.mlm.windows import text_in_memory
 from dapt.model import checkpoint
 from dapt.model.tokenizer import Special, load_tokenizer, write_tokenizer
 from dapt.telling.gpu_failures import gpu_failures
+from dapt.training import readme
 from dapt.training.head_repair import HeadRepair, transplant
 from dapt.training.loop import mean_loss
 from dapt.training.optimization.device import accelerator_for
@@ -68,10 +69,7 @@ def make_base(params: Params) -> dict:
     repairs, steps = ([], 0) if trained else repaired(model, tokenizer, special, params, looks, accelerator)
     after, loss_after = probe.head(model, tokenizer, special), mean_loss(accelerator, model, looks)
     pooler = checkpoint.pooler(RAW_BASE, network.base_model_prefix)
-    with whole_folder(MODELS / "base") as folder:
-        checkpoint.save(network.cpu(), pooler, RAW_BASE, folder)
-        write_tokenizer(RAW_BASE, folder)
-    return {
+    figures = {
         "parameters": found.parameters,
         "missing": found.missing,
         "unexpected": found.unexpected,
@@ -87,6 +85,12 @@ def make_base(params: Params) -> dict:
         "head_after": after["head"],
         "probe_after": after["loss"],
         "loss_after": round(loss_after, 4),
+    }
+    with whole_folder(MODELS / "base") as folder:
+        checkpoint.save(network.cpu(), pooler, RAW_BASE, folder)
+        write_tokenizer(RAW_BASE, folder)
+        readme.write(folder, "base", settings.model.base, readme.of_base(network, figures, params.control))
+    return figures | {
         "made_from": made_from(RAW_MODEL, TOKENS / params.control),
         "model_sha256": sha256(MODELS / "base" / "model.safetensors"),
     }

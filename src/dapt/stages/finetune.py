@@ -12,7 +12,7 @@ from dapt.core import config
 from dapt.core.config import Params
 from dapt.core.files import made_from, whole_folder
 from dapt.core.paths import MODELS, SPLIT, events_if_launched
-from dapt.tasks import scoring
+from dapt.tasks import readme, scoring
 from dapt.tasks.finetuning import FineTuning
 from dapt.tasks.kinds import kind as kind_named
 from dapt.tasks.seed_state import Seeds
@@ -56,6 +56,7 @@ def run(task: str, name: str) -> None:
         with whole_folder(MODELS / "tasks" / task / name) as out:
             job = FineTuning(f"{task}, {name}", source, settings, active.finetune, accelerator, seeds)
             scores, courses = job.all_seeds(found, out)
+            readme.write(out, task, name, settings, active.finetune)
         extra = {
             "valid": scoring.summary([max(course) for course in courses]),
             "epochs": [len(course) for course in courses],

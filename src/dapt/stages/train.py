@@ -10,6 +10,7 @@ SIGUSR1 or ^C, it writes one first and ends with code 75 (telling.signals).
 import shutil
 import sys
 from contextlib import nullcontext
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -17,13 +18,14 @@ from dapt.core import config, local_settings
 from dapt.core.config import Params
 from dapt.core.files import sha256, whole_folder, write_json
 from dapt.core.paths import CURVES, LOGS, METRICS, MODELS, events_file
+from dapt.model.readme import name_in
 from dapt.telling import signals, tracking
 from dapt.telling.errors import guarded
 from dapt.telling.events import Events
 from dapt.telling.gpu_failures import gpu_failures
-from dapt.training import resume
+from dapt.training import readme, resume
 from dapt.training.curve import mean, write_curve
-from dapt.training.domain import DomainRun, prepare
+from dapt.training.domain import BASE, DomainRun, Prepared, prepare
 from dapt.training.loop import SMALLER, Course
 from dapt.training.optimization.device import accelerator_for
 
@@ -64,34 +66,36 @@ def train(params: Params, domain: str, accelerator: Accelerator, events: Events)
 
 def write_results(run: DomainRun, course: Course) -> None:
     ready, domain = run.ready, run.ready.domain
-    settings, weights = ready.settings, MODELS / domain / "model.safetensors"
+    found, weights = figures(ready, course), MODELS / domain / "model.safetensors"
     with whole_folder(MODELS / domain) as folder:
         ready.save(folder)
-        for step in settings.keep:
+        for step in ready.settings.keep:
             shutil.copytree(ready.state / f"checkpoint-{step}", folder / f"checkpoint-{step}")
+        made = readme.of_domain(ready.network, name_in(BASE), ready.settings, found)
+        readme.write(folder, domain, domain, made)
     write_curve(CURVES / f"{domain}.csv", domain, course)
-    write_json(
-        METRICS / "train" / f"{domain}.json",
-        {
-            "domain": domain,
-            "steps": ready.steps,
-            "precision": ready.precision,
-            "parameters": ready.parameters,
-            "documents": len(ready.text.tokens),
-            "tokens": int(ready.text.tokens.offsets[-1]),
-            "tokens_seen": course.tokens,
-            "tokens_predicted": course.predicted,
-            "replay": ready.replay_share,
-            "epochs": ready.epochs,
-            "first_loss": mean(course.train[:ENDS]),
-            "last_loss": mean(course.train[-ENDS:]),
-            "valid_loss_before": round(course.valid[0][1], 4),
-            "valid_loss": round(course.valid[-1][1], 4),
-            "model_bytes": weights.stat().st_size,
-            "model_sha256": sha256(weights),
-            "made_from": ready.inputs,
-        },
-    )
+    found |= {"model_bytes": weights.stat().st_size, "model_sha256": sha256(weights), "made_from": ready.inputs}
+    write_json(METRICS / "train" / f"{domain}.json", found)
+
+
+def figures(ready: Prepared, course: Course) -> dict[str, Any]:
+    """What is told of a finished training, beside the bytes of its model."""
+    return {
+        "domain": ready.domain,
+        "steps": ready.steps,
+        "precision": ready.precision,
+        "parameters": ready.parameters,
+        "documents": len(ready.text.tokens),
+        "tokens": int(ready.text.tokens.offsets[-1]),
+        "tokens_seen": course.tokens,
+        "tokens_predicted": course.predicted,
+        "replay": ready.replay_share,
+        "epochs": ready.epochs,
+        "first_loss": mean(course.train[:ENDS]),
+        "last_loss": mean(course.train[-ENDS:]),
+        "valid_loss_before": round(course.valid[0][1], 4),
+        "valid_loss": round(course.valid[-1][1], 4),
+    }
 
 
 @gpu_failures(SMALLER)

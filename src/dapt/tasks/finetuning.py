@@ -23,6 +23,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from dapt.core.config import Finetune, Lora, Task
+from dapt.core.files import write_json
 from dapt.model import attention, checkpoint
 from dapt.model.architectures import HEADS, set_dropout, usable_positions
 from dapt.model.tokenizer import load_tokenizer
@@ -333,6 +334,8 @@ class FineTuning:
                 tuner.put(without("best.", tensors))
                 whole = network.merge_and_unload() if self.settings.lora else put_back(network)
                 checkpoint.save(whole, {}, self.source, out)
+                for file, content in kind.files(self.task, whole.config.hidden_size).items():
+                    write_json(out / file, content)
             return tensors["scores"].numpy(), facts["course"]
 
         if self.accelerator.device.type == "cpu":

@@ -13,6 +13,10 @@ A kind sees a task as a choice: each row has candidates, one of which is right. 
 - `loss(outputs, right)` of a batch;
 - `scores(outputs, right)`: the outputs of a whole side → log-odds of each candidate up to a constant [rows, candidates];
 - `values(scores, right)`: the main figure of each row; `measures(scores, right)`: every figure of METRICS;
+- `files(task, width)`: what other libraries read beside the checkpoint, file name → JSON, or none; `width` is that of the
+  hidden states;
+- `CARD`: the hub's metadata of such a model; `use(folder, task)`: the Python code of a small example that applies the model in
+  `folder`; both are for its README;
 - `BASELINES`: name → function(train, valid, test, task) → scores of the test rows: `majority` and counts of words, one of
   which a task names as its own.
 """

@@ -21,6 +21,7 @@ from dapt.core.config import Task
 
 AUTO = "AutoModelForSequenceClassification"
 METRICS = ("accuracy", "macro_f1")
+CARD = {"library_name": "transformers", "pipeline_tag": "text-classification"}
 STRENGTHS = (10.0, 100.0)  # C of the tuned regression, which is tried with and without pairs of words
 
 
@@ -63,6 +64,19 @@ def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
         "accuracy": accuracy_score(right, predicted),
         "macro_f1": f1_score(right, predicted, labels=np.unique(right), average="macro"),
     }
+
+
+def files(task: Task, width: int) -> dict[str, object]:
+    return {}
+
+
+def use(folder: str, task: Task) -> str:
+    return f"""from transformers import pipeline
+
+classify = pipeline("text-classification", model="{folder}")
+for found in classify("The text to classify.", top_k=3, truncation=True, max_length={task.length}):
+    print(found["label"], round(found["score"], 3))
+"""
 
 
 def tuned(words: int, strength: float) -> Pipeline:

@@ -18,8 +18,10 @@ from dapt.tasks.kinds import classification
 
 AUTO = "AutoModelForMultipleChoice"
 METRICS = ("accuracy",)
+CARD = {"library_name": "transformers", "pipeline_tag": "multiple-choice"}
 WORD = re.compile(r"\w+")
 loss, scores, values = classification.loss, classification.scores, classification.values  # as in a classification
+files = classification.files
 
 
 def sequences(row: dict, task: Task) -> list[tuple[str, str]]:
@@ -49,6 +51,20 @@ def outputs(network: nn.Module, batch: dict[str, torch.Tensor], count: int) -> t
 
 def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
     return {"accuracy": accuracy_score(right, scores.argmax(1))}
+
+
+def use(folder: str, task: Task) -> str:
+    return f"""import torch
+from transformers import AutoModelForMultipleChoice, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+model = AutoModelForMultipleChoice.from_pretrained("{folder}")
+question, options = "The question?", ["one option", "another option"]
+pairs = tokenizer([question] * len(options), options, truncation=True, max_length={task.length}, padding=True, return_tensors="pt")
+with torch.no_grad():
+    scores = model(**{{name: value[None] for name, value in pairs.items()}}).logits[0]
+print(options[scores.argmax()])
+"""
 
 
 def majority(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:

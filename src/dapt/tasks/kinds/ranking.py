@@ -21,6 +21,7 @@ from dapt.core.config import Task
 
 AUTO = "AutoModel"
 METRICS = ("mrr@10", "ndcg@10", "recall@1")
+CARD = {"library_name": "sentence-transformers", "pipeline_tag": "sentence-similarity"}
 SHARPNESS = 20.0  # cosines are multiplied by it before the softmax
 WORD = re.compile(r"\w+")
 
@@ -99,6 +100,34 @@ def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
         "ndcg@10": np.where(places <= 10, 1 / np.log2(1 + places), 0.0).mean(),
         "recall@1": (places == 1).mean(),
     }
+
+
+def files(task: Task, width: int) -> dict[str, object]:
+    """`means` in the words of sentence-transformers, so that it makes the vectors that the model was trained for. Module
+    types are those of its first versions, which later ones know too."""
+    modules = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
+    return {
+        "modules.json": [
+            {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{module}"}
+            for number, (path, module) in enumerate(modules.items())
+        ],
+        "sentence_bert_config.json": {"max_seq_length": task.length, "do_lower_case": False},
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": width,
+            "pooling_mode_cls_token": False,
+            "pooling_mode_mean_tokens": True,
+        },
+    }
+
+
+def use(folder: str, task: Task) -> str:
+    return f"""from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{folder}")
+question, answers = "The question?", ["one answer", "another answer"]
+cosines = model.encode(answers) @ model.encode(question)
+print(answers[cosines.argmax()])
+"""
 
 
 def majority(train: list[dict], valid: list[dict], test: list[dict], task: Task) -> np.ndarray:
