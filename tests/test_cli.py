@@ -177,3 +177,15 @@ def test_the_examples_name_what_params_yaml_has(stage):
     named = [one for one in given if one["name"]]
     assert named and all(one["name"] in there for one in named)
     assert all(one["model"] in params.models for one in named if one.get("model"))
+
+
+def test_on_windows_it_points_to_wsl_in_one_line(tmp_path):
+    """With what Python lacks there; before any module that needs it is imported."""
+    missing = ("fcntl", "grp", "pwd", "resource", "termios")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing})); from dapt.cli import main; sys.platform = 'win32'; "
+        "sys.argv = ['dapt', 'check']; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "WSL" in done.stderr and done.stderr.count("\n") == 1

@@ -519,6 +519,9 @@ def run_workspace_code() -> None:
 
 
 def main() -> int:
+    if sys.platform == "win32":
+        print("dapt: needs Linux, macOS or, on Windows, WSL (docs/install.md)", file=sys.stderr)
+        return 2
     run_workspace_code()
     args = parser().parse_args()
     try:
