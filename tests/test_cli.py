@@ -179,6 +179,39 @@ def test_the_examples_name_what_params_yaml_has(stage):
     assert all(one["model"] in params.models for one in named if one.get("model"))
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_one_that_its_shell_can_read(tmp_path, shell):
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell}")
+    script = dapt(tmp_path, "completion", shell)
+    assert script.returncode == 0 and "finetune" in script.stdout
+    (tmp_path / "script").write_text(script.stdout)
+    read = subprocess.run([shell, "-n", "script"], cwd=tmp_path, capture_output=True, text=True)
+    assert (read.returncode, read.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words, found",
+    [
+        ("dapt fin", {"finetune"}),
+        ("dapt add ", {"domain", "corpus", "base"}),
+        ("dapt bench train --on", {"--only"}),
+        ("dapt evaluate --unknown r", {"refuse"}),
+        ("dapt audit --model mod", {"models"}),  # a folder
+    ],
+)
+def test_bash_completes_commands_options_and_files(tmp_path, words, found):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "script").write_text(dapt(tmp_path, "completion", "bash").stdout)
+    typed = words.split(" ")
+    asked = (
+        f"source ./script; COMP_WORDS=({' '.join(typed[:-1])} '{typed[-1]}'); COMP_CWORD={len(typed) - 1}; "
+        "$(complete -p dapt | sed 's/.* -F //; s/ dapt$//'); printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    done = subprocess.run(["bash", "--norc", "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found <= set(done.stdout.split()) and (len(found) > 1 or set(done.stdout.split()) == found)
+
+
 def test_on_windows_it_points_to_wsl_in_one_line(tmp_path):
     """With what Python lacks there; before any module that needs it is imported."""
     missing = ("fcntl", "grp", "pwd", "resource", "termios")

@@ -78,6 +78,7 @@ dapt audit --model models/base
 dapt spread biomed --seeds 5
 dapt plots pictures
 dapt doctor
+dapt completion bash
 dapt launch
 dapt launch biomed --partition auto
 dapt launch 'finetune@*-biomed' --at-once 4
@@ -90,6 +91,7 @@ dapt add corpus cases --from data/local/cases.csv --to biomed --column body
 dapt add base scibert --from hub:allenai/scibert_scivocab_uncased
 dapt remove domain law
 """.splitlines()  # each is shown by the --help of its command
+SHELLS = ("bash", "zsh", "fish")
 
 Commands = argparse._SubParsersAction  # what add_subparsers returns has no public name
 
@@ -208,6 +210,10 @@ def add_tools(commands: Commands) -> None:
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
     doctor = add(commands, "doctor", "what a training finds on this machine, and how to mend what is wrong", run_doctor)
     doctor.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
+    completion = add(
+        commands, "completion", "print the script with which a shell completes dapt by Tab", run_completion
+    )
+    completion.add_argument("shell", choices=SHELLS, help="docs/install.md says the line for each shell's settings")
 
 
 def add_launch(commands: Commands) -> None:
@@ -473,6 +479,25 @@ def run_plots(args: argparse.Namespace) -> None:
     to_repository()
     module = loaded("tools.plots")
     module.write_page() if args.page else module.run(folder)
+
+
+def run_completion(args: argparse.Namespace) -> None:
+    import shtab
+
+    top = parser()
+    for action in every_action(top):
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    print(shtab.complete(top, args.shell))
+
+
+def every_action(top: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The arguments of a parser and of all commands below it."""
+    for action in top._actions:
+        yield action
+        if isinstance(action, Commands):
+            for command in action.choices.values():
+                yield from every_action(command)
 
 
 def run_bench(args: argparse.Namespace) -> None:
