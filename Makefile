@@ -1,5 +1,7 @@
 # pip's own settings (index, proxy, constraints) are honoured; docs/install.md tells how to get another build of torch.
-PYTHON ?= python3
+# The first Python in PATH that every pin has been found for; PYTHON=/path/to/python3 takes another one.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
+  $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo $$name && break; done)
 PROFILE ?= sample
 DOMAIN ?= biomed
 BIN := .venv/bin
@@ -53,7 +55,8 @@ smoke: .venv/ready ## ten training steps; PROFILE=sample and DOMAIN=biomed, unle
 	  train@$(DOMAIN)
 
 .venv/ready: requirements.txt requirements-dvc.txt pyproject.toml
-	$(PYTHON) -m venv .venv
+	$(or $(PYTHON),$(error no Python from 3.11 to 3.14 is in PATH; install one or name one with PYTHON=/path/to/python3)) \
+	  -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements.txt -r requirements-dvc.txt
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -e .
 	@touch $@

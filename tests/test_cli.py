@@ -1,14 +1,17 @@
+import argparse
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dapt.cli import BENCHES, STAGES, parser
-from repositories import ROOT, committed_files
+from repositories import ROOT, committed_files, committed_params
 
 
 def dapt(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -124,3 +127,98 @@ def test_a_command_s_help_says_what_it_does(capsys, name, words):
     with pytest.raises(SystemExit):
         parser().parse_args([name, "--help"])
     assert words in " ".join(capsys.readouterr().out.split())
+
+
+def commands(top: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parser and those of all commands below it."""
+    yield top
+    for action in top._actions:
+        if isinstance(action.choices, dict):
+            for command in action.choices.values():
+                yield from commands(command)
+
+
+COMMANDS = {command.prog: command for command in commands(parser())}
+
+
+def examples(prog: str) -> list[str]:
+    return [line.strip() for line in (COMMANDS[prog].epilog or "").splitlines()[1:]]
+
+
+@pytest.mark.parametrize("prog", COMMANDS)
+def test_help_describes_every_argument(prog):
+    for action in COMMANDS[prog]._actions:
+        if not isinstance(action, argparse._SubParsersAction):
+            assert action.help and action.help is not argparse.SUPPRESS, f"{prog}: {action.dest}"
+        else:
+            assert {shown.dest for shown in action._choices_actions if shown.help} == set(action.choices)
+
+
+@pytest.mark.parametrize("prog", [prog for prog in COMMANDS if prog != "dapt"])
+def test_help_ends_with_examples_that_can_be_typed(prog, capsys):
+    assert examples(prog)
+    for line in examples(prog):
+        name, *arguments = shlex.split(line)
+        assert line.startswith(prog) and name == "dapt"
+        parser().parse_args(arguments)
+    with pytest.raises(SystemExit):
+        parser().parse_args([*prog.split()[1:], "--help"])
+    assert capsys.readouterr().out.splitlines()[-len(examples(prog)) :] == [f"  {line}" for line in examples(prog)]
+
+
+@pytest.mark.parametrize("stage", [name for name, (kind, _) in STAGES.items() if kind])
+def test_the_examples_name_what_params_yaml_has(stage):
+    params = committed_params()
+    kind, _ = STAGES[stage]
+    there = {
+        "corpus": [*params.corpora, "model"], "domain": params.domains, "model": params.models, "task": params.tasks,
+    }[kind]  # fmt: skip
+    given = [vars(parser().parse_args(shlex.split(line)[1:])) for line in examples(f"dapt {stage}")]
+    named = [one for one in given if one["name"]]
+    assert named and all(one["name"] in there for one in named)
+    assert all(one["model"] in params.models for one in named if one.get("model"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_one_that_its_shell_can_read(tmp_path, shell):
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell}")
+    script = dapt(tmp_path, "completion", shell)
+    assert script.returncode == 0 and "finetune" in script.stdout
+    (tmp_path / "script").write_text(script.stdout)
+    read = subprocess.run([shell, "-n", "script"], cwd=tmp_path, capture_output=True, text=True)
+    assert (read.returncode, read.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words, found",
+    [
+        ("dapt fin", {"finetune"}),
+        ("dapt add ", {"domain", "corpus", "base"}),
+        ("dapt bench train --on", {"--only"}),
+        ("dapt evaluate --unknown r", {"refuse"}),
+        ("dapt audit --model mod", {"models"}),  # a folder
+    ],
+)
+def test_bash_completes_commands_options_and_files(tmp_path, words, found):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "script").write_text(dapt(tmp_path, "completion", "bash").stdout)
+    typed = words.split(" ")
+    asked = (
+        f"source ./script; COMP_WORDS=({' '.join(typed[:-1])} '{typed[-1]}'); COMP_CWORD={len(typed) - 1}; "
+        "$(complete -p dapt | sed 's/.* -F //; s/ dapt$//'); printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    done = subprocess.run(["bash", "--norc", "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found <= set(done.stdout.split()) and (len(found) > 1 or set(done.stdout.split()) == found)
+
+
+def test_on_windows_it_points_to_wsl_in_one_line(tmp_path):
+    """With what Python lacks there; before any module that needs it is imported."""
+    missing = ("fcntl", "grp", "pwd", "resource", "termios")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing})); from dapt.cli import main; sys.platform = 'win32'; "
+        "sys.argv = ['dapt', 'check']; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "WSL" in done.stderr and done.stderr.count("\n") == 1

@@ -91,9 +91,9 @@ def test_what_is_declared_is_imported():
     assert not declared() & optional()
 
 
-def test_bench_alone_imports_the_packages_it_is_compared_with():
+def test_only_bench_and_a_tool_import_the_packages_of_bench():
     bench = set(map(canonical, PROJECT["optional-dependencies"]["bench"]))
-    assert [room for room in ROOMS if imported_packages(room) & bench] == ["bench"]
+    assert [room for room in ROOMS if imported_packages(room) & bench] == ["bench", "tools"]
 
 
 def test_what_is_declared_is_pinned():

@@ -1,8 +1,11 @@
-"""The tables of README and docs hold the committed figures."""
+"""The tables of README and docs hold the committed figures, and the picture of the pipeline its stages."""
 
 import json
+import re
+from itertools import product
 
 import pytest
+from dvc.repo import Repo
 
 from dapt.reporting.tables import table
 from repositories import ROOT, committed_params, committed_text
@@ -74,3 +77,22 @@ def test_the_choice_that_the_readme_quotes_is_the_committed_one():
     choice = COMPARISON["choice"]
     quoted = " ".join((ROOT / "README.md").read_text().split())
     assert f"Use {choice['model']} ({choice['rule']}): {choice['why']}." in quoted
+
+
+def drawn(text: str) -> list[tuple[str, str]]:
+    """The arrows of a Mermaid flowchart; `a & b --> c & d` are four."""
+    arrows = re.findall(r"^ +([\w& ]+) --> ([\w& ]+)$", text, flags=re.M)
+    return [pair for left, right in arrows for pair in product(left.split(" & "), right.split(" & "))]
+
+
+def test_the_picture_of_the_pipeline_has_the_arrows_that_dvc_finds():
+    """A stage that exists several times is one node, under the name before the @."""
+    picture = re.search(r"```mermaid\n(.*?)```", (ROOT / "docs/pipeline.md").read_text(), flags=re.S)
+    arrows = drawn(picture[1])
+    with Repo(str(ROOT)) as repo:
+        graph = repo.index.graph
+        names = {stage: stage.name.split("@")[0] for stage in graph}
+        expected = {(names[needed], names[stage]) for stage, needed in graph.edges if names[stage] != names[needed]}
+        repeated = {names[stage] for stage in graph if "@" in stage.name}
+    assert set(arrows) == expected and len(arrows) == len(expected)
+    assert set(re.findall(r'^ +(\w+)\["\1@[\w-]+"\]$', picture[1], flags=re.M)) == repeated

@@ -11,7 +11,7 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from repositories import ROOT, add_task, committed_text, copy_of_tree, run
+from repositories import ROOT, add_task, committed_text, copy_of_tree, replaced, run
 from toy_pipeline import texts as toy_texts
 
 SRC = ROOT / "src"
@@ -273,6 +273,44 @@ def test_models_are_shared_through_a_remote_that_notices_damage(finished, tmp_pa
     run(third, "dvc", "remote", "modify", "--local", "shared", "verify", "true")
     assert "models/biomed" in run(third, "dvc", "pull", "models/biomed", code=1)
     assert not (third / "models/biomed/model.safetensors").exists()
+
+
+def files_below(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+def test_one_line_keeps_the_text_of_all_corpora_from_the_remote(clone, tmp_path):
+    """Looked for in the remote by the bytes of each file, and by each text."""
+    remote, teammate, lock = tmp_path / "remote", tmp_path / "teammate", (clone / "dvc.lock").read_bytes()
+    pipeline = (clone / "dvc.yaml").read_text()
+    (clone / "dvc.yaml").write_text(replaced(pipeline, "&corpus_text {push: true}", "&corpus_text {push: false}"))
+    run(clone, "dvc", "remote", "add", "-d", "shared", str(remote))
+    assert "Data and pipelines are up to date." in run(clone, "dvc", "repro")
+    assert (clone / "dvc.lock").read_bytes() == lock
+    run(clone, "git", "commit", "-qam", "text stays here")
+    run(clone, "dvc", "push", "--run-cache")
+
+    uploaded = {hashlib.md5(path.read_bytes()).hexdigest(): path for path in files_below(remote)}
+
+    def is_there(path: Path) -> bool:
+        return hashlib.md5(path.read_bytes()).hexdigest() in uploaded
+
+    data = clone / "data"
+    kept = files_below(*(data / name for name in ("raw", "processed", "split", "tokens")))
+    kept = [path for path in kept if data / "raw/model" not in path.parents]
+    assert len(kept) > 30 and not any(map(is_there, kept))
+    assert all(map(is_there, files_below(clone / "models", clone / "reports", data / "eval", data / "raw/model")))
+    shown = "biomed_mlm"  # the toy's one source whose rows the data card may show
+    rows = [row for path in (data / "processed").glob("*.jsonl") if path.stem != shown for row in texts(path)]
+    everything = b"\n".join(path.read_bytes() for path in uploaded.values())
+    assert len(rows) > 800 and not any(row["text"].encode() in everything for row in rows)
+
+    run(tmp_path, "git", "clone", "-q", str(clone), str(teammate))
+    run(teammate, "dvc", "pull", "--allow-missing")
+    for path in files_below(clone / "models", clone / "reports"):
+        assert (teammate / path.relative_to(clone)).read_bytes() == path.read_bytes()
+    ran = {name.split("@")[0] for name in stages_run(run(teammate, "dvc", "repro"))}
+    assert ran == {"fetch", "clean", "split", "tokenize"} and (teammate / "dvc.lock").read_bytes() == lock
 
 
 def test_a_tagged_model_is_got_by_its_name(finished, tmp_path):

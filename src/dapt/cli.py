@@ -53,7 +53,52 @@ LAUNCH = {  # option → what it does instead of starting and following the jobs
     "smoke": "ten steps through the queue, into a temporary folder",
     "stop": "have those that run save and end",
 }
-
+EXAMPLES = """\
+dapt check
+dapt fetch biomed_mlm
+dapt fetch model
+dapt fetch --pin biomed_mlm_2
+dapt clean biomed_mlm
+dapt clean --cleaner text --raw notes.txt --out rows.jsonl --report report.json --option least=1
+dapt validate
+dapt split
+dapt tokenize biomed
+dapt base
+dapt train biomed
+dapt evaluate biomed
+dapt evaluate --model models/base models/biomed --text data/split/biomed/heldout.jsonl --words
+dapt finetune finance_classification biomed
+dapt baseline finance_classification
+dapt compare
+dapt compare --print
+dapt report
+dapt report --export biomed-report
+dapt summary
+dapt audit --model models/base
+dapt spread biomed --seeds 5
+dapt sweep train.lr=5e-4,1e-3,2e-3 --domain biomed
+dapt agree
+dapt export-data biomed_topic topics
+dapt export-data general text --kind domain
+dapt plots pictures
+dapt doctor
+dapt completion bash
+dapt launch
+dapt launch biomed --partition auto
+dapt launch 'finetune@*-biomed' --at-once 4
+dapt launch --plan
+dapt bench clean --scale 0.1
+dapt bench train --only tiny
+dapt bench nodes --rounds 1
+dapt add domain law data/local/law --option documents=blank-line
+dapt add corpus cases --from data/local/cases.csv --to biomed --column body
+dapt add task sentiment data/local/sentences.csv --kind classification --text sentence --label sentiment
+dapt add task exam data/local/exam.csv --kind multiple_choice --question question --options a,b,c,d --answer right
+dapt add base scibert --from hub:allenai/scibert_scivocab_uncased
+dapt remove domain law
+dapt remove task sentiment
+""".splitlines()  # each is shown by the --help of its command
+SHELLS = ("bash", "zsh", "fish")
 
 Commands = argparse._SubParsersAction  # what add_subparsers returns has no public name
 
@@ -69,7 +114,11 @@ class Version(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="dapt", description=str(__doc__).split("\n\n")[0])
+    top = argparse.ArgumentParser(
+        prog="dapt",
+        description=str(__doc__).split("\n\n")[0],
+        epilog="`dapt COMMAND --help` shows how the command is called, with examples.",
+    )
     top.add_argument("--version", action=Version, nargs=0, default=argparse.SUPPRESS, help="say which version this is")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_stages(commands)
@@ -81,7 +130,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add(commands: Commands, name: str, text: str, run: Callable | None = None) -> argparse.ArgumentParser:
-    found = commands.add_parser(name, help=text, description=text)
+    """A command whose --help ends with its examples, as they are."""
+    as_written = argparse.RawDescriptionHelpFormatter
+    found = commands.add_parser(name, help=text, description=text, formatter_class=as_written)
+    examples = [line for line in EXAMPLES if f"{line} ".startswith(f"{found.prog} ")]
+    found.epilog = "\n  ".join(["examples:", *examples])
     if run:
         found.set_defaults(run=run)
     return found
@@ -93,22 +146,30 @@ def add_stages(commands: Commands) -> None:
         "fetch": run_fetch, "clean": run_clean, "train": run_train, "finetune": run_finetune, "evaluate": run_evaluate,
         "compare": run_compare, "report": run_report,
     }  # fmt: skip
+    otherwise = {  # what stands in place of a name
+        "fetch": ", or `model`; not needed with --pin",
+        "clean": "; not given with --cleaner",
+        "evaluate": "; not given with --model",
+    }
     sub = {}
     for name, (kind, text) in STAGES.items():
         sub[name] = add(commands, name, text, special.get(name, run_stage))
         if kind:
-            sub[name].add_argument("name", metavar=kind, nargs="?" if name in ("fetch", "clean", "evaluate") else None)
+            optional = "?" if name in otherwise else None
+            text = f"name of a {kind} in params.yaml" + otherwise.get(name, "")
+            sub[name].add_argument("name", metavar=kind, nargs=optional, help=text)
     sub["fetch"].add_argument(
         "--pin", action="store_true", help="write commit and sha256 of what is fetched, or of all, into the settings"
     )
     clean = sub["clean"].add_argument_group("any raw file, without settings")
-    clean.add_argument("--cleaner")
-    for option in ("--raw", "--out", "--report"):
-        clean.add_argument(option, type=Path)
+    clean.add_argument("--cleaner", metavar="NAME", help="a file of src/dapt/corpus/cleaners, without .py")
+    clean.add_argument("--raw", type=Path, metavar="FILE", help="the file that the cleaner reads")
+    clean.add_argument("--out", type=Path, metavar="FILE", help="the cleaned rows, as JSON lines")
+    clean.add_argument("--report", type=Path, metavar="FILE", help="how many rows were kept, and why others were not")
     clean.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="of the cleaner; may be repeated"
     )
-    sub["finetune"].add_argument("model")
+    sub["finetune"].add_argument("model", help="name of a model in params.yaml")
     add_any_model(sub["evaluate"])
     sub["compare"].add_argument("--print", action="store_true", help="print the tables that compare last wrote")
     sub["compare"].add_argument("--latex", action="store_true", help="print them for a paper")
@@ -118,8 +179,14 @@ def add_stages(commands: Commands) -> None:
 
 def add_any_model(evaluate: argparse.ArgumentParser) -> None:
     group = evaluate.add_argument_group("any models on any text")
-    group.add_argument("--model", type=Path, nargs="+", help="of several, differences to the first are given")
-    group.add_argument("--text", type=Path, help="JSON lines with a field text")
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="DIR",
+        nargs="+",
+        help="folders of models; of several, differences to the first are given",
+    )
+    group.add_argument("--text", type=Path, metavar="FILE", help="JSON lines with a field text")
     group.add_argument("--most", type=int, metavar="N", help="the first N texts only")
     group.add_argument("--draws", type=int, metavar="N", help="of masks, default 1; for the loss per token")
     unknown = "more than 30 %% of the tokens unknown to the tokenizer: refuse (the default) or allow"
@@ -140,24 +207,30 @@ def add_tools(commands: Commands) -> None:
     audit = add(
         commands, "audit", "what a checkpoint is as a masked language model, and if its head is trained", run_audit
     )
-    audit.add_argument("--model", type=Path, required=True)
-    audit.add_argument("--json", action="store_true")
+    audit.add_argument("--model", type=Path, metavar="DIR", required=True, help="the checkpoint's folder")
+    audit.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
     spread = add(
         commands, "spread", "train and judge a domain under several seeds: how far its losses scatter", run_spread
     )
-    spread.add_argument("name", metavar="domain")
+    spread.add_argument("name", metavar="domain", help="name of a domain in params.yaml")
     spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
-    spread.add_argument("--json", action="store_true")
+    spread.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     sweep = add(commands, "sweep", "train a domain under several settings, side by side in a table", run_sweep)
     settings = "of the profile, with its values: train.lr=1e-3,2e-3; of several, every combination"
     sweep.add_argument("settings", metavar="SETTING=VALUE,VALUE", nargs="+", help=settings)
     sweep.add_argument("--domain", metavar="DOMAIN", help="that is trained; default: the one in params.yaml")
     sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at once, default %(default)s")
     plots = add(commands, "plots", "the pictures of the last comparison as SVG, PDF and PNG", run_plots)
-    plots.add_argument("folder", type=Path, nargs="?", default=Path("plots"))
+    plots.add_argument(
+        "folder", type=Path, nargs="?", default=Path("plots"), help="where they are written, default %(default)s"
+    )
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
     doctor = add(commands, "doctor", "what a training finds on this machine, and how to mend what is wrong", run_doctor)
-    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
+    completion = add(
+        commands, "completion", "print the script with which a shell completes dapt by Tab", run_completion
+    )
+    completion.add_argument("shell", choices=SHELLS, help="docs/install.md says the line for each shell's settings")
 
 
 def add_launch(commands: Commands) -> None:
@@ -195,7 +268,7 @@ def add_editors(commands: Commands) -> None:
     domain.add_argument("name", metavar="NAME", help="of the domain, its corpus and its model")
     domain.add_argument("place", metavar="PLACE", help=f"of its text: {PLACES}")
     corpus = add(what, "corpus", "more text of a domain", run_add_corpus)
-    corpus.add_argument("name", metavar="NAME")
+    corpus.add_argument("name", metavar="NAME", help="of the corpus")
     corpus.add_argument("--from", dest="place", metavar="PLACE", required=True, help=PLACES)
     corpus.add_argument("--to", dest="domain", metavar="DOMAIN", required=True, help="that is trained on it")
     task = add(what, "task", "a downstream task, whose rows are those of a table", run_add_task)
@@ -204,7 +277,7 @@ def add_editors(commands: Commands) -> None:
     kinds = "classification (--text, --label), multiple_choice (--question, --options, --answer) or ranking (--question, --answer)"
     task.add_argument("--kind", required=True, help=kinds)
     base = add(what, "base", "an encoder to start from", run_add_base)
-    base.add_argument("name", metavar="NAME")
+    base.add_argument("name", metavar="NAME", help="of the base, for model.base in a profile")
     base.add_argument("--from", dest="place", metavar="PLACE", required=True, help=PLACES)
     gone = add(commands, "remove", "take what is yours out of the settings").add_subparsers(
         required=True, metavar="WHAT"
@@ -486,6 +559,25 @@ def run_plots(args: argparse.Namespace) -> None:
     module.write_page() if args.page else module.run(folder)
 
 
+def run_completion(args: argparse.Namespace) -> None:
+    import shtab
+
+    top = parser()
+    for action in every_action(top):
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    print(shtab.complete(top, args.shell))
+
+
+def every_action(top: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The arguments of a parser and of all commands below it."""
+    for action in top._actions:
+        yield action
+        if isinstance(action, Commands):
+            for command in action.choices.values():
+                yield from every_action(command)
+
+
 def run_bench(args: argparse.Namespace) -> None:
     to_repository()
     options = {option: value for option, value in vars(args).items() if option not in ("command", "name", "run")}
@@ -530,6 +622,9 @@ def run_workspace_code() -> None:
 
 
 def main() -> int:
+    if sys.platform == "win32":
+        print("dapt: needs Linux, macOS or, on Windows, WSL (docs/install.md)", file=sys.stderr)
+        return 2
     run_workspace_code()
     args = parser().parse_args()
     try:
