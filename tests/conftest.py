@@ -18,8 +18,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background sc
     signal.signal(signal.SIGINT, lambda *_: None)  # so does this, but a process that it starts has the default again
 TOGETHER = {  # tests that share a fixture that takes long run in one worker
     "the finished toy": (
+        "tests/test_first_hour.py",
         "tests/test_pipeline.py",
         "tests/tools/test_spread.py",
+        "tests/tools/test_sweep.py",
         "tests/launch/test_pipeline.py",
         *(
             f"tests/stages/test_{name}.py"
@@ -140,4 +142,14 @@ def finished(tmp_path_factory) -> Path:
     run(folder, "dvc", "repro")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "run")
+    return folder
+
+
+@pytest.fixture()
+def clone(finished, tmp_path) -> Path:
+    """A clone of the finished repository with its cache and its outputs."""
+    folder = tmp_path / "clone"
+    run(finished.parent, "git", "clone", "-q", str(finished), str(folder))
+    run(folder, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
+    run(folder, "dvc", "checkout")
     return folder

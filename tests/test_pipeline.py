@@ -90,16 +90,6 @@ def test_the_committed_lock_belongs_to_the_committed_code_and_params():
                 assert at == value, f"{name}: {place} has changed; run dvc repro"
 
 
-@pytest.fixture()
-def clone(finished, tmp_path) -> Path:
-    """A clone of the finished repository with its cache and its outputs."""
-    folder = tmp_path / "clone"
-    run(finished.parent, "git", "clone", "-q", str(finished), str(folder))
-    run(folder, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
-    run(folder, "dvc", "checkout")
-    return folder
-
-
 def test_everything_that_the_readme_names_is_there(finished):
     for name in (
         "metrics/summary.json",

@@ -15,11 +15,7 @@ def test_mean_and_standard_deviation_over_seeds():
 
 
 @pytest.mark.slow
-def test_two_seeds_are_trained_and_judged_and_the_workspace_stays_as_it_is(finished, tmp_path):
-    clone = tmp_path / "clone"
-    run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
-    run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
-    run(clone, "dvc", "checkout")
+def test_two_seeds_are_trained_and_judged_and_the_workspace_stays_as_it_is(clone):
     before = (clone / "models/biomed/model.safetensors").read_bytes()
     output = run(clone, "dapt", "spread", "biomed", "--seeds", "2", "--json")
     result = json.loads(output.strip().splitlines()[-1])

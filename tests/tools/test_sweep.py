@@ -46,13 +46,8 @@ def test_what_cannot_be_swept_is_refused_before_anything_runs(refused, words, me
 
 
 @pytest.mark.slow
-def test_a_sweep_ends_in_a_table_and_its_best_can_be_applied(finished, tmp_path):
-    clone = tmp_path / "clone"
-    run(finished.parent, "git", "clone", "-q", str(finished), str(clone))
-    run(clone, "dvc", "cache", "dir", "--local", str(finished / ".dvc/cache"))
-    run(clone, "dvc", "checkout")
-    words = ("dapt", "sweep", "train.lr=1e-5,5e-3", "train.schedule=linear", "--jobs", "2")
-    output = run(clone, *words)
+def test_a_sweep_ends_in_a_table_and_its_best_can_be_applied(finished, clone):
+    output = run(clone, "dapt", "sweep", "train.lr=1e-5,5e-3", "train.schedule=linear", "--jobs", "2")
     assert not run(clone, "git", "status", "--porcelain")
     table = [line.strip("| ").split(" | ") for line in output.splitlines() if line.startswith("| biomed-lr-")]
     assert [row[:3] for row in table] == [
