@@ -5,35 +5,17 @@ also in a temporary experiment or a clone that shares this environment.
 """
 
 import argparse
-import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
-from dapt.core.paths import MODELS, events_if_launched, repository
-from dapt.telling.errors import UserError, guarded
+from dapt import actions
+from dapt.actions import STAGES
+from dapt.core.paths import repository
+from dapt.telling.errors import guarded
 
-STAGES = {  # name → the kind of name that it is given, what it does
-    "check": (None, "refuse wrong settings"),
-    "fetch": ("corpus", "raw files of a corpus, or of the model"),
-    "clean": ("corpus", "clean a corpus; with --cleaner any raw file"),
-    "validate": (None, "look at every cleaned row; the data card's figures"),
-    "split": (None, "train, valid and held-out sets, without leaks"),
-    "tokenize": ("domain", "token ids of a domain's train and valid sets"),
-    "base": (None, "audit the base and repair its masked-LM head"),
-    "train": ("domain", "adapt the base to a domain"),
-    "evaluate": ("model", "held-out loss of a model; with --model any model and text"),
-    "finetune": ("task", "fine-tune a model on a task, once per seed"),
-    "baseline": ("task", "what a task gives without a neural network"),
-    "compare": (None, "all models on all sets, and which is best"),
-    "report": (None, "the page, its Markdown twin and the pictures"),
-    "summary": (None, "the figures of the chosen domain"),
-}
 BENCHES = {  # name → turns of each way, what it times
     "clean": (3, "seconds to clean the stand-in of all corpora, ours and the usual way with datasets"),
     "train": (1, "tokens per second of a training step, ours and transformers' Trainer's"),
@@ -143,8 +125,8 @@ def add(commands: Commands, name: str, text: str, run: Callable | None = None) -
 def add_stages(commands: Commands) -> None:
     """A command for each stage; some do something else as well, which their further options ask for."""
     special = {
-        "fetch": run_fetch, "clean": run_clean, "train": run_train, "finetune": run_finetune, "evaluate": run_evaluate,
-        "compare": run_compare, "report": run_report,
+        "fetch": actions.fetch, "clean": actions.clean, "train": actions.train, "finetune": actions.finetune, "evaluate": actions.evaluate,
+        "compare": actions.compare, "report": actions.report,
     }  # fmt: skip
     otherwise = {  # what stands in place of a name
         "fetch": ", or `model`; not needed with --pin",
@@ -153,7 +135,7 @@ def add_stages(commands: Commands) -> None:
     }
     sub = {}
     for name, (kind, text) in STAGES.items():
-        sub[name] = add(commands, name, text, special.get(name, run_stage))
+        sub[name] = add(commands, name, text, special.get(name, actions.stage))
         if kind:
             optional = "?" if name in otherwise else None
             text = f"name of a {kind} in params.yaml" + otherwise.get(name, "")
@@ -199,33 +181,35 @@ def add_any_model(evaluate: argparse.ArgumentParser) -> None:
 
 
 def add_tools(commands: Commands) -> None:
-    add(commands, "agree", "whether the figures of the workspace agree with the committed ones", run_agree)
-    export = add(commands, "export-data", "rows as a data set of Hugging Face's datasets", run_export_data)
+    add(commands, "agree", "whether the figures of the workspace agree with the committed ones", actions.agree)
+    export = add(commands, "export-data", "rows as a data set of Hugging Face's datasets", actions.export_data)
     export.add_argument("name", metavar="NAME", help="of a corpus, a domain or a task")
     export.add_argument("folder", metavar="DIR", type=Path, help="that is made")
     export.add_argument("--kind", choices=("corpus", "domain", "task"), help="of a name that is several of these")
     audit = add(
-        commands, "audit", "what a checkpoint is as a masked language model, and if its head is trained", run_audit
+        commands, "audit", "what a checkpoint is as a masked language model, and if its head is trained", actions.audit
     )
     audit.add_argument("--model", type=Path, metavar="DIR", required=True, help="the checkpoint's folder")
     audit.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
     spread = add(
-        commands, "spread", "train and judge a domain under several seeds: how far its losses scatter", run_spread
+        commands, "spread", "train and judge a domain under several seeds: how far its losses scatter", actions.spread
     )
     spread.add_argument("name", metavar="domain", help="name of a domain in params.yaml")
     spread.add_argument("--seeds", type=int, default=3, help="how many, default %(default)s; each takes a training")
     spread.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    sweep = add(commands, "sweep", "train a domain under several settings, side by side in a table", run_sweep)
+    sweep = add(commands, "sweep", "train a domain under several settings, side by side in a table", actions.sweep)
     settings = "of the profile, with its values: train.lr=1e-3,2e-3; of several, every combination"
     sweep.add_argument("settings", metavar="SETTING=VALUE,VALUE", nargs="+", help=settings)
     sweep.add_argument("--domain", metavar="DOMAIN", help="that is trained; default: the one in params.yaml")
     sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at once, default %(default)s")
-    plots = add(commands, "plots", "the pictures of the last comparison as SVG, PDF and PNG", run_plots)
+    plots = add(commands, "plots", "the pictures of the last comparison as SVG, PDF and PNG", actions.plots)
     plots.add_argument(
         "folder", type=Path, nargs="?", default=Path("plots"), help="where they are written, default %(default)s"
     )
     plots.add_argument("--page", action="store_true", help="write the offline page that `dvc plots show` fills")
-    doctor = add(commands, "doctor", "what a training finds on this machine, and how to mend what is wrong", run_doctor)
+    doctor = add(
+        commands, "doctor", "what a training finds on this machine, and how to mend what is wrong", actions.doctor
+    )
     doctor.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
     completion = add(
         commands, "completion", "print the script with which a shell completes dapt by Tab", run_completion
@@ -234,7 +218,9 @@ def add_tools(commands: Commands) -> None:
 
 
 def add_launch(commands: Commands) -> None:
-    launch = add(commands, "launch", "bring stages up to date, as many at once as the place has room for", run_launch)
+    launch = add(
+        commands, "launch", "bring stages up to date, as many at once as the place has room for", actions.launch
+    )
     targets = (
         "a stage (train@biomed), all of a name (evaluate), a pattern ('finetune@*-biomed'), a domain; default: all"
     )
@@ -249,7 +235,7 @@ def add_launch(commands: Commands) -> None:
 
 
 def add_benches(commands: Commands) -> None:
-    bench = add(commands, "bench", "time our way and the usual way in turns", run_bench)
+    bench = add(commands, "bench", "time our way and the usual way in turns", actions.bench)
     names = bench.add_subparsers(dest="name", required=True, metavar="NAME")
     benches = {name: add(names, name, text) for name, (_, text) in BENCHES.items()}
     for name, (rounds, _) in BENCHES.items():
@@ -264,27 +250,27 @@ def add_benches(commands: Commands) -> None:
 def add_editors(commands: Commands) -> None:
     """Commands that write entries of the settings."""
     what = add(commands, "add", "write what is yours into the settings").add_subparsers(required=True, metavar="WHAT")
-    domain = add(what, "domain", "text of your own, and all that trains and judges a model of it", run_add_domain)
+    domain = add(what, "domain", "text of your own, and all that trains and judges a model of it", actions.add_domain)
     domain.add_argument("name", metavar="NAME", help="of the domain, its corpus and its model")
     domain.add_argument("place", metavar="PLACE", help=f"of its text: {PLACES}")
-    corpus = add(what, "corpus", "more text of a domain", run_add_corpus)
+    corpus = add(what, "corpus", "more text of a domain", actions.add_corpus)
     corpus.add_argument("name", metavar="NAME", help="of the corpus")
     corpus.add_argument("--from", dest="place", metavar="PLACE", required=True, help=PLACES)
     corpus.add_argument("--to", dest="domain", metavar="DOMAIN", required=True, help="that is trained on it")
-    task = add(what, "task", "a downstream task, whose rows are those of a table", run_add_task)
+    task = add(what, "task", "a downstream task, whose rows are those of a table", actions.add_task)
     task.add_argument("name", metavar="NAME", help="of the task and its corpus")
     task.add_argument("place", metavar="PLACE", help=f"of its rows: {PLACES}")
     kinds = "classification (--text, --label), multiple_choice (--question, --options, --answer) or ranking (--question, --answer)"
     task.add_argument("--kind", required=True, help=kinds)
-    base = add(what, "base", "an encoder to start from", run_add_base)
+    base = add(what, "base", "an encoder to start from", actions.add_base)
     base.add_argument("name", metavar="NAME", help="of the base, for model.base in a profile")
     base.add_argument("--from", dest="place", metavar="PLACE", required=True, help=PLACES)
     gone = add(commands, "remove", "take what is yours out of the settings").add_subparsers(
         required=True, metavar="WHAT"
     )
     without = [
-        add(gone, "domain", "a domain, its model, and corpora that nothing else reads", run_remove_domain),
-        add(gone, "task", "a task, and corpora that nothing else reads", run_remove_task),
+        add(gone, "domain", "a domain, its model, and corpora that nothing else reads", actions.remove_domain),
+        add(gone, "task", "a task, and corpora that nothing else reads", actions.remove_task),
     ]
     for command in without:
         command.add_argument("name", metavar="NAME", help="as it stands in params.yaml")
@@ -329,236 +315,6 @@ def add_reading(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", action="append", default=[], help=profiles)
 
 
-def loaded(module: str) -> ModuleType:
-    """A module of dapt. What it imports lives as long as the process: the garbage collector needn't walk that, neither
-    while it comes nor at the end, which with torch and transformers takes 1.7 of 4 seconds."""
-    gc.disable()
-    try:
-        return import_module(f"dapt.{module}")
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def to_repository() -> None:
-    """Make the repository of the current folder the current folder."""
-    root = repository(Path.cwd())
-    if root is None:
-        raise UserError(f"no dvc.yaml in {Path.cwd()} or above; go to the repository")
-    os.chdir(root)
-
-
-def run_stage(args: argparse.Namespace) -> None:
-    """dapt.stages.COMMAND.run, with the name that it is given, here or on another node."""
-    to_repository()
-    kind, given = STAGES[args.command][0], []
-    if kind:
-        if args.name is None:
-            raise UserError(f"needs the name of a {kind}")
-        given = [known(kind, args.name, and_model=args.command == "fetch")]
-    if kind == "model":
-        has_model(MODELS / args.name)
-    if not loaded("launch.dispatch").through_slurm(args.command, *given):
-        with told(args.command, *given):
-            stage(args.command).run(*given)
-
-
-def stage(command: str) -> ModuleType:
-    return loaded(f"stages.{command}")
-
-
-@contextmanager
-def told(command: str, name: str = "") -> Iterator[None]:
-    """What a stage does is told in events where a launcher started it."""
-    events = events_if_launched(command, name)
-    with events.failures():
-        events.tell("started")
-        yield
-        events.tell("done")
-
-
-def run_fetch(args: argparse.Namespace) -> None:
-    if not args.pin:
-        return run_stage(args)
-    to_repository()
-    return loaded("tools.pin").run(args.name and known("corpus", args.name, and_model=True))
-
-
-def run_clean(args: argparse.Namespace) -> None:
-    given = (args.cleaner, args.raw, args.out, args.report)
-    if not any(given):
-        return run_stage(args)
-    if args.name or not all(given):
-        raise UserError("--cleaner goes with --raw, --out and --report, and without a corpus")
-    known_cleaners = loaded("corpus.cleaners").names()
-    if args.cleaner not in known_cleaners:
-        raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
-    options = dict(option(text) for text in args.option)
-    return stage("clean").run_file(args.cleaner, args.raw, args.out, args.report, options)
-
-
-def option(text: str) -> tuple[str, object]:
-    """NAME=VALUE, the value typed as in params.yaml.
-
-    >>> option("least=1"), option("column=body")
-    (('least', 1), ('column', 'body'))
-    """
-    from ruamel.yaml import YAML
-
-    name, given, value = text.partition("=")
-    if not given:
-        raise UserError(f"--option {text}: must be NAME=VALUE")
-    return name, YAML(typ="safe", pure=True).load(value)
-
-
-def run_train(args: argparse.Namespace) -> None:
-    to_repository()
-    domain = known("domain", args.name)
-    has_model(MODELS / "base")
-    loaded("launch.dispatch").train(domain)
-
-
-def run_finetune(args: argparse.Namespace) -> None:
-    to_repository()
-    task, model = known("task", args.name), known("model", args.model)
-    has_model(MODELS / model)
-    if not loaded("launch.dispatch").through_slurm("finetune", task, model):
-        with told("finetune", f"{task}-{model}"):
-            stage("finetune").run(task, model)
-
-
-def run_launch(args: argparse.Namespace) -> None:
-    to_repository()
-    if args.what == "plan":
-        return loaded("launch.plan").run(args.targets, args.partition)
-    if args.what == "smoke":
-        domains = [known("domain", name.removeprefix("train@")) for name in args.targets]
-        return loaded("launch.smoke").run(domains, args.partition)
-    follow = loaded("launch.follow")
-    return follow.stop(args.targets) if args.what == "stop" else follow.run(args.targets, args.partition, args.at_once)
-
-
-def run_doctor(args: argparse.Namespace) -> None:
-    to_repository()
-    loaded("tools.doctor").run(args.json)
-
-
-def run_evaluate(args: argparse.Namespace) -> None:
-    given = (args.model, args.text, args.json, args.unknown, args.way != "per_token")
-    if not any((*given, args.most is not None, args.draws is not None)):
-        return run_stage(args)
-    if args.name or not (args.model and args.text):
-        raise UserError(
-            "--model goes with --text, and without a model's name; --most, --draws, --words, --pseudo, "
-            "--unknown and --json go with both"
-        )
-    if args.draws is not None and args.way != "per_token":
-        raise UserError("--draws is for the loss per token: --words masks each text once, and --pseudo every token")
-    for folder in args.model:
-        has_model(folder)
-    options = {name: value for name in ("draws", "unknown") if (value := getattr(args, name)) is not None}
-    return loaded(f"judging.{args.way}").run(args.model, args.text, args.most, args.json, **options)
-
-
-def run_compare(args: argparse.Namespace) -> None:
-    if not (args.print or args.latex):
-        return run_stage(args)
-    to_repository()
-    return loaded("tools.comparison").run(args.latex)
-
-
-def run_report(args: argparse.Namespace) -> None:
-    if not args.export:
-        return run_stage(args)
-    folder = args.export.resolve()
-    to_repository()
-    return loaded("tools.export").run(folder)
-
-
-def place_of(given: str) -> str:
-    """One on the hub as it is; a path, made absolute before the repository becomes the current folder. Links stay: what they
-    lead to may lie elsewhere."""
-    return given if given.startswith("hub:") else os.path.abspath(given)
-
-
-def text_of(args: argparse.Namespace, side: str | None, **columns: str | None) -> object:
-    """The text that is added, of a data set's `side`; `columns` hold what the options of this name say."""
-    place = place_of(args.place)
-    to_repository()
-    given = columns | {"group": args.group} | dict(option(text) for text in args.option)
-    options = {name: value for name, value in given.items() if value is not None}
-    return loaded("tools.add").Text(place, options, args.licence, args.config, side)
-
-
-def run_add_domain(args: argparse.Namespace) -> None:
-    text = text_of(args, args.split, column=args.column)
-    loaded("tools.add").domain(args.name, text, args.profile, args.dry_run)
-
-
-def run_add_corpus(args: argparse.Namespace) -> None:
-    text = text_of(args, args.split, column=args.column)
-    loaded("tools.add").corpus(args.name, known("domain", args.domain), text, args.profile, args.dry_run)
-
-
-def run_add_task(args: argparse.Namespace) -> None:
-    names = ("label", "question", "options", "answer", "split")
-    args.option = ["least=1", *args.option]  # a row of a task is not left out for being short
-    rows = text_of(args, None, column=args.text, **{name: getattr(args, name) for name in names})
-    loaded("tools.add").task(args.name, args.kind, rows, args.profile, args.dry_run)
-
-
-def run_add_base(args: argparse.Namespace) -> None:
-    place = place_of(args.place)
-    to_repository()
-    loaded("tools.add").base(args.name, place, args.licence, args.dry_run)
-
-
-def run_remove_domain(args: argparse.Namespace) -> None:
-    to_repository()
-    loaded("tools.add").remove_domain(args.name, args.dry_run)
-
-
-def run_remove_task(args: argparse.Namespace) -> None:
-    to_repository()
-    loaded("tools.add").remove_task(args.name, args.dry_run)
-
-
-def run_spread(args: argparse.Namespace) -> None:
-    to_repository()
-    loaded("tools.spread").run(known("domain", args.name), args.seeds, args.json)
-
-
-def run_sweep(args: argparse.Namespace) -> None:
-    to_repository()
-    from dapt.core import config
-
-    domain = known("domain", args.domain or config.load().domain)
-    loaded("tools.sweep").run(domain, args.settings, args.jobs)
-
-
-def run_agree(args: argparse.Namespace) -> None:
-    to_repository()
-    loaded("tools.agree").run()
-
-
-def run_export_data(args: argparse.Namespace) -> None:
-    folder = args.folder.absolute()
-    to_repository()
-    loaded("tools.export_data").run(args.name, args.kind, folder)
-
-
-def run_audit(args: argparse.Namespace) -> None:
-    has_model(args.model)
-    loaded("tools.audit").run(args.model, args.json)
-
-
-def run_plots(args: argparse.Namespace) -> None:
-    folder = args.folder.resolve()
-    to_repository()
-    module = loaded("tools.plots")
-    module.write_page() if args.page else module.run(folder)
-
-
 def run_completion(args: argparse.Namespace) -> None:
     import shtab
 
@@ -576,36 +332,6 @@ def every_action(top: argparse.ArgumentParser) -> Iterator[argparse.Action]:
         if isinstance(action, Commands):
             for command in action.choices.values():
                 yield from every_action(command)
-
-
-def run_bench(args: argparse.Namespace) -> None:
-    to_repository()
-    options = {option: value for option, value in vars(args).items() if option not in ("command", "name", "run")}
-    loaded(f"bench.{args.name}").run(**options)
-
-
-def has_model(folder: Path) -> None:
-    """Refuse a folder that was mistyped, or that was never made."""
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"{folder} holds no model: it has no config.json; `dvc repro` and `dvc pull` put some into models/"
-        )
-
-
-def known(kind: str, name: str, and_model: bool = False) -> str:
-    """The name, if params.yaml has it among the corpora, domains, models or tasks; `and_model`: a corpus, or "model"."""
-    from dapt.core import config
-
-    params = config.load()
-    names = {
-        "corpus": [*params.corpora, *["model"] * and_model],
-        "domain": list(params.domains),
-        "model": params.models,
-        "task": list(params.tasks),
-    }[kind]
-    if name not in names:
-        raise UserError(f"params.yaml knows no {kind} {name!r}; it has: {', '.join(names)}")
-    return name
 
 
 def run_workspace_code() -> None:

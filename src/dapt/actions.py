@@ -1,0 +1,290 @@
+"""What each command of `dapt` does with what it was given: the module behind it is loaded, and run in the repository."""
+
+import argparse
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from dapt.core.paths import MODELS, events_if_launched, repository
+from dapt.telling.errors import UserError
+
+STAGES = {  # name → the kind of name that it is given, what it does
+    "check": (None, "refuse wrong settings"),
+    "fetch": ("corpus", "raw files of a corpus, or of the model"),
+    "clean": ("corpus", "clean a corpus; with --cleaner any raw file"),
+    "validate": (None, "look at every cleaned row; the data card's figures"),
+    "split": (None, "train, valid and held-out sets, without leaks"),
+    "tokenize": ("domain", "token ids of a domain's train and valid sets"),
+    "base": (None, "audit the base and repair its masked-LM head"),
+    "train": ("domain", "adapt the base to a domain"),
+    "evaluate": ("model", "held-out loss of a model; with --model any model and text"),
+    "finetune": ("task", "fine-tune a model on a task, once per seed"),
+    "baseline": ("task", "what a task gives without a neural network"),
+    "compare": (None, "all models on all sets, and which is best"),
+    "report": (None, "the page, its Markdown twin and the pictures"),
+    "summary": (None, "the figures of the chosen domain"),
+}
+
+
+def loaded(module: str) -> ModuleType:
+    """A module of dapt. What it imports lives as long as the process: the garbage collector needn't walk that, neither
+    while it comes nor at the end, which with torch and transformers takes 1.7 of 4 seconds."""
+    gc.disable()
+    try:
+        return import_module(f"dapt.{module}")
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def to_repository() -> None:
+    """Make the repository of the current folder the current folder."""
+    root = repository(Path.cwd())
+    if root is None:
+        raise UserError(f"no dvc.yaml in {Path.cwd()} or above; go to the repository")
+    os.chdir(root)
+
+
+def stage(args: argparse.Namespace) -> None:
+    """dapt.stages.COMMAND.run, with the name that it is given, here or on another node."""
+    to_repository()
+    kind, given = STAGES[args.command][0], []
+    if kind:
+        if args.name is None:
+            raise UserError(f"needs the name of a {kind}")
+        given = [known(kind, args.name, and_model=args.command == "fetch")]
+    if kind == "model":
+        has_model(MODELS / args.name)
+    if not loaded("launch.dispatch").through_slurm(args.command, *given):
+        with told(args.command, *given):
+            module_of(args.command).run(*given)
+
+
+def module_of(command: str) -> ModuleType:
+    return loaded(f"stages.{command}")
+
+
+@contextmanager
+def told(command: str, name: str = "") -> Iterator[None]:
+    """What a stage does is told in events where a launcher started it."""
+    events = events_if_launched(command, name)
+    with events.failures():
+        events.tell("started")
+        yield
+        events.tell("done")
+
+
+def fetch(args: argparse.Namespace) -> None:
+    if not args.pin:
+        return stage(args)
+    to_repository()
+    return loaded("tools.pin").run(args.name and known("corpus", args.name, and_model=True))
+
+
+def clean(args: argparse.Namespace) -> None:
+    given = (args.cleaner, args.raw, args.out, args.report)
+    if not any(given):
+        return stage(args)
+    if args.name or not all(given):
+        raise UserError("--cleaner goes with --raw, --out and --report, and without a corpus")
+    known_cleaners = loaded("corpus.cleaners").names()
+    if args.cleaner not in known_cleaners:
+        raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
+    options = dict(option(text) for text in args.option)
+    return module_of("clean").run_file(args.cleaner, args.raw, args.out, args.report, options)
+
+
+def option(text: str) -> tuple[str, object]:
+    """NAME=VALUE, the value typed as in params.yaml.
+
+    >>> option("least=1"), option("column=body")
+    (('least', 1), ('column', 'body'))
+    """
+    from ruamel.yaml import YAML
+
+    name, given, value = text.partition("=")
+    if not given:
+        raise UserError(f"--option {text}: must be NAME=VALUE")
+    return name, YAML(typ="safe", pure=True).load(value)
+
+
+def train(args: argparse.Namespace) -> None:
+    to_repository()
+    domain = known("domain", args.name)
+    has_model(MODELS / "base")
+    loaded("launch.dispatch").train(domain)
+
+
+def finetune(args: argparse.Namespace) -> None:
+    to_repository()
+    task, model = known("task", args.name), known("model", args.model)
+    has_model(MODELS / model)
+    if not loaded("launch.dispatch").through_slurm("finetune", task, model):
+        with told("finetune", f"{task}-{model}"):
+            module_of("finetune").run(task, model)
+
+
+def launch(args: argparse.Namespace) -> None:
+    to_repository()
+    if args.what == "plan":
+        return loaded("launch.plan").run(args.targets, args.partition)
+    if args.what == "smoke":
+        domains = [known("domain", name.removeprefix("train@")) for name in args.targets]
+        return loaded("launch.smoke").run(domains, args.partition)
+    follow = loaded("launch.follow")
+    return follow.stop(args.targets) if args.what == "stop" else follow.run(args.targets, args.partition, args.at_once)
+
+
+def doctor(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.doctor").run(args.json)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    given = (args.model, args.text, args.json, args.unknown, args.way != "per_token")
+    if not any((*given, args.most is not None, args.draws is not None)):
+        return stage(args)
+    if args.name or not (args.model and args.text):
+        raise UserError(
+            "--model goes with --text, and without a model's name; --most, --draws, --words, --pseudo, "
+            "--unknown and --json go with both"
+        )
+    if args.draws is not None and args.way != "per_token":
+        raise UserError("--draws is for the loss per token: --words masks each text once, and --pseudo every token")
+    for folder in args.model:
+        has_model(folder)
+    options = {name: value for name in ("draws", "unknown") if (value := getattr(args, name)) is not None}
+    return loaded(f"judging.{args.way}").run(args.model, args.text, args.most, args.json, **options)
+
+
+def compare(args: argparse.Namespace) -> None:
+    if not (args.print or args.latex):
+        return stage(args)
+    to_repository()
+    return loaded("tools.comparison").run(args.latex)
+
+
+def report(args: argparse.Namespace) -> None:
+    if not args.export:
+        return stage(args)
+    folder = args.export.resolve()
+    to_repository()
+    return loaded("tools.export").run(folder)
+
+
+def place_of(given: str) -> str:
+    """One on the hub as it is; a path, made absolute before the repository becomes the current folder. Links stay: what they
+    lead to may lie elsewhere."""
+    return given if given.startswith("hub:") else os.path.abspath(given)
+
+
+def text_of(args: argparse.Namespace, side: str | None, **columns: str | None) -> object:
+    """The text that is added, of a data set's `side`; `columns` hold what the options of this name say."""
+    place = place_of(args.place)
+    to_repository()
+    given = columns | {"group": args.group} | dict(option(text) for text in args.option)
+    options = {name: value for name, value in given.items() if value is not None}
+    return loaded("tools.add").Text(place, options, args.licence, args.config, side)
+
+
+def add_domain(args: argparse.Namespace) -> None:
+    text = text_of(args, args.split, column=args.column)
+    loaded("tools.add").domain(args.name, text, args.profile, args.dry_run)
+
+
+def add_corpus(args: argparse.Namespace) -> None:
+    text = text_of(args, args.split, column=args.column)
+    loaded("tools.add").corpus(args.name, known("domain", args.domain), text, args.profile, args.dry_run)
+
+
+def add_task(args: argparse.Namespace) -> None:
+    names = ("label", "question", "options", "answer", "split")
+    args.option = ["least=1", *args.option]  # a row of a task is not left out for being short
+    rows = text_of(args, None, column=args.text, **{name: getattr(args, name) for name in names})
+    loaded("tools.add").task(args.name, args.kind, rows, args.profile, args.dry_run)
+
+
+def add_base(args: argparse.Namespace) -> None:
+    place = place_of(args.place)
+    to_repository()
+    loaded("tools.add").base(args.name, place, args.licence, args.dry_run)
+
+
+def remove_domain(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.add").remove_domain(args.name, args.dry_run)
+
+
+def remove_task(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.add").remove_task(args.name, args.dry_run)
+
+
+def spread(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.spread").run(known("domain", args.name), args.seeds, args.json)
+
+
+def sweep(args: argparse.Namespace) -> None:
+    to_repository()
+    from dapt.core import config
+
+    domain = known("domain", args.domain or config.load().domain)
+    loaded("tools.sweep").run(domain, args.settings, args.jobs)
+
+
+def agree(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.agree").run()
+
+
+def export_data(args: argparse.Namespace) -> None:
+    folder = args.folder.absolute()
+    to_repository()
+    loaded("tools.export_data").run(args.name, args.kind, folder)
+
+
+def audit(args: argparse.Namespace) -> None:
+    has_model(args.model)
+    loaded("tools.audit").run(args.model, args.json)
+
+
+def plots(args: argparse.Namespace) -> None:
+    folder = args.folder.resolve()
+    to_repository()
+    module = loaded("tools.plots")
+    module.write_page() if args.page else module.run(folder)
+
+
+def bench(args: argparse.Namespace) -> None:
+    to_repository()
+    options = {option: value for option, value in vars(args).items() if option not in ("command", "name", "run")}
+    loaded(f"bench.{args.name}").run(**options)
+
+
+def has_model(folder: Path) -> None:
+    """Refuse a folder that was mistyped, or that was never made."""
+    if not (folder / "config.json").is_file():
+        raise UserError(
+            f"{folder} holds no model: it has no config.json; `dvc repro` and `dvc pull` put some into models/"
+        )
+
+
+def known(kind: str, name: str, and_model: bool = False) -> str:
+    """The name, if params.yaml has it among the corpora, domains, models or tasks; `and_model`: a corpus, or "model"."""
+    from dapt.core import config
+
+    params = config.load()
+    names = {
+        "corpus": [*params.corpora, *["model"] * and_model],
+        "domain": list(params.domains),
+        "model": params.models,
+        "task": list(params.tasks),
+    }[kind]
+    if name not in names:
+        raise UserError(f"params.yaml knows no {kind} {name!r}; it has: {', '.join(names)}")
+    return name
