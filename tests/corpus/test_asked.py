@@ -39,6 +39,7 @@ def test_labels_of_any_type_are_one_name_each(tmp_path):
         ((0, "1", 2.0), 0, [0, 1, 2]),
         ((1, "2", 3.0), 1, [0, 1, 2]),
         ((2, None, ""), 1, [1]),
+        (("red", None, "C"), -1, [0, 2]),
     ],
 )
 def test_the_right_option_is_called_by_its_text_a_letter_or_a_number(tmp_path, answers, first, places):
@@ -83,6 +84,7 @@ def test_rows_of_one_question_are_one_group_unless_a_column_says_which_are(tmp_p
     [
         ({"text": "a", "part": "heldout"}, {"split": "part"}, "x.jsonl row 1: its side is 'heldout'; .* says train,"),
         ({"q": "a", "a": "x", "b": "y", "r": 1}, {}, "row 1: the answer is '1', which is none of its options and no letter"),
+        ({"q": "a", "a": "x", "b": "y", "r": "AB"}, {}, "the answer is 'AB', which is none of its options and no letter"),
         ({"q": "a", "a": "x", "b": "y", "r": 0}, {"first": 1}, "the answer is '0', but its options are numbered from 1 to 2"),
         ({"q": "a", "a": "x", "b": "y", "r": "x"}, {"first": 0}, "the answer is 'x', but its options are numbered from 0 to 1"),
     ],
@@ -102,3 +104,22 @@ def test_a_text_file_has_no_labels(tmp_path):
 
 def test_sides_are_those_of_a_split():
     assert set(SIDES.values()) == {"train", "valid", "test"}
+
+
+def test_an_answer_that_stands_twice_among_the_options_is_none(tmp_path):
+    table = [{"q": "a?", "o": ["yes", "yes", "no"], "right": "yes"}, {"q": "b?", "o": ["yes", "no"], "right": "yes"}]
+    options = {"question": "q", "options": "o", "answer": "right", "least": 1}
+    report, found = cleaned(tmp_path, "text", lines(tmp_path / "x.jsonl", table), **options)
+    assert [row["question"] for row in found] == ["b?"] and report["dropped"] == {"no answer": 1}
+
+
+def test_without_a_column_of_sides_the_names_of_files_say_them(tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name, text in (("train", "a"), ("validation-00000", "b"), ("test", "c"), ("more", "d")):
+        lines(folder / f"{name}.jsonl", [{"text": text, "label": "x", "part": "train"}])
+    found = cleaned(tmp_path, "text", folder, label="label", least=1)[1]
+    assert {row["text"]: row.get("split") for row in found} == {"a": "train", "b": "valid", "c": "test", "d": None}
+    found = cleaned(tmp_path, "text", folder, label="label", split="part", least=1)[1]
+    assert {row["split"] for row in found} == {"train"}
+    assert not any("split" in row for row in cleaned(tmp_path, "text", folder, least=1)[1])  # text alone has no sides

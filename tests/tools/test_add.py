@@ -290,6 +290,15 @@ def test_a_task_that_cannot_work_is_refused_before_anything_is_written(dapt, rev
     assert texts(reviews) == before
 
 
+def test_labels_that_contradict_each_other_are_counted(dapt, reviews):
+    path = reviews / "data/local/reviews.csv"
+    path.write_text(path.read_text() + "The 2th film was bad.,1,v9\n")
+    words = ("--kind", "classification", "--text", "review", "--label", "mood", "--dry-run")
+    said = dapt(reviews, "add", "task", "mood", "data/local/reviews.csv", *words)
+    assert "60 of 61 rows are kept (dropped: 1 duplicate)" in said
+    assert "1 texts have another label in another row; the first row counts" in said
+
+
 def test_a_task_by_which_models_are_chosen_is_not_removed(dapt, folder):
     named = "biomed_topic is named by compare.task in profiles/full.yaml, profiles/sample.yaml; name another"
     assert named in dapt(folder, "remove", "task", "biomed_topic", code=2)

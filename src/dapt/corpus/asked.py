@@ -113,7 +113,9 @@ def _place(answer: object, options: list[str], first: int, where: str) -> int | 
     if first == NOT_SAID:
         if options.count(name) == 1:
             return options.index(name)
-        if name.lower() in LETTERS[: len(options)]:
+        if name in options:  # twice: nothing says which of the two is meant
+            return None
+        if len(name) == 1 and name.lower() in LETTERS[: len(options)]:
             return LETTERS.index(name.lower())
         raise UserError(
             f"{where}: the answer is {name!r}, which is none of its options and no letter; if answers are numbers, say what "

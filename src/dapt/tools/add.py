@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any
 
 from dapt.core.config import NAME, Origin, Profile, Source, Task
 from dapt.core.paths import PARAMS, flat, profile_path
+from dapt.core.rows import text_id
 from dapt.corpus.cleaners import text
 from dapt.corpus.cleaning import LEAST, Report, check_options, minimum_of, rows
+from dapt.corpus.records import Record
 from dapt.corpus.splitting import task_rows
 from dapt.sources.origins import fetch, named_files, on_disk
 from dapt.telling.errors import UserError
@@ -35,7 +37,8 @@ def look(files: list[Path], corpus: str, options: dict[str, Any], most: int | No
     check_options("text", options, "option")
     own = {name: value for name, value in options.items() if name != LEAST}
     read, report = islice(text.read(files, **own), most), Report()
-    kept = list(rows(read, corpus, minimum_of(text, options.get(LEAST)), set(), report))
+    labels: dict[str, set[str]] = {}
+    kept = list(rows(with_labels(read, labels), corpus, minimum_of(text, options.get(LEAST)), set(), report))
     first = "the first " * (report.rows_in == most)
     why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dropped.items()))
     where = f"{', '.join(map(str, files))}: {report.kept:,} of {first}{report.rows_in:,} "
@@ -43,7 +46,17 @@ def look(files: list[Path], corpus: str, options: dict[str, Any], most: int | No
     if not report.kept:
         raise UserError(f"{said}; .txt, CSV, TSV, JSON, JSON lines and Parquet are read")
     print(said)
+    if other := sum(len(of) > 1 for of in labels.values()):
+        print(f"{other:,} texts have another label in another row; the first row counts")
     return kept
+
+
+def with_labels(records: Iterable[Record], labels: dict[str, set[str]]) -> Iterator[Record]:
+    """The records, while `labels` gets those of each text."""
+    for record in records:
+        if record.label is not None and isinstance(record.text, str):
+            labels.setdefault(text_id(record.text), set()).add(record.label)
+        yield record
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from dapt.core import config
-from dapt.core.paths import LOGS, METRICS, profile_path
+from dapt.core.paths import LOGS, METRICS, profile_path, repeated
 from dapt.reporting.markdown import rows
 from dapt.telling import events
 from dapt.telling.errors import UserError
@@ -41,6 +41,8 @@ def parsed(text: str) -> list[Setting]:
     if (part := name.split(".")[0]) not in PARTS:
         known = f"a training depends on {', '.join(PARTS)}"
         raise UserError(f"{name} decides nothing of a training{config.instead(part, PARTS, known)}")
+    if len(set(values.split(","))) < len(values.split(",")):
+        raise UserError(f"{text}: a value stands there twice; give each once")
     return [(name, value) for value in values.split(",")]
 
 
@@ -62,6 +64,8 @@ def check(profile: Path, chosen: Iterable[Setting]) -> None:
         at = values
         for name in above:
             at = at.setdefault(name, {})
+            if not isinstance(at, dict):
+                raise UserError(f"{profile}: {place}: {name} is a value, and has no settings of its own")
         at[last] = yaml.load(value)
     yaml.dump(values, written)
     config.parse(written.getvalue(), f"{profile} with {told(chosen)}", config.Profile)
@@ -105,6 +109,8 @@ def experiment(domain: str, profile: Path, name: str, chosen: Iterable[Setting])
 
 def run(domain: str, given: list[str], jobs: int) -> None:
     profile = profile_path(config.load().profile)
+    if twice := repeated([text.partition("=")[0] for text in given]):
+        raise UserError(f"{twice} stands there twice; give all its values at once, with commas")
     combinations = list(product(*map(parsed, given)))
     for chosen in combinations:
         check(profile, chosen)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dapt.core.paths import below
 from dapt.core.rows import scalar_name, text_id
-from dapt.corpus.asked import NOT_SAID, Columns, asked
+from dapt.corpus.asked import NOT_SAID, SIDES, Columns, asked
 from dapt.corpus.records import Record
-from dapt.corpus.tables import FORMATS, file_format, rows, text_file
+from dapt.corpus.tables import FORMATS, file_format, named, rows, text_file
 from dapt.telling.errors import UserError
 
 
@@ -37,7 +37,7 @@ def read(
 
     Of a task: the columns `label`; `question` and `answer`; or `question`, `options` (several columns, with commas, or one of
     lists) and `answer` (an option's text, a letter, or its number, the first one's being `first`); and `split`, the row's
-    side. A question with its options, or with its answer, is the text then, and its rows are one group.
+    side, without which the name of a file says it (train, validation or test). A question with its options, or with its answer, is the text then, and its rows are one group.
     """
     if documents not in ("line", "blank-line"):
         raise UserError(f"option documents is {documents!r}; it must be line or blank-line")
@@ -91,6 +91,8 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
 
 def _table(path: Path, name: str, column: str, group: str, columns: Columns) -> Iterator[Record]:
     others = dict.fromkeys((*columns.names(), *filter(None, [group])))
+    is_task = columns.label or columns.question
+    side = SIDES.get(named(path, *SIDES) or "") if is_task and not columns.split else None
     for number, row in enumerate(rows(path, (column,), tuple(others)), 1):
         text, source = row.get(column), scalar_name(row.get(group))
         place = f"text:{name}:{number}" if source is None else f"text:{source}"
@@ -99,6 +101,7 @@ def _table(path: Path, name: str, column: str, group: str, columns: Columns) -> 
             continue
         alone = ("no group",) if group and source is None else ()
         found = asked(row, columns, f"{path.name} row {number}")
+        found.split = found.split or side
         if columns.question:
             place = place if source else f"text:{text_id(text)}"
             more = found.fields.get("options") or [found.fields.get("answer")]
