@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_ALL := C.UTF-8
 export PYTHONUTF8 := 1
 
-.PHONY: help repro table lint format test test-full test-gpu bench smoke
+.PHONY: help repro serve table lint format test test-full test-gpu bench smoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -19,16 +19,20 @@ repro: .venv/ready ## the environment, then the whole pipeline, then its tables;
 	dvc repro
 	@echo; dapt compare --print; echo; dapt agree; echo "Report: $(CURDIR)/reports/index.html"
 
+serve: .venv/ready-serve ## the models in a browser and for programs, on this machine alone
+	@dapt serve
+
 table: .venv/ready ## the tables of the last run
 	@dapt compare --print
 
-lint: .venv/ready-dev ## ruff, mypy, import-linter, codespell and shellcheck
+lint: .venv/ready-dev ## ruff, mypy, import-linter, codespell, shellcheck and hadolint
 	ruff check src tests
 	ruff format --check src tests
 	mypy
 	lint-imports --no-logo
 	codespell
 	shellcheck -x slurm/*.sh .ci/run
+	hadolint deploy/Containerfile
 
 format: .venv/ready-dev ## mend what ruff can mend, and format the code
 	ruff check --fix src tests
@@ -38,9 +42,9 @@ test: .venv/ready-dev ## every test but the slow ones, four at a time, of which 
 	python -m pytest -q -n 4 -m "not slow and not gpu" --durations=15
 
 # In the long form 10,000 raw files are mutated, a training is killed 20 times and interrupted by Slurm ten times, and
-# one training reads 2 GB of tokens.
+# one training reads 2 GB of tokens; the server is under load for ten minutes.
 test-full: .venv/ready-dev ## every test in its long form
-	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 python -m pytest -q -n 2 -m "not gpu" --durations=25
+	DAPT_FUZZ=10000 DAPT_KILLS=20 DAPT_TOKENS_MB=2000 DAPT_PREEMPTIONS=10 DAPT_LOAD_SECONDS=600 python -m pytest -q -n 2 -m "not gpu" --durations=25
 
 test-gpu: ## what needs a GPU; works with any environment that holds torch, transformers, accelerate and pytest
 	PYTHONPATH=src python -m pytest -q -m gpu tests/training/test_on_gpu.py
@@ -65,6 +69,10 @@ smoke: .venv/ready ## ten training steps; PROFILE=sample and DOMAIN=biomed, unle
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements-bench.txt
 	@touch $@
 
-.venv/ready-dev: .venv/ready requirements-dev.txt requirements-bench.txt
+.venv/ready-serve: .venv/ready requirements-serve.txt
+	$(BIN)/pip install --disable-pip-version-check -q -r requirements-serve.txt
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt requirements-bench.txt requirements-serve.txt
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@touch $@

@@ -28,6 +28,14 @@ TOGETHER = {  # tests that share a fixture that takes long run in one worker
             for name in ("compare", "evaluate", "report", "split", "summary", "tokenize", "validate")
         ),
     ),
+    "the fine-tuned models": (
+        "tests/serving/test_app.py",
+        "tests/serving/test_engine.py",
+        "tests/serving/test_load.py",
+        "tests/serving/test_page.py",
+        "tests/tasks/test_readme.py",
+        "tests/test_use.py",
+    ),
     "the full profile": ("tests/test_full.py",),
     "the uninterrupted training": ("tests/stages/test_train.py",),
     "the clone": ("tests/test_other_processor.py",),

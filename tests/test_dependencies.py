@@ -14,6 +14,7 @@ from repositories import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINNED_IN = {
     "bench": "requirements-bench.txt",
+    "serve": "requirements-serve.txt",
     "tracking": "requirements-dev.txt",
 }  # optional dependencies → their pins
 BY_TRANSFORMERS = {"protobuf", "sentencepiece"}  # it imports them where a vocabulary is a SentencePiece model alone

@@ -248,6 +248,19 @@ def export_data(args: argparse.Namespace) -> None:
     loaded("tools.export_data").run(args.name, args.kind, folder)
 
 
+def serve(args: argparse.Namespace) -> None:
+    folder = args.models.resolve() if args.models else MODELS
+    to_repository()
+    loaded("tools.serve").run(args.host, args.port, folder, args.memory)
+
+
+def predict(args: argparse.Namespace) -> None:
+    has_model(args.model)
+    asked = {"top_k": args.top_k, "pseudo": args.pseudo, "tokens": args.tokens}
+    options = {name: value for name, value in asked.items() if value is not None}
+    loaded("tools.predict").run(args.operation, args.model, args.given, args.out, options)
+
+
 def audit(args: argparse.Namespace) -> None:
     has_model(args.model)
     loaded("tools.audit").run(args.model, args.json)

@@ -20,6 +20,7 @@ BENCHES = {  # name → turns of each way, what it times
     "clean": (3, "seconds to clean the stand-in of all corpora, ours and the usual way with datasets"),
     "train": (1, "tokens per second of a training step, ours and transformers' Trainer's"),
     "nodes": (3, "seconds of a training step on one node or several, and what that says of GPUs"),
+    "serve": (3, "answers per second of dapt serve and of transformers' pipeline behind the same web framework"),
 }
 
 WAYS = {  # option of `dapt evaluate` → module of dapt.judging, what it measures; without one, the loss per token
@@ -65,6 +66,10 @@ dapt export-data general text --kind domain
 dapt plots pictures
 dapt doctor
 dapt completion bash
+dapt serve
+dapt serve --host 0.0.0.0 --port 8080 --memory 8
+dapt predict fill-mask --model models/biomed --in sentences.jsonl --out words.jsonl --top-k 3
+dapt predict score --model models/finance --in texts.jsonl --tokens
 dapt launch
 dapt launch biomed --partition auto
 dapt launch 'finetune@*-biomed' --at-once 4
@@ -72,6 +77,7 @@ dapt launch --plan
 dapt bench clean --scale 0.1
 dapt bench train --only tiny
 dapt bench nodes --rounds 1
+dapt bench serve --json
 dapt add domain law data/local/law --option documents=blank-line
 dapt add corpus cases --from data/local/cases.csv --to biomed --column body
 dapt add task sentiment data/local/sentences.csv --kind classification --text sentence --label sentiment
@@ -106,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     add_stages(commands)
     add_tools(commands)
     add_launch(commands)
+    add_serving(commands)
     add_benches(commands)
     add_editors(commands)
     return top
@@ -232,6 +239,26 @@ def add_launch(commands: Commands) -> None:
     instead = launch.add_mutually_exclusive_group()
     for option, text in LAUNCH.items():
         instead.add_argument(f"--{option}", dest="what", action="store_const", const=option, help=text)
+
+
+def add_serving(commands: Commands) -> None:
+    serve = add(commands, "serve", "the models for people, on a page, and for programs, over HTTP", actions.serve)
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="that it listens on, default %(default)s: this machine alone"
+    )
+    serve.add_argument("--port", type=int, default=8000, help="default %(default)s; 0: any that is free")
+    serve.add_argument("--models", type=Path, metavar="DIR", help="where they are; default: models of the repository")
+    serve.add_argument("--memory", type=float, default=4.0, metavar="GB", help="of loaded models, default %(default)s")
+    predict = add(commands, "predict", "the same from the shell: JSON lines in, JSON lines out", actions.predict)
+    predict.add_argument("operation", choices=("fill-mask", "score", "embed", "classify", "rank"), help="what is done")
+    predict.add_argument("--model", type=Path, required=True, metavar="DIR", help="the folder of the model")
+    predict.add_argument(
+        "--in", dest="given", type=Path, metavar="FILE", help="a text or an object a line; default: standard input"
+    )
+    predict.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
+    predict.add_argument("--top-k", type=int, metavar="N", help="words or classes that are told")
+    predict.add_argument("--pseudo", action="store_true", default=None, help="score: hide one token at a time")
+    predict.add_argument("--tokens", action="store_true", default=None, help="score: the loss of each token as well")
 
 
 def add_benches(commands: Commands) -> None:

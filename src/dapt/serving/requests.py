@@ -1,0 +1,120 @@
+"""What can be asked, and what is answered; the fields are those of the API and of `dapt predict`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+MOST_TEXTS = 256  # of a request
+MOST_CHARACTERS = 20_000  # of a text
+MOST_MASKS = 10  # of a text
+
+TEXTS = ["The patient was given [MASK] for the infection."]
+
+
+def readable(text: str) -> str:
+    """Refuse what is no text for any tokenizer."""
+    if "\0" in text:
+        raise ValueError("holds a NUL character; leave it out")
+    return text
+
+
+def whole(value: object) -> object:
+    """JSON has one kind of number: 5.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+A_TEXT = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": r"^[^\x00]+$"}
+A_LIST = {"type": "array", "items": A_TEXT, "minItems": 1, "maxItems": MOST_TEXTS}
+TEXT_OR_TEXTS = {"anyOf": [A_TEXT, A_LIST], "examples": [["An irregular heartbeat."]]}
+
+
+def listed(value: object) -> object:
+    """One text in place of a list."""
+    return [value] if isinstance(value, str) else value
+
+
+Count = Annotated[int, Field(ge=1), BeforeValidator(whole)]
+
+# The pattern says the same as `readable` to readers of the API's description.
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=MOST_CHARACTERS, json_schema_extra={"pattern": r"^[^\x00]+$"}),
+    AfterValidator(readable),
+]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+Name = Annotated[str, Field(min_length=1, max_length=200, examples=["biomed"])]
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: Name
+
+    def texts(self) -> list[str]:
+        """All that is read, for the limits of the queue."""
+        return []
+
+
+class FillMask(Asked):
+    text: Annotated[Texts, Field(examples=[TEXTS], description="each with [MASK], at most ten times")]
+    top_k: Annotated[int, Field(ge=1, le=100), BeforeValidator(whole)] = 5
+
+    def texts(self) -> list[str]:
+        return self.text
+
+
+class Score(Asked):
+    text: Annotated[Texts, Field(examples=[["The patient was given penicillin for the infection."]])]
+    pseudo: Annotated[
+        bool, Field(description="hide one token at a time: pseudo-perplexity; else a seventh of the tokens at a time")
+    ] = False
+    tokens: Annotated[bool, Field(description="the loss of each token as well")] = False
+
+    def texts(self) -> list[str]:
+        return self.text * (20 if self.pseudo else 7)  # read about so often
+
+
+class Embed(Asked):
+    text: Annotated[Texts, Field(examples=[["An irregular heartbeat."]])]
+
+    def texts(self) -> list[str]:
+        return self.text
+
+
+class Classify(Asked):
+    model: Annotated[str, Field(max_length=200, examples=["finance_classification/finance"])]
+    text: Annotated[Texts, Field(examples=[["Crude oil prices rose after OPEC cut its output."]])]
+    top_k: Annotated[Count | None, Field(description="default: all classes")] = None
+
+    def texts(self) -> list[str]:
+        return self.text
+
+
+class Rank(Asked):
+    model: Annotated[str, Field(max_length=200, examples=["answer_ranking/finance"])]
+    query: Annotated[Text, Field(examples=["Central bank lifts interest rates"])]
+    documents: Annotated[
+        Texts,
+        Field(examples=[["The bank raised its key rate.", "The striker scored twice."]], description="or options"),
+    ]
+    top_n: Annotated[Count | None, Field(description="default: all documents")] = None
+
+    def texts(self) -> list[str]:
+        return [self.query, *self.documents]
+
+
+class OpenAIEmbeddings(BaseModel):
+    """As OpenAI's clients ask, which may send fields of their own."""
+
+    model: Name
+    input: Annotated[Texts, BeforeValidator(listed), WithJsonSchema(TEXT_OR_TEXTS)]
+    encoding_format: Literal["float", "base64"] | None = "float"
+    dimensions: Annotated[Count | None, Field(description="only that of the model")] = None
+    user: str | None = None
+
+
+class Answer(BaseModel):
+    """`results` has one entry for each text, in their order."""
+
+    model: str
+    results: list[Any]

@@ -1,0 +1,72 @@
+"""The models that there are, by name, and those in memory: loaded when they are first asked for, within a limit."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+from dapt.serving.engine import Chooser, Encoder, Refused, kind_of, load
+from dapt.telling.errors import UserError
+
+WEIGHTS = "model.safetensors"
+
+
+def found(folder: Path) -> dict[str, Path]:
+    """The models below a folder: those in it by their names, fine-tuned ones as TASK/MODEL."""
+    encoders = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{WEIGHTS}"))}
+    tuned = sorted((folder / "tasks").glob(f"*/*/{WEIGHTS}"))
+    return encoders | {f"{path.parents[1].name}/{path.parent.name}": path.parent for path in tuned}
+
+
+class Gone(Refused):
+    """There is no such model."""
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """What differs when a file was replaced."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class Store:
+    """Used by one thread at a time, but for `names`."""
+
+    def __init__(self, folder: Path, most_bytes: int):
+        self.folder, self.most_bytes = folder, most_bytes
+        self.loaded: OrderedDict[str, Encoder | Chooser] = OrderedDict()  # the one used last stands last
+        self.stamps: dict[str, tuple[int, int, int]] = {}
+
+    def names(self) -> dict[str, str]:
+        """Each model's kind. One that disappears in this moment is left out."""
+        kinds = {}
+        for name, path in found(self.folder).items():
+            try:
+                kinds[name] = kind_of(path)
+            except (OSError, UserError):
+                continue
+        return kinds
+
+    def get(self, name: str) -> Encoder | Chooser:
+        """A model in memory, as it is on disk; those that were not used for the longest time make room for it."""
+        folders = found(self.folder)
+        if name not in folders:
+            self.loaded.pop(name, None)
+            raise Gone(f"there is no model {name!r}; there are: {', '.join(folders) or 'none'}")
+        try:
+            now = stamp(folders[name] / WEIGHTS)
+            if name not in self.loaded or self.stamps[name] != now:
+                self.loaded.pop(name, None)
+                self._make_room(now[1])
+                self.loaded[name], self.stamps[name] = load(folders[name]), now
+        except Refused:
+            raise
+        except (OSError, UserError) as error:
+            raise Gone(f"the model {name!r} cannot be loaded: {error}") from error
+        self.loaded.move_to_end(name)
+        return self.loaded[name]
+
+    def _make_room(self, size: int) -> None:
+        if size > self.most_bytes:
+            raise Refused(
+                f"the model has {size:,} bytes, more than the {self.most_bytes:,} that are allowed (--memory)"
+            )
+        while sum(model.bytes for model in self.loaded.values()) + size > self.most_bytes:
+            self.loaded.popitem(last=False)

@@ -1,0 +1,62 @@
+"""`dapt serve`: the models of the repository, for people (a page) and programs (an API)."""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+from dapt.core.paths import MODELS
+from dapt.telling.errors import UserError, short
+
+KEY = "DAPT_API_KEY"
+KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"  # oneDNN keeps 1,024 by itself, one for each shape, which takes many MB
+GRACE = 30  # seconds in which what was accepted is answered, when the server is asked to stop
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can connect.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def run(host: str, port: int, folder: Path, gigabytes: float) -> None:
+    os.environ.setdefault(KERNELS, "256")  # before torch is imported
+    try:
+        import uvicorn
+
+        from dapt.serving.app import Limits, create
+    except ImportError as error:
+        raise UserError(f"needs {error.name}: pip install -r requirements-serve.txt") from error
+    from dapt.serving.store import Store, found
+
+    key = os.environ.get(KEY) or None
+    if key and not (key.isascii() and key.isprintable()):
+        raise UserError(
+            f"{KEY} holds other characters than printable ASCII, which a header cannot carry; take another key"
+        )
+    if not 0 < gigabytes < float("inf"):
+        raise UserError(f"--memory is {gigabytes:g}; it must be a number of GB above 0")
+    if not is_loopback(host) and not key:
+        raise UserError(f"{host} can be reached by others: set {KEY}, which they must send, or take --host 127.0.0.1")
+    if not found(folder):
+        raise UserError(f"{folder} holds no models; dvc repro makes them, and dvc pull {MODELS} brings them")
+    app = create(Store(folder, int(gigabytes * 1e9)), Limits(key))
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as given:
+        given.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            given.bind((host, port))
+        except (OSError, OverflowError) as error:  # a name without an address, a port in use, or none
+            raise UserError(f"cannot listen on {host}, port {port} ({short(error)}); take another --port") from error
+        given.listen()
+        shown = f"[{host}]" if ":" in host else host
+        print(f"serving http://{shown}:{given.getsockname()[1]}", flush=True)
+        settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE)
+        uvicorn.Server(settings).run([given])
