@@ -296,7 +296,7 @@ def test_labels_that_contradict_each_other_are_counted(dapt, reviews):
     words = ("--kind", "classification", "--text", "review", "--label", "mood", "--dry-run")
     said = dapt(reviews, "add", "task", "mood", "data/local/reviews.csv", *words)
     assert "60 of 61 rows are kept (dropped: 1 duplicate)" in said
-    assert "1 texts have another label in another row; the first row counts" in said
+    assert "1 text has another label in another row; the first row counts" in said
 
 
 def test_a_task_by_which_models_are_chosen_is_not_removed(dapt, folder):

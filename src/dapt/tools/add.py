@@ -47,7 +47,9 @@ def look(files: list[Path], corpus: str, options: dict[str, Any], most: int | No
         raise UserError(f"{said}; .txt, CSV, TSV, JSON, JSON lines and Parquet are read")
     print(said)
     if other := sum(len(of) > 1 for of in labels.values()):
-        print(f"{other:,} texts have another label in another row; the first row counts")
+        print(
+            f"{other:,} {'text has' if other == 1 else 'texts have'} another label in another row; the first row counts"
+        )
     return kept
 
 
