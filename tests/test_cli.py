@@ -52,7 +52,7 @@ def test_a_workspace_runs_its_own_code(repository):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["fetch", "biomed_mml"], "dapt fetch: params.yaml knows no corpus 'biomed_mml'; it has: biomed_mlm,"),
+        (["fetch", "biomed_mml"], "dapt fetch: params.yaml knows no corpus 'biomed_mml'; did you mean biomed_mlm?"),
         (["train", "law"], "dapt train: params.yaml knows no domain 'law'; it has: biomed,"),
         (["evaluate", "law"], "dapt evaluate: params.yaml knows no model 'law'; it has: base,"),
         (["clean"], "dapt clean: needs the name of a corpus"),

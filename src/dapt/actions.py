@@ -299,5 +299,6 @@ def known(kind: str, name: str, and_model: bool = False) -> str:
         "task": list(params.tasks),
     }[kind]
     if name not in names:
-        raise UserError(f"params.yaml knows no {kind} {name!r}; it has: {', '.join(names)}")
+        known = f"it has: {', '.join(names)}"
+        raise UserError(f"params.yaml knows no {kind} {name!r}{config.instead(name, names, known)}")
     return name

@@ -39,7 +39,7 @@ def refused(tmp_path, monkeypatch, capsys):
         (["train.rl=1e-3"], "profiles/sample.yaml with train.rl=1e-3: train.rl: unknown setting; did you mean"),
         (["train.lr=1e-3,-1"], "profiles/sample.yaml with train.lr=-1: train.lr: Input should be greater than 0"),
         (["train.lr=1e-3", "train.batch=32", "train.parts=5"], "with train.lr=1e-3, train.batch=32, train.parts=5: train: batch"),
-        (["train.lr=1e-3", "--domain", "finanse"], "knows no domain 'finanse'"),
+        (["train.lr=1e-3", "--domain", "finanse"], "knows no domain 'finanse'; did you mean finance?"),
         (["train.lr=1e-3", "--jobs", "0"], "--jobs is 0"),
     ],
 )  # fmt: skip
