@@ -3,6 +3,7 @@
 import json
 import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
@@ -96,3 +97,29 @@ def test_the_picture_of_the_pipeline_has_the_arrows_that_dvc_finds():
         repeated = {names[stage] for stage in graph if "@" in stage.name}
     assert set(arrows) == expected and len(arrows) == len(expected)
     assert set(re.findall(r'^ +(\w+)\["\1@[\w-]+"\]$', picture[1], flags=re.M)) == repeated
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """Of a page's headings, as the forges make them: lower case, without punctuation, spaces as hyphens."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+def test_the_index_names_every_page_and_the_readme_can_be_read_at_one_sitting():
+    index = (ROOT / "docs/index.md").read_text()
+    assert {page.name for page in PAGES[2:]} - set(re.findall(r"\]\((\w+\.md)\)", index)) == {"index.md"}
+    assert len(PAGES[0].read_text().splitlines()) <= 200
