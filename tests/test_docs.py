@@ -74,6 +74,14 @@ def test_a_table_holds_the_figures_of_the_committed_run(name, lines):
     assert found[place : place + len(expected)] == expected and not found[place + len(expected)].startswith("|")
 
 
+def test_the_chinese_readme_has_the_same_figures_and_commands():
+    english, chinese = ((ROOT / name).read_text() for name in ("README.md", "README.zh-CN.md"))
+    for lines in (matrix(), tasks_in_short()):
+        assert "\n".join(line for line in lines[2:] if "counting" not in line) in chinese
+    commands = set(re.findall(r"^ {4}(?:\$ )?((?:make|dapt|dvc|DAPT_LAUNCHER=\w+) [^#\n]*)", chinese, flags=re.M))
+    assert len(commands) > 5 and {command for command in commands if command.strip() not in english} == set()
+
+
 def test_the_choice_that_the_readme_quotes_is_the_committed_one():
     choice = COMPARISON["choice"]
     quoted = " ".join((ROOT / "README.md").read_text().split())
@@ -99,7 +107,7 @@ def test_the_picture_of_the_pipeline_has_the_arrows_that_dvc_finds():
     assert set(re.findall(r'^ +(\w+)\["\1@[\w-]+"\]$', picture[1], flags=re.M)) == repeated
 
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def anchors(page: Path) -> set[str]:
@@ -121,5 +129,5 @@ def test_links_lead_somewhere(page):
 
 def test_the_index_names_every_page_and_the_readme_can_be_read_at_one_sitting():
     index = (ROOT / "docs/index.md").read_text()
-    assert {page.name for page in PAGES[2:]} - set(re.findall(r"\]\((\w+\.md)\)", index)) == {"index.md"}
+    assert {page.name for page in PAGES[3:]} - set(re.findall(r"\]\((\w+\.md)\)", index)) == {"index.md"}
     assert len(PAGES[0].read_text().splitlines()) <= 200
