@@ -100,4 +100,10 @@ def test_a_key_is_asked_for_once(browser, served):
         page.goto(server.address)
         page.wait_for_selector("body[data-ready=yes]", timeout=60_000)
         assert page.locator("#answers h3").all_text_contents() == MODELS
-    assert asked == ["The key of this server"]
+        assert asked == ["The key of this server"]
+        page.evaluate("sessionStorage.clear()")
+        page.remove_listener("dialog", answer)
+        page.on("dialog", lambda dialog: (asked.append("cancelled"), dialog.dismiss()))
+        page.reload()
+        page.wait_for_function("document.querySelector('#fill-said').textContent.includes('the key is missing')")
+    assert asked[1:] == ["cancelled"]

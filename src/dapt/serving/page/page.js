@@ -8,14 +8,17 @@ const element = (name, attributes = {}, ...children) => {
 const byId = (id) => document.getElementById(id);
 
 let key = sessionStorage.getItem("key");
-let asked; // for the key, once for all who wait for it
+let asked; // for the key, once for all who wait for it; whoever cancels is asked again when a form is sent
 
 function askForKey() {
-  asked ??= new Promise((resolve) => {
-    key = prompt("The key of this server");
-    if (key) sessionStorage.setItem("key", key);
-    resolve(key);
-  }).finally(() => { asked = undefined; });
+  asked ??= new Promise((resolve) => resolve(prompt("The key of this server"))).then((given) => {
+    key = given;
+    if (key) {
+      sessionStorage.setItem("key", key);
+      asked = undefined;
+    }
+    return key;
+  });
   return asked;
 }
 
@@ -98,6 +101,7 @@ const compare = () => ask(byId("score-said"), "v1/score", { text: [byId("text").
 for (const [id, answer] of [["fill", fill], ["score", compare]]) {
   byId(id).addEventListener("submit", (event) => {
     event.preventDefault();
+    asked = undefined;
     answer();
   });
   byId(id).querySelector("textarea").addEventListener("keydown", (event) => {
