@@ -10,7 +10,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def command(start: str) -> list[str]:
     """The words of the README's one command that begins so, in a block or between backticks."""
-    found = set(re.findall(rf"(?:^ +(?:\$ )?|`)({re.escape(start)}[^`\n]*)", README, re.MULTILINE))
+    words = r"\s+".join(map(re.escape, start.split()))
+    block = re.findall(rf"^ {{4}}(?:\$ )?({words}.*)", README, re.MULTILINE)
+    inline = re.findall(rf"`({words}[^`]*)`", README)
+    found = {" ".join(text.split()) for text in block + inline}
     assert start in found or len(found) == 1, found
     return shlex.split(start if start in found else found.pop(), comments=True)
 
