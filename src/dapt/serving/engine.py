@@ -23,15 +23,13 @@ from dapt.telling.errors import UserError
 ROW = 128  # tokens that short texts share
 STEP = 16  # a row has a multiple of so many tokens: each new shape costs the processor's kernels time and memory
 AT_ONCE = 64 * ROW  # tokens of a forward pass
+KINDS = {"ForSequenceClassification": "classification", "ForMultipleChoice": "multiple_choice"}
+
+Ids = np.ndarray  # of a text, int64 [tokens], [CLS] and [SEP] included
 
 
 class Refused(UserError):
     """A request that cannot be answered; the sentence is for whoever sent it."""
-
-
-KINDS = {"ForSequenceClassification": "classification", "ForMultipleChoice": "multiple_choice"}
-
-Ids = np.ndarray  # of a text, int64 [tokens], [CLS] and [SEP] included
 
 
 def kind_of(folder: Path) -> str:
@@ -40,6 +38,10 @@ def kind_of(folder: Path) -> str:
     (name, *_) = read_json(folder / "config.json").get("architectures") or [""]
     found = next((kind for ending, kind in KINDS.items() if name.endswith(ending)), None)
     return found or ("ranking" if (folder / "modules.json").is_file() else "masked-lm")
+
+
+def always() -> bool:
+    return True
 
 
 class Model:
@@ -51,9 +53,7 @@ class Model:
         self.mask = str(self.tokenizer.id_to_token(self.special.mask))
         self.longest = int(min(usable_positions(network), self.special.longest or 1 << 20, 1 << 20))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.wanted: Callable[[], bool] = lambda: (
-            True
-        )  # asked between two passes: whether anybody waits for what comes of them
+        self.wanted: Callable[[], bool] = always  # whether anybody waits for the answer, asked between two passes
         self.network: Any = network.eval().to(device=self.device)
         if self.device.type == "cpu":
             use_onednn(network)
