@@ -106,7 +106,7 @@ async def asked(port: int, path: str, bodies: list[bytes], seconds: float) -> li
 
 
 def load(port: int, path: str, body: Callable[[str], dict], texts: list[str]) -> dict:
-    """Answers per second and the 99th percentile of the seconds to one, behind a first second that warms up."""
+    """Answers per second and the 99th percentile of the seconds to one, after a first second that warms up."""
     bodies = [json.dumps(body(text)).encode() for text in texts]
     asyncio.run(asked(port, path, bodies, 1.0))
     begin = time.monotonic()
@@ -130,14 +130,17 @@ def fill_mask(folder: Path, texts: list[str], rounds: int) -> dict:
     rate, peer_rate, p99, peer_p99 = (
         statistics.median(turn[side][figure] for turn in turns) for figure in ("rate", "p99") for side in (0, 1)
     )
+    line = compared("serve/fill-mask", rate, peer_rate, "answers/s")
+    return line | {"p99_ms": round(1000 * p99, 1), "peer_p99_ms": round(1000 * peer_p99, 1)}
+
+
+def compared(name: str, rate: float, peer_rate: float, unit: str) -> dict:
     return {
-        "name": "serve/fill-mask",
+        "name": name,
         "ours": round(rate, 1),
         "peer": round(peer_rate, 1),
         "ratio": round(rate / peer_rate, 2),
-        "unit": "answers/s",
-        "p99_ms": round(1000 * p99, 1),
-        "peer_p99_ms": round(1000 * peer_p99, 1),
+        "unit": unit,
     }
 
 
@@ -158,13 +161,7 @@ def vectors(folder: Path, texts: list[str], rounds: int) -> dict:
         for _ in range(rounds + 1)
     ][1:]
     rate, peer_rate = (statistics.median(turn[side] for turn in turns) for side in (0, 1))
-    return {
-        "name": "serve/embed",
-        "ours": round(rate, 1),
-        "peer": round(peer_rate, 1),
-        "ratio": round(rate / peer_rate, 2),
-        "unit": "texts/s",
-    }
+    return compared("serve/embed", rate, peer_rate, "texts/s")
 
 
 def run(rounds: int, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dapt.serving.engine import Refused
+from dapt.serving.requests import sentence
 from dapt.serving.store import Gone
 
 BODY = 2_000_000  # bytes
@@ -26,15 +27,6 @@ LATENCIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 def refusal(code: int, message: str, **headers: str) -> JSONResponse:
     return JSONResponse({"error": {"message": message, "code": code}}, code, headers or None)
-
-
-def sentence(problem: dict[str, Any]) -> str:
-    """What is wrong with a request, without any of its text."""
-    place = ".".join(str(part) for part in problem["loc"][1:])
-    if problem["type"] == "json_invalid":
-        return f"the body is not JSON ({problem['ctx']['error']})"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
 
 
 class Smaller:
@@ -129,7 +121,9 @@ def add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         problem = error.errors()[0]
-        return refusal(400 if problem["type"] == "json_invalid" else 422, sentence(problem))
+        if problem["type"] == "json_invalid":
+            return refusal(400, f"the body is not JSON ({problem['ctx']['error']})")
+        return refusal(422, sentence(problem, problem["loc"][1:]))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:

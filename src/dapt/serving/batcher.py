@@ -8,11 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dapt.serving.engine import Refused
-
 CHARACTERS = 30_000  # of a batch: some 8,000 tokens
 MOST = 256  # requests of a batch
-GRACE = 30  # seconds
+GRACE = 30  # seconds in which what was accepted is answered, when the server is asked to stop
 WAIT = 0.002  # seconds that the first request of a batch waits for others
 
 
@@ -88,9 +86,7 @@ class Batcher:
             first = batch[0]
             try:
                 results = self.run(first.model, first.operation, [job.request for job in batch], wanted(batch))
-            except Refused as error:  # of the model: for all alike
-                results = [error] * len(batch)
-            except Exception as error:  # a fault of ours, which must not end the thread
+            except Exception as error:  # a refusal for all alike, or a fault of ours, which must not end the thread
                 results = [error] * len(batch)
             self.told(len(batch))
             for job, result in zip(batch, results, strict=True):

@@ -149,8 +149,12 @@ def _encoder(model: Model) -> Encoder:
 
 
 def _read(model: Model, request: Embed) -> list[Ids]:
-    encoder = _encoder(model)
-    return [encoder.cut(ids) for ids in model.ids(request.text)] if encoder.pooled else checked(model, request.text)
+    return for_vectors(_encoder(model), request.text)
+
+
+def for_vectors(model: Encoder, texts: list[str]) -> list[Ids]:
+    """Token ids; a ranking model reads the beginning of a text that is too long, as it was trained to."""
+    return [model.cut(ids) for ids in model.ids(texts)] if model.pooled else checked(model, texts)
 
 
 def _vectors(model: Encoder, prepared: list[list[Ids]], requests: list[Embed]) -> list[Result]:
@@ -173,12 +177,10 @@ def _texts(model: Model, request: Classify) -> list[Ids]:
 
 def _classes(model: Chooser, prepared: list[list[Ids]], requests: list[Classify]) -> list[Result]:
     inputs = [{"input_ids": torch.from_numpy(ids)[None]} for of in prepared for ids in of]
-    found = []
-    for shares in model.scores(inputs):
-        best = shares.sort(descending=True, stable=True)
-        found.append(
-            [{"label": model.labels[of], "score": share} for of, share in zip(best.indices, best.values.tolist())]
-        )
+    found = [
+        [{"label": model.labels[place], "score": share} for place, share in best_first(shares)]
+        for shares in model.scores(inputs)
+    ]
     return [
         [classes[: request.top_k] for classes in of]
         for request, of in zip(requests, parts(prepared, found), strict=True)
@@ -192,11 +194,7 @@ def rank(model: Model, requests: list[Rank]) -> list[Result]:
 
 def _documents(model: Model, request: Rank) -> Any:
     if isinstance(model, Encoder):
-        return (
-            [model.cut(ids) for ids in model.ids([request.query, *request.documents])]
-            if model.pooled
-            else checked(model, [request.query, *request.documents])
-        )
+        return for_vectors(model, [request.query, *request.documents])
     if model.kind != "multiple_choice":
         raise Refused(
             f"the model is for {model.kind} and ranks nothing; take a ranking model, or one for multiple choice"
@@ -226,12 +224,16 @@ def _ranked(model: Model, prepared: list[Any], requests: list[Rank]) -> list[Res
     else:
         assert isinstance(model, Chooser)
         scores = model.scores(prepared)
-    found: list[Result] = []
-    for of, request in zip(scores, requests, strict=True):
-        best = of.sort(descending=True, stable=True)
-        ranked = [{"index": index, "score": value} for index, value in zip(best.indices.tolist(), best.values.tolist())]
-        found.append(ranked[: request.top_n])
-    return found
+    return [
+        [{"index": place, "score": value} for place, value in best_first(of)][: request.top_n]
+        for of, request in zip(scores, requests, strict=True)
+    ]
+
+
+def best_first(scores: torch.Tensor) -> list[tuple[int, float]]:
+    """The place of each score, and the score; of equals the first one first."""
+    best = scores.sort(descending=True, stable=True)
+    return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
 
 OPERATIONS: dict[str, Callable[[Model, list[Any]], list[Result]]] = {

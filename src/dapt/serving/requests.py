@@ -1,8 +1,9 @@
 """What can be asked, and what is answered; the fields are those of the API and of `dapt predict`."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
 MOST_TEXTS = 256  # of a request
 MOST_CHARACTERS = 20_000  # of a text
@@ -23,11 +24,6 @@ def whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-A_TEXT = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": r"^[^\x00]+$"}
-A_LIST = {"type": "array", "items": A_TEXT, "minItems": 1, "maxItems": MOST_TEXTS}
-TEXT_OR_TEXTS = {"anyOf": [A_TEXT, A_LIST], "examples": [["An irregular heartbeat."]]}
-
-
 def listed(value: object) -> object:
     """One text in place of a list."""
     return [value] if isinstance(value, str) else value
@@ -42,7 +38,14 @@ Text = Annotated[
     AfterValidator(readable),
 ]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+TEXT_OR_TEXTS = TypeAdapter(Text | Texts).json_schema() | {"examples": [["An irregular heartbeat."]]}
 Name = Annotated[str, Field(min_length=1, max_length=200, examples=["biomed"])]
+
+
+def sentence(problem: Mapping[str, Any], place: Sequence[object]) -> str:
+    """What is wrong with a request, of pydantic's errors, without any of its text."""
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(map(str, place))}: {message}" if place else message
 
 
 class Asked(BaseModel):
@@ -52,18 +55,22 @@ class Asked(BaseModel):
 
     def texts(self) -> list[str]:
         """All that is read, for the limits of the queue."""
-        return []
+        raise NotImplementedError
 
 
-class FillMask(Asked):
-    text: Annotated[Texts, Field(examples=[TEXTS], description="each with [MASK], at most ten times")]
-    top_k: Annotated[int, Field(ge=1, le=100), BeforeValidator(whole)] = 5
+class OfTexts(Asked):
+    text: Texts
 
     def texts(self) -> list[str]:
         return self.text
 
 
-class Score(Asked):
+class FillMask(OfTexts):
+    text: Annotated[Texts, Field(examples=[TEXTS], description="each with [MASK], at most ten times")]
+    top_k: Annotated[int, Field(ge=1, le=100), BeforeValidator(whole)] = 5
+
+
+class Score(OfTexts):
     text: Annotated[Texts, Field(examples=[["The patient was given penicillin for the infection."]])]
     pseudo: Annotated[
         bool, Field(description="hide one token at a time: pseudo-perplexity; else a seventh of the tokens at a time")
@@ -74,20 +81,14 @@ class Score(Asked):
         return self.text * (20 if self.pseudo else 7)  # read about so often
 
 
-class Embed(Asked):
+class Embed(OfTexts):
     text: Annotated[Texts, Field(examples=[["An irregular heartbeat."]])]
 
-    def texts(self) -> list[str]:
-        return self.text
 
-
-class Classify(Asked):
+class Classify(OfTexts):
     model: Annotated[str, Field(max_length=200, examples=["finance_classification/finance"])]
     text: Annotated[Texts, Field(examples=[["Crude oil prices rose after OPEC cut its output."]])]
     top_k: Annotated[Count | None, Field(description="default: all classes")] = None
-
-    def texts(self) -> list[str]:
-        return self.text
 
 
 class Rank(Asked):

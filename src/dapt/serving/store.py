@@ -1,6 +1,7 @@
 """The models that there are, by name, and those in memory: loaded when they are first asked for, within a limit."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 from dapt.serving.engine import Chooser, Encoder, Refused, kind_of, load
@@ -26,13 +27,27 @@ def stamp(path: Path) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A model in memory, and the weights that it was read from."""
+
+    model: Encoder | Chooser
+    weights: Path
+    stamp: tuple[int, int, int]
+
+    def is_current(self) -> bool:
+        try:
+            return stamp(self.weights) == self.stamp
+        except OSError:
+            return False
+
+
 class Store:
     """Used by one thread at a time, but for `names`."""
 
     def __init__(self, folder: Path, most_bytes: int):
         self.folder, self.most_bytes = folder, most_bytes
-        self.loaded: OrderedDict[str, Encoder | Chooser] = OrderedDict()  # the one used last stands last
-        self.stamps: dict[str, tuple[int, int, int]] = {}
+        self.loaded: OrderedDict[str, Kept] = OrderedDict()  # the one used last stands last
 
     def names(self) -> dict[str, str]:
         """Each model's kind. One that disappears in this moment is left out."""
@@ -46,27 +61,31 @@ class Store:
 
     def get(self, name: str) -> Encoder | Chooser:
         """A model in memory, as it is on disk; those that were not used for the longest time make room for it."""
+        kept = self.loaded.get(name)
+        if kept is None or not kept.is_current():
+            self.loaded.pop(name, None)
+            kept = self.loaded[name] = self._load(name)
+        self.loaded.move_to_end(name)
+        return kept.model
+
+    def _load(self, name: str) -> Kept:
         folders = found(self.folder)
         if name not in folders:
-            self.loaded.pop(name, None)
             raise Gone(f"there is no model {name!r}; there are: {', '.join(folders) or 'none'}")
+        weights = folders[name] / WEIGHTS
         try:
-            now = stamp(folders[name] / WEIGHTS)
-            if name not in self.loaded or self.stamps[name] != now:
-                self.loaded.pop(name, None)
-                self._make_room(now[1])
-                self.loaded[name], self.stamps[name] = load(folders[name]), now
+            now = stamp(weights)
+            self._make_room(now[1])
+            return Kept(load(folders[name]), weights, now)
         except Refused:
             raise
         except (OSError, UserError) as error:
             raise Gone(f"the model {name!r} cannot be loaded: {error}") from error
-        self.loaded.move_to_end(name)
-        return self.loaded[name]
 
     def _make_room(self, size: int) -> None:
         if size > self.most_bytes:
             raise Refused(
                 f"the model has {size:,} bytes, more than the {self.most_bytes:,} that are allowed (--memory)"
             )
-        while sum(model.bytes for model in self.loaded.values()) + size > self.most_bytes:
+        while sum(kept.model.bytes for kept in self.loaded.values()) + size > self.most_bytes:
             self.loaded.popitem(last=False)

@@ -137,13 +137,14 @@ def task(name: str, kind: str, given: Text, profiles: list[str], dry_run: bool) 
     words = next(words for words in kinds.kind(kind).BASELINES if words != "majority")
     files.add(PARAMS, ["corpora"], name, on_one_line(enabled=True, labelled=True))
     files.add(PARAMS, ["tasks"], name, {"words": words})
-    for path, profile in ((path, files.active.profiles[path.stem]) for path in paths):
-        fields = [field for field in ASKED[kind] if field != "column"]
+    fields = [field for field in ASKED[kind] if field != "column"]
+    for path in paths:
+        profile = files.active.profiles[path.stem]
         settings = {"corpus": name, "fields": fields, "kind": kind} | like(kind, profile)
-        sides: dict[str, list[dict]] = {"train": [], "valid": [], "test": []}
-        for side, row in task_rows(kept, Task.model_validate(settings), profile.split):
+        typed, sides = Task.model_validate(settings), {side: list[dict]() for side in ("train", "valid", "test")}
+        for side, row in task_rows(kept, typed, profile.split):
             sides[side].append(row)
-        checks.check_sides(name, Task.model_validate(settings), sides["train"], sides["test"])
+        checks.check_sides(name, typed, sides["train"], sides["test"])
         print(f"{path}: {', '.join(f'{side} {len(of):,} rows' for side, of in sides.items())}")
         files.add(path, ["corpora"], name, [entry])
         files.add(path, ["tasks"], name, settings)

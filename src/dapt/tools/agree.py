@@ -5,13 +5,13 @@ digit. That is the same result as long as each figure lies within the 95 % inter
 """
 
 import json
-import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dapt.core.files import read_json
 from dapt.core.paths import METRICS, PARAMS, PROFILES
-from dapt.telling.errors import UserError
+from dapt.tools import experiments
 
 KEEP = "`git commit -a` commits yours; `git checkout dvc.lock metrics` and `dvc pull` bring the committed ones back."
 
@@ -44,13 +44,7 @@ def figures(path: Path, committed: dict, found: dict) -> list[Figure]:
     return []
 
 
-def git(*words: str) -> str:
-    done = subprocess.run(["git", *words], capture_output=True, encoding="utf-8")
-    if done.returncode:
-        raise UserError(
-            f"git {words[0]} failed ({done.stderr.strip()}); the committed figures are in a clone of the repository"
-        )
-    return done.stdout
+git = partial(experiments.git, why="the committed figures are in a clone of the repository")
 
 
 def sentence(compared: list[Figure], changed: int) -> str:

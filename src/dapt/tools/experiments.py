@@ -27,12 +27,11 @@ def run(name: str, settings: list[str], target: str, said: IO | None = None, **v
     dvc_exp("run", "--temp", "--name", name, *options, target, said=said, **variables)
 
 
-def git(*words: str) -> str:
-    done = subprocess.run(["git", *words], capture_output=True, text=True)
+def git(*words: str, why: str = "experiments need a clone of the git repository") -> str:
+    """What git says; `why` ends the sentence of an error."""
+    done = subprocess.run(["git", *words], capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise UserError(
-            f"git {words[0]} failed ({done.stderr.strip()}); experiments need a clone of the git repository"
-        )
+        raise UserError(f"git {words[0]} failed ({done.stderr.strip()}); {why}")
     return done.stdout
 
 

@@ -13,7 +13,7 @@ from dapt.core.files import json_line, whole_file
 from dapt.corpus.tables import content, decoded
 from dapt.serving.engine import Chooser, Encoder, Refused, load
 from dapt.serving.operations import ASKED, OPERATIONS
-from dapt.serving.requests import Asked
+from dapt.serving.requests import Asked, sentence
 from dapt.telling.errors import UserError
 from dapt.telling.progress import Progress
 
@@ -36,8 +36,7 @@ def request(operation: str, line: str, options: dict[str, Any]) -> Asked:
         return ASKED[operation].model_validate(fields)
     except ValidationError as error:
         problem = error.errors()[0]
-        message = problem["msg"].removeprefix("Value error, ")
-        raise Refused(f"{'.'.join(map(str, problem['loc']))}: {message}") from error
+        raise Refused(sentence(problem, problem["loc"])) from error
 
 
 def answered(

@@ -10,7 +10,6 @@ from dapt.telling.errors import UserError, short
 
 KEY = "DAPT_API_KEY"
 KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"  # oneDNN keeps 1,024 by itself, one for each shape, which takes many MB
-GRACE = 30  # seconds in which what was accepted is answered, when the server is asked to stop
 
 
 def is_loopback(host: str) -> bool:
@@ -35,6 +34,7 @@ def run(host: str, port: int, folder: Path, gigabytes: float) -> None:
         from dapt.serving.app import Limits, create
     except ImportError as error:
         raise UserError(f"needs {error.name}: pip install -r requirements-serve.txt") from error
+    from dapt.serving.batcher import GRACE
     from dapt.serving.store import Store, found
 
     key = os.environ.get(KEY) or None

@@ -8,6 +8,8 @@ import io
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -55,10 +57,9 @@ def there(values: dict[str, Any], place: str) -> bool:
     return True
 
 
-def check(profile: Path, chosen: Iterable[Setting]) -> None:
-    """Refuse settings that the profile does not know, or that do not go with the others there."""
-    yaml, written = YAML(typ="safe", pure=True), io.StringIO()
-    values = yaml.load(profile.read_text(encoding="utf-8"))
+def check(profile: Path, values: dict[str, Any], chosen: Iterable[Setting]) -> None:
+    """Refuse settings that the profile, whose file has these values, does not know, or that do not go with the others there."""
+    yaml, written, values = YAML(typ="safe", pure=True), io.StringIO(), deepcopy(values)
     for place, value in chosen:
         *above, last = place.split(".")
         at = values
@@ -88,10 +89,8 @@ def name_of(domain: str, chosen: Iterable[Setting]) -> str:
     return name if number == 1 else f"{name}.{number}"
 
 
-def experiment(domain: str, profile: Path, name: str, chosen: Iterable[Setting]) -> list[str]:
-    """Train under these settings; the row of the table."""
-    values = YAML(typ="safe", pure=True).load(profile.read_text(encoding="utf-8"))
-    settings = [f"{profile}:{'' if there(values, place) else '+'}{place}={value}" for place, value in chosen]
+def experiment(domain: str, name: str, settings: list[str], chosen: Iterable[Setting]) -> list[str]:
+    """Train under the chosen settings, in DVC's words; the row of the table."""
     told_to, log = (LOGS.absolute() / f"{name}{end}" for end in (".jsonl", ".log"))
     begin = events.size(told_to)
     row = [name, *(value for _, value in chosen)]
@@ -112,15 +111,20 @@ def run(domain: str, given: list[str], jobs: int) -> None:
     if twice := repeated([text.partition("=")[0] for text in given]):
         raise UserError(f"{twice} stands there twice; give all its values at once, with commas")
     combinations = list(product(*map(parsed, given)))
+    values = YAML(typ="safe", pure=True).load(profile.read_text(encoding="utf-8"))
     for chosen in combinations:
-        check(profile, chosen)
+        check(profile, values, chosen)
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}; it must be 1 or more")
     LOGS.mkdir(exist_ok=True)
     names = [name_of(domain, chosen) for chosen in combinations]
     print(f"{len(names)} trainings of {domain}, {min(jobs, len(names))} at once; what each says is in logs/NAME.log")
+    settings = [
+        [f"{profile}:{'' if there(values, place) else '+'}{place}={value}" for place, value in chosen]
+        for chosen in combinations
+    ]
     with ThreadPoolExecutor(jobs) as pool:
-        found = list(pool.map(lambda of: experiment(domain, profile, *of), zip(names, combinations, strict=True)))
+        found = list(pool.map(partial(experiment, domain), names, settings, combinations))
     places = [place for place, _ in combinations[0]]
     print(f"\n{rows(found, ['experiment', *places, 'loss on valid', 'tokens per second'])}\n\n{WHY}")
     if failed := [row[0] for row in found if row[-2] == "failed"]:
