@@ -18,6 +18,6 @@ def twin(committed_metrics) -> str:
 
 
 @pytest.fixture(scope="module")
-def pictures(committed_run) -> dict[str, str]:
+def charts(committed_run) -> dict[str, dict]:
     with contextlib.chdir(committed_run):
-        return {name: plots.svg(spec) for name, spec in plots.figures().items()}
+        return plots.figures()

@@ -31,29 +31,29 @@ def test_the_model_with_the_lowest_loss_on_the_domains_set_is_named_with_its_lea
     said = advice(PARAMS, comparison, domain)
     assert said.startswith(
         f"For {domain}, use {first} (lowest loss on held-out {domain}): {best:.3f} [{low:.3f}, {high:.3f}]; "
-        f"next is {second} with {losses[second]['loss']:.3f}, a difference of {best - losses[second]['loss']:.3f} ["
+        f"the next best is {second} with {losses[second]['loss']:.3f}, a difference of {best - losses[second]['loss']:.3f} ["
     )
-    assert said.endswith(", beyond noise.")
+    assert said.endswith(", significant.")
 
 
 def test_a_domain_of_several_sets_goes_by_their_mean(comparison):
     ranking = [{"model": "finance", "value": 2.0}]
-    ranking.append({"model": "base", "value": 2.5, "gap": {"diff": -0.5, "ci95": [-1.1, 0.1]}, "beyond_noise": False})
+    ranking.append({"model": "base", "value": 2.5, "gap": {"diff": -0.5, "ci95": [-1.1, 0.1]}, "significant": False})
     comparison["best"] = {"mean loss over biomed, finance": ranking}
     assert advice(PARAMS, comparison, "biomed_finance") == (
-        "For biomed_finance, use finance (lowest mean loss on held-out biomed and finance): 2.000; next is base with "
-        "2.500, a difference of -0.500 [-1.100, 0.100], within noise."
+        "For biomed_finance, use finance (lowest mean loss on held-out biomed and finance): 2.000; the next best is "
+        "base with 2.500, a difference of -0.500 [-1.100, 0.100], not significant."
     )
 
 
 def test_of_a_single_group_no_interval_is_shown(comparison):
     single = copy.deepcopy(comparison)
     single["matrix"]["biomed"]["biomed"]["loss_ci95"] = single["best"]["loss on biomed"][1]["gap"]["ci95"] = None
-    assert "): 3.918; next" in advice(PARAMS, single, "biomed") and "[" not in advice(PARAMS, single, "biomed")
+    assert "): 3.918; the next best" in advice(PARAMS, single, "biomed") and "[" not in advice(PARAMS, single, "biomed")
 
 
 def test_a_domain_without_a_comparison_says_what_to_run(comparison):
     assert advice(with_law(["law"]), comparison, "law") == (
-        "For law, the models are not compared yet; dvc repro compare does it."
+        "For law, the models have not been compared yet: run dvc repro compare."
     )
-    assert "heldout in params.yaml has no set" in advice(with_law([]), comparison, "law")
+    assert "heldout in params.yaml contains no set" in advice(with_law([]), comparison, "law")

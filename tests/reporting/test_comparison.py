@@ -87,19 +87,19 @@ def test_differences_are_paired_and_negative_where_better(judged):
             low, high = cell["vs_base"]["ci95"]
             assert low < gain < high and low < cell["vs_base"]["diff"] < high
             assert high - low < 0.1  # the common part, which spreads ten times as much, cancels
-    assert found["choice"]["model"] == "biomed_finance" and found["choice"]["beyond_noise"]
+    assert found["choice"]["model"] == "biomed_finance" and found["choice"]["significant"]
 
 
-def test_the_choice_says_when_it_is_noise():
+def test_the_choice_says_when_it_is_not_significant():
     rng = np.random.default_rng(1)
     near = np.stack([rng.normal(3.0, 0.2, 500), rng.normal(3.01, 0.2, 500)])
     far = np.stack([rng.normal(5.0, 0.01, 500), rng.normal(4.0, 0.01, 500)])
     found = choose("loss on a", ranked(["x", "y"], np.array([3.0, 3.01]), near), "lowest")
-    assert found["model"] == "x" and not found["beyond_noise"] and "within noise" in found["why"]
+    assert found["model"] == "x" and not found["significant"] and found["why"].endswith(", not significant")
     assert found["rule"] == "lowest loss on a"
     lowest = choose("loss on b", ranked(["x", "y"], np.array([5.0, 4.0]), far), "lowest")
     highest = choose("accuracy on b", ranked(["x", "y"], np.array([5.0, 4.0]), far, highest=True), "highest")
-    assert (lowest["model"], highest["model"]) == ("y", "x") and lowest["beyond_noise"] and highest["beyond_noise"]
+    assert (lowest["model"], highest["model"]) == ("y", "x") and lowest["significant"] and highest["significant"]
 
 
 def test_all_models_are_ranked_by_each_figure_with_their_gap_to_the_best(judged):
@@ -117,7 +117,7 @@ def test_all_models_are_ranked_by_each_figure_with_their_gap_to_the_best(judged)
         assert [one["model"] for one in best[figure]] == sorted(BETTER, key=BETTER.get)
         for one in best[figure][1:]:
             assert one["gap"]["diff"] == pytest.approx(BETTER["biomed_finance"] - BETTER[one["model"]], abs=0.05)
-            assert one["beyond_noise"]
+            assert one["significant"]
     assert "gap" not in best["loss on biomed"][0]
     each = [{one["model"]: one["value"] for one in best[f"loss on {name}"]} for name in ("biomed", "finance")]
     for one in best["mean loss over biomed, finance"]:
@@ -206,9 +206,9 @@ def test_of_a_single_group_no_interval_is_shown_and_nothing_is_significant(tmp_p
             figures["ci95"] = None
     compared = json.loads(json.dumps(compare(PARAMS, losses, found, values, scores), allow_nan=False))
     cell = compared["matrix"]["biomed"]["biomed"]
-    assert cell["vs_base"] == {"diff": -0.1, "ci95": None} and not compared["choice"]["beyond_noise"]
+    assert cell["vs_base"] == {"diff": -0.1, "ci95": None} and not compared["choice"]["significant"]
     told_of = told(compared) + gains(compared["tasks"]) + free(compared["tasks"]) + differences(compared, "vs_base")
     assert "-0.100 [–]" in told_of and not re.search(r"\b(nan|None)\b", told_of)
-    assert "beyond noise:" not in told_of and "a single group" in compared["choice"]["why"]
+    assert "ignificantly worse than" not in told_of and "a single group" in compared["choice"]["why"]
     lines = [*crossdomain(compared), *of_tasks_lines(compared)]
     assert all(value is not None and value == value for line in lines for value in line)

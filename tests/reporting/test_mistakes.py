@@ -76,6 +76,14 @@ def test_calibration_error_is_guos_sum(rows):
     assert mistakes.calibration_error(rows) == pytest.approx(error)
 
 
+def test_an_answer_of_a_pool_is_shown_in_words_and_the_surest_wrong_seed_counts():
+    pool = {"a": {"text": "how?", "answer": "so"}, "b": {"text": "why?", "answer": "because"}}
+    row = {"id": "a", "right": "a", "predicted": ["a", "b", "c"], "confidence": [0.99, 0.8, 0.7]}
+    assert mistakes.in_words(row, pool, 300) == {"text": "how?", "right_text": "so", "predicted_text": "because"}
+    hidden = mistakes.in_words(row | {"confidence": [0.99, 0.7, 0.8]}, pool, 300)
+    assert hidden["predicted_text"] == "c", "an answer whose licence does not allow it stays an id"
+
+
 def test_a_calibrated_model_has_no_error():
     rows = [
         {"id": str(n), "right": "a", "predicted": ["a" if n % 4 else "b"], "confidence": [0.75]} for n in range(400)

@@ -9,7 +9,7 @@ def test_a_table_for_pictures_keeps_what_its_cells_hold(tmp_path):
     assert read_csv(tmp_path / "table.csv") == [{"right": 'Muscle, "head" or neck', "share": 0.25}]
 
 
-def test_a_difference_that_may_be_nothing_is_called_noise():
+def test_a_difference_whose_interval_contains_0_is_not_significant():
     assert signed({"diff": -0.2, "ci95": [-0.3, -0.1]}) == "-0.200 [-0.300, -0.100]"
-    assert signed({"diff": 0.2, "ci95": [-0.1, 0.5]}).endswith("(noise)")
+    assert signed({"diff": 0.2, "ci95": [-0.1, 0.5]}).endswith("(not significant)")
     assert signed(None) == "–"

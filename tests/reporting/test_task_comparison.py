@@ -107,17 +107,28 @@ def test_predictions_on_other_rows_are_refused(tmp_path):
 
 def test_errors_name_what_is_mixed_up_and_the_surest_mistakes():
     of = lines(0.5, 3, rows=40)
-    both = task_comparison.mistakes_of({"one": {"base": of, "tfidf": of}}, ["one"], ["base"])["one"]
+    both = task_comparison.mistakes_of({"one": {"base": of, "tfidf": of}}, ["one"], ["base"], {"one": {}})["one"]
     found = both["base"]
     assert found["calibration_error"] > 0 and both["tfidf"]["calibration_error"] is None
     wrong = sum(name == "b" for row in of for name in row["predicted"])
     assert found["confused"] == [{"right": "a", "predicted": "b", "times": wrong}]
     twice = {row["id"] for row in of if row["predicted"] == ["b", "b"]}
     assert {row["id"] for row in found["worst"]} <= twice and len(found["worst"]) == task_comparison.SHOWN
+    assert not any("text" in row for row in found["worst"])
+    shown = {found["worst"][0]["id"]: {"text": "x" * 301}}
+    in_words = task_comparison.mistakes_of({"one": {"base": of}}, ["one"], ["base"], {"one": shown})["one"]["base"]
+    assert in_words["worst"][0] == found["worst"][0] | {
+        "text": "x" * 300 + "…",
+        "right_text": "a",
+        "predicted_text": "b",
+    }
+    assert in_words["worst"][1:] == found["worst"][1:]
 
 
 def test_only_classes_are_mixed_up():
-    assert not task_comparison.mistakes_of({"one": {"base": lines(0.5, 3, rows=40)}}, [], [])["one"]["base"]["confused"]
+    assert not task_comparison.mistakes_of({"one": {"base": lines(0.5, 3, rows=40)}}, [], [], {"one": {}})["one"][
+        "base"
+    ]["confused"]
     with_classes = {name for name in kinds.names() if "macro_f1" in kinds.kind(name).METRICS}
     row = {"label": "a", "question": "q", "answer": 0, "options": ["a", "b"]}
     assert with_classes == {name for name in kinds.names() if kinds.kind(name).classes([row])} == {"classification"}

@@ -3,29 +3,54 @@
 from dapt.reporting import task_sections
 
 
+def against(diff: float, p: float) -> dict:
+    return {"name": "tfidf", "diff": diff, "ci95": [diff - 0.1, diff + 0.1], "p_adjusted": p}
+
+
 def test_a_model_that_loses_to_counting_words_is_named():
     tasks = {
         "one": {
-            "base": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, -0.01], "p_adjusted": 0.04}},
-            "biomed": {"vs_free": {"name": "tfidf", "diff": -0.1, "ci95": [-0.2, 0.01], "p_adjusted": 0.06}},
-            "finance": {"vs_free": {"name": "tfidf", "diff": 0.1, "ci95": [0.01, 0.2], "p_adjusted": 0.04}},
+            "base": {"vs_free": against(-0.1, 0.04)},
+            "biomed": {"vs_free": against(-0.1, 0.06)},
+            "finance": {"vs_free": against(0.1, 0.04)},
             "tfidf": {},
         }
     }
-    assert (
-        "**These lose to a free baseline, beyond noise: on one (to tfidf) base.** Behind one, within noise: on one (to tfidf) biomed.\n"
-        in task_sections.free(tasks)
+    lost, below = (
+        "**Significantly worse than the best baseline: on one (base).**",
+        "not significantly: on one (biomed). The",
     )
+    assert task_sections.free(tasks).startswith(f"{lost} Below it, but {below}")
     del tasks["one"]["base"]
-    assert task_sections.free(tasks).startswith(
-        "No model loses to a free baseline beyond noise. Behind one, within noise: on one"
-    )
+    assert task_sections.free(tasks).startswith(f"No model is significantly worse. Below it, but {below}")
     del tasks["one"]["biomed"]
-    assert task_sections.free(tasks).startswith("No model loses to a free baseline beyond noise.\n\n| task |")
+    assert task_sections.free(tasks).startswith("No model is significantly worse. The best baseline")
+
+
+def test_the_verdict_names_what_differs_significantly_from_the_base():
+    tasks = {
+        "one": {"base": {}, "biomed": {"vs_base": against(0.1, 0.01)}, "finance": {"vs_base": against(0.1, 0.3)}},
+        "two": {"base": {}, "biomed": {"vs_base": against(-0.1, 0.2)}, "finance": {"vs_base": against(-0.1, 0.02)}},
+    }
+    better = "significantly better than the base on one (biomed)"
+    assert task_sections.verdict(tasks) == (
+        f"Fine-tuned, the adapted models are {better}, and significantly worse on two (finance)."
+    )
+    del tasks["two"]
+    assert task_sections.verdict(tasks) == f"Fine-tuned, the adapted models are {better}."
+    del tasks["one"]["biomed"]
+    assert "not significantly better than the base on any task." in task_sections.verdict(tasks)
 
 
 def test_a_baseline_on_the_rows_of_a_limit_is_named_where_there_is_one():
     figures = {"one": {"base": {}, "tfidf": {"same_rows": {"accuracy": 0.5, "macro_f1": 0.25}}}}
-    assert "fewer than all: tfidf on one accuracy 0.500, macro_f1 0.250." in task_sections.on_same_rows(figures)
+    assert "reach: tfidf on one accuracy 0.500, macro_f1 0.250." in task_sections.on_same_rows(figures)
     del figures["one"]["tfidf"]["same_rows"]
     assert not task_sections.on_same_rows(figures)
+
+
+def test_a_mistake_is_shown_in_words_as_they_are_or_by_its_row():
+    row = {"id": "8f", "right": "option 1", "predicted": ["option 2", "option 1"], "confidence": [0.8, 0.9]}
+    assert task_sections.mistake(row) == ["`8f`", "option 1", "option 2", "0.80"]
+    words = row | {"text": "is it\na | b?", "right_text": "<b>a</b>", "predicted_text": "*b*"}
+    assert task_sections.mistake(words) == ["is it a \\| b?", r"\<b\>a\</b\>", r"\*b\*", "0.80"]

@@ -14,7 +14,8 @@ def test_it_writes_every_page_from_the_figures_alone_and_the_same_bytes_again(wo
     report.run()
     pages = {path.relative_to(workspace / "reports").as_posix() for path in (workspace / "reports").rglob("*.*")}
     pictures = {
-        f"{name}.svg" for name in ("matrix", "curves", "tasks", "calibration", "confusion_finance_classification")
+        f"{name}.svg"
+        for name in ("matrix", "differences", "tasks", "curves", "calibration", "confusion_finance_classification")
     }
     models = {f"cards/{name}.md" for name in config.load().models}
     assert pages == {"index.html", "report.md", "data.html", "data.md"} | pictures | models

@@ -145,27 +145,27 @@ def of_finetuned(
 
 
 def ranked(models: list[str], values: np.ndarray, drawn: np.ndarray, highest: bool = False) -> list[dict]:
-    """The models from the lowest figure (or the highest) of `values` [models] on, each behind the first with the first's
-    difference to it, from their resamples `drawn` [models, times], and whether that is beyond noise."""
+    """The models of `values` [models] in order, the lowest first (or the highest); after the first, each with the first's
+    difference to it, from their resamples `drawn` [models, times], and whether that is significant."""
     order = np.argsort(-values if highest else values, kind="stable")
     first, found = order[0], []
     for place in order:
         one = {"model": models[place], "value": round(float(values[place]), 4)}
         if place != first:
             gap = loss_difference(drawn[first], drawn[place], (values[first], values[place]))
-            one |= {"gap": gap, "beyond_noise": apart(gap["ci95"])}
+            one |= {"gap": gap, "significant": apart(gap["ci95"])}
         found.append(one)
     return found
 
 
 def choose(figure: str, ranking: list[dict], end: str) -> dict:
-    """The first of a ranking, and whether it beats the next one beyond noise."""
+    """The first of a ranking, and whether it is significantly better than the next one."""
     best, second = ranking[:2]
     return {
         "model": best["model"],
         "rule": f"{end} {figure}",
         "why": verdict(ranking),
-        "beyond_noise": second["beyond_noise"],
+        "significant": second["significant"],
     }
 
 
@@ -173,7 +173,7 @@ def verdict(ranking: list[dict], ci95: list[float] | None = None) -> str:
     """The figure of the first of a ranking, with its interval where given, and how far it is ahead of the next."""
     best, second = ranking[:2]
     gap = second["gap"]
-    noise = "beyond noise" if second["beyond_noise"] else "within noise"
-    found = f"{bounds(gap['ci95'])}, {noise}" if gap["ci95"] else "of which a single group tells no more"
+    noise = "significant" if second["significant"] else "not significant"
+    found = f"{bounds(gap['ci95'])}, {noise}" if gap["ci95"] else "(a single group has no interval)"
     figure = f"{best['value']:.3f}" + (f" {bounds(ci95)}" if ci95 else "")
-    return f"{figure}; next is {second['model']} with {second['value']:.3f}, a difference of {gap['diff']:.3f} {found}"
+    return f"{figure}; the next best is {second['model']} with {second['value']:.3f}, a difference of {gap['diff']:.3f} {found}"

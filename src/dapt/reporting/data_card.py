@@ -1,12 +1,12 @@
-"""The data card, one of the pages of `dapt report`: what the corpora hold, from metrics/ alone."""
+"""The data card, one of the pages of `dapt report`: what the corpora contain, from metrics/ alone."""
 
 from dapt.core.config import Params
-from dapt.reporting.markdown import rows, share
+from dapt.reporting.markdown import share, telling
 from dapt.reporting.metrics import Figures
 
 
 def listed(counts: dict[str, int]) -> str:
-    """What was counted, the most frequent first."""
+    """What was counted, in the order of frequency."""
     return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1])) or "–"
 
 
@@ -15,7 +15,8 @@ def counted(number: int | None) -> str:
 
 
 def totals(params: Params, cleaned: dict, valid: dict) -> list[list]:
-    """Rows of the corpora, then of the unlabelled, the labelled and all: ours, by the original project's rule, and in its table."""
+    """One row per corpus, then the sums of the unlabelled, the labelled and all corpora: our counts, those by the original
+    project's rule, and those of its table."""
     lines, sums = [], {"unlabelled": [0] * 5, "labelled": [0] * 5, "all": [0] * 5}
     of_original = [name for name in params.corpora if cleaned[name]["original_rule"]["expected"] is not None]
     for name, corpus in params.corpora.items():
@@ -44,7 +45,7 @@ def totals(params: Params, cleaned: dict, valid: dict) -> list[list]:
 
 
 SPREAD = ("mean", "median", "p95", "longest")
-LENGTHS = ["characters: mean", "median", "95 %", "longest", "tokens: mean", "median", "95 %", "longest"]
+MEASURES = ["mean", "median", "95 %", "longest"]
 SIDES = ("train", "valid", "test", "group_of_a_test_row", "train_like_test", "other_rows")
 
 
@@ -60,26 +61,41 @@ def markdown(params: Params, figures: Figures) -> str:
 def counts(params: Params, cleaned: dict, valid: dict) -> str:
     off = [name for name, corpus in params.corpora.items() if not corpus.enabled]
     not_enabled = f" **Not enabled, and empty here: {', '.join(off)}.**" if off else ""
-    header = ["corpus", "rows in", "kept", "MB", "kept by the original project's rule", "its table"]
+    lines = totals(params, cleaned, valid)
+    header = [
+        "corpus",
+        "rows read",
+        "kept",
+        "MB",
+        "kept by the original project's rule",
+        "the original project's table",
+    ]
+    original = (
+        """
+
+The last two columns compare the corpora with those of the original project. Its scripts collapsed white space, dropped
+texts below a length, and dropped equal texts. Its table can only be compared where a corpus has the same sources."""
+        if any(line[-1] != "–" for line in lines)
+        else ""
+    )
     return f"""# Data card: profile {params.profile}
 
-Every row of every corpus was looked at after cleaning: its fields, its encoding, that no text is empty or stands twice,
-that rows in = rows kept + rows dropped.{not_enabled}
+Every row of every corpus was checked after cleaning: its fields and its encoding; no text is empty or occurs twice; and the
+rows that were read are the rows that were kept plus those that were dropped.{not_enabled}
 
 ## Rows
 
-{rows(totals(params, cleaned, valid), header)}
-
-The original project's rule is what the scripts of the original project did: white space collapsed, a least length, equal
-texts dropped. Its table can only be compared where a corpus has the same sources.
+{telling(lines, header)}{original}
 """
 
 
 def texts(found: dict[str, dict]) -> str:
     """Lengths, languages and labels of each corpus."""
-    lengths = [
-        [name, *(f"{of[key]:,}" for of in (one["characters"], one["sample"]["tokens"]) for key in SPREAD)]
-        + [share(one["sample"]["unknown"]), f"{one['groups']:,}"]
+    characters = [
+        [name, *(f"{one['characters'][key]:,}" for key in SPREAD), f"{one['groups']:,}"] for name, one in found.items()
+    ]
+    tokens = [
+        [name, *(f"{one['sample']['tokens'][key]:,}" for key in SPREAD), share(one["sample"]["unknown"])]
         for name, one in found.items()
     ]
     languages = [
@@ -93,40 +109,50 @@ def texts(found: dict[str, dict]) -> str:
     ]
     return f"""## Lengths
 
-Characters of every text; tokens of the base's tokenizer, of a sample, and which share of these it does not know.
+Characters per text, of all texts. A group is a source record; all its rows are on the same side of the split.
 
-{rows(lengths, ["corpus", *LENGTHS, "unknown tokens", "groups"])}
+{telling(characters, ["corpus", *MEASURES, "groups"])}
+
+Tokens per text, by the base's tokenizer, of a sample of each corpus:
+
+{telling(tokens, ["corpus", *MEASURES, "unknown tokens"])}
 
 ## Languages
 
-Of the sample, by py3langid, where it is nine tenths sure; short texts often leave it in doubt. The last column counts
-all texts in which a character was lost before they came here (U+FFFD).
+Detected in the sample by py3langid and counted if it is at least 90 % sure, otherwise "in doubt", which is common for short
+texts. Lost characters: texts that contained U+FFFD already in the source.
 
-{rows(languages, ["corpus", "sample", "texts", "lost characters"])}
+{telling(languages, ["corpus", "sampled texts", "languages", "texts with lost characters"])}
 
 ## Labels
 
-{rows(labels, ["corpus", "labelled rows", "different labels", "rows per label"])}
+{telling(labels, ["corpus", "labelled rows", "different labels", "rows per label"])}
 """
 
 
 def work(cleaned: dict, names: list[str]) -> str:
     done = [[name, listed(cleaned[name]["dropped"]), listed(cleaned[name]["repaired"])] for name in names]
-    return f"""## Dropped and repaired
+    return f"""## Dropped and repaired by cleaning
 
-{rows(done, ["corpus", "rows dropped", "rows repaired"])}
+{telling(done, ["corpus", "rows dropped", "rows repaired"])}
 """
 
 
 def overlap(params: Params, split: dict) -> str:
     names = list(params.corpora)
-    held = [[one, *("" if one == other else f"{split['held_by'][one][other]:,}" for other in names)] for one in names]
-    return f"""## Overlap
+    held = [
+        [one, other, f"{split['held_by'][one][other]:,}"]
+        for one in names
+        for other in names
+        if one != other and split["held_by"][one][other]
+    ]
+    found = telling(held, ["corpus", "other corpus", "rows in both"]) if held else "No two corpora have rows in common."
+    return f"""## Overlap between corpora
 
-How many rows of the corpus at the left the one at the top holds too: equal texts, and between two unlabelled corpora
-nearly equal ones (MinHash, Jaccard {params.active.split.similar}).
+How many rows of a corpus another corpus contains too: equal texts and, if both are unlabelled, nearly equal ones (MinHash,
+Jaccard similarity {params.active.split.similar}). Pairs without common rows are not listed.
 
-{rows(held, ["", *names])}
+{found}
 """
 
 
@@ -135,12 +161,12 @@ def tasks(params: Params, split: dict) -> str:
     words = params.active.split.overlap
     return f"""## Tasks
 
-Rows by side, as far as cleaning left them. A row of a source record that has a test row is left out of the other sides,
-whatever its source says. Training rows that are nearly equal to a test row of the same task, or share with one {words}
-words in a row, stay, so that results on a known split can be compared; they are counted. The last column counts the rows of the task's
-corpus that lack one of its fields, or have none of its labels.
+Rows by side, after cleaning. A row whose source record has a test row is left out of the other sides, whatever its source
+says. Training rows that nearly equal a test row of the same task, or have {words} successive words in common with one, are
+counted but stay, so that results on a published split remain comparable. The last column counts the rows of the task's
+corpus that lack one of its fields or have none of its labels.
 
-{rows(sides, ["task", "train", "valid", "test", "left out", "training rows like a test row", "not of the task"])}
+{telling(sides, ["task", "train", "valid", "test", "left out", "training rows like a test row", "not of the task"])}
 """
 
 
@@ -150,10 +176,11 @@ def a_few_rows(found: dict[str, dict]) -> str:
         for name, one in found.items()
         if one["shown"]
     ]
-    nothing = "None."
-    return f"""## A few rows
+    if not shown:
+        return ""
+    return f"""## Sample rows
 
-Of the corpora whose licence allows it, cut at 300 characters; a label in brackets.
+From the corpora whose licence allows it, cut at 300 characters; the label, if there is one, in brackets.
 
-{(chr(10) * 2).join(shown) or nothing}
+{(chr(10) * 2).join(shown)}
 """

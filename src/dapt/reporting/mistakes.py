@@ -1,6 +1,6 @@
 """What a model gets wrong, from its predictions on a task's test side (data/eval/tasks/T/X.jsonl): pure functions.
 
-Each takes rows as dapt.tasks.scoring writes them, with one entry a seed under predicted, confidence and value, and sums over seeds.
+Each takes rows as dapt.tasks.scoring writes them, with one entry per seed under predicted, confidence and value, and sums over seeds.
 """
 
 from collections import Counter
@@ -22,8 +22,8 @@ def confusion(rows: list[dict]) -> dict[str, dict[str, int]]:
 
 
 def shares(rows: list[dict]) -> list[tuple[str, str, int, float]]:
-    """Of each pair (right, predicted) that occurs: how often, and its share of all predictions where that label is right.
-    A label with itself is always there, so that a picture has every label on both axes.
+    """For each pair (right, predicted) that occurs: how often, and its share of all predictions where that label is right.
+    The pair of a label with itself is always included, so that a picture has every label on both axes.
 
     >>> shares([{"right": "a", "predicted": ["a", "a", "b"]}])
     [('a', 'a', 2, 0.6667), ('a', 'b', 1, 0.3333), ('b', 'b', 0, 0.0)]
@@ -48,7 +48,7 @@ def confused(rows: list[dict], most: int) -> list[tuple[str, str, int]]:
 
 
 def worst(rows: list[dict], most: int) -> list[dict]:
-    """The rows that are wrong with the greatest confidence, summed over seeds (a right one counts as 0)."""
+    """The rows that are wrong with the greatest confidence, summed over seeds (a correct prediction counts as 0)."""
 
     def wrongly_sure(row: dict) -> float:
         return sum(sure for name, sure in zip(row["predicted"], row["confidence"]) if name != row["right"])
@@ -56,8 +56,37 @@ def worst(rows: list[dict], most: int) -> list[dict]:
     return sorted((row for row in rows if wrongly_sure(row)), key=lambda row: (-wrongly_sure(row), row["id"]))[:most]
 
 
+def in_words(row: dict, texts: dict[str, dict], longest: int) -> dict[str, str]:
+    """What is asked in a row, the right answer, and the wrong one that a seed was surest of, each cut at `longest` characters;
+    empty if `texts` lacks the row. A name is the number of an option, the id of the row with the answer, or a label.
+
+    >>> in_words(
+    ...     {"id": "a", "right": "option 2", "predicted": ["option 1"], "confidence": [0.9]},
+    ...     {"a": {"text": "Which is a fruit?", "options": ["a stone", "an apple"]}},
+    ...     longest=300,
+    ... )
+    {'text': 'Which is a fruit?', 'right_text': 'an apple', 'predicted_text': 'a stone'}
+    """
+    if row["id"] not in texts:
+        return {}
+    of = texts[row["id"]]
+
+    def words(name: str) -> str:
+        if "options" in of and name.startswith("option "):
+            return of["options"][int(name.removeprefix("option ")) - 1]
+        return texts[name]["answer"] if name in texts else name
+
+    found = {"text": of["text"], "right_text": words(row["right"]), "predicted_text": words(surest_mistake(row)[1])}
+    return {key: text if len(text) <= longest else f"{text[:longest]}…" for key, text in found.items()}
+
+
+def surest_mistake(row: dict) -> tuple[float, str]:
+    """Of the seeds that are wrong the one with the greatest confidence: how sure it was, and what it predicted."""
+    return max((sure, name) for sure, name in zip(row["confidence"], row["predicted"]) if name != row["right"])
+
+
 def calibration(rows: list[dict], bins: int = BINS) -> list[dict]:
-    """By equal steps of confidence: how many predictions, their mean confidence and the share that is right."""
+    """Per bin of equal width: how many predictions have such a confidence, its mean, and the share of correct ones."""
     sure = np.array([value for row in rows for value in row["confidence"]])
     right = np.array([name == row["right"] for row in rows for name in row["predicted"]])
     number = np.minimum((sure * bins).astype(int), bins - 1)

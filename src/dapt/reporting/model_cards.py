@@ -45,11 +45,11 @@ def metadata(params: Params, name: str, comparison: dict, sources: list[Source])
 
 def made(params: Params, name: str, trained: dict, base: dict) -> str:
     """How the model came about, in a paragraph."""
-    told = "The base itself. "
+    told = "This is the base model itself. "
     if corpora := params.domains.get(name):
         told = (
-            f"Trained for {trained[name]['steps']} steps on {trained[name]['tokens_seen']:,} tokens of "
-            f"{', '.join(corpora)}, starting from the base. "
+            f"Trained for {trained[name]['steps']} steps, in which it read {trained[name]['tokens_seen']:,} tokens of "
+            f"{', '.join(corpora)}, starting from the base model. "
         )
     general = f", {base['steps']} steps on {', '.join(params.domains[params.control])}" if base["steps"] else ""
     return f"{told}Repair of the base's head: {base['repair']}{general}."
@@ -71,7 +71,11 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
         for task, models in comparison["tasks"].items()
         if name in models
     ]
-    fine_tuned = f"\n## Fine-tuned\n\n{rows(tasks, ['task', 'figure', 'mean ± sd over seeds'])}\n" if tasks else ""
+    fine_tuned = (
+        f"\n## Fine-tuned on tasks\n\n{rows(tasks, ['task', 'metric', 'mean ± standard deviation over seeds'])}\n"
+        if tasks
+        else ""
+    )
     lines = [
         [held_out, f"{cell['loss']:.3f}", cell["perplexity"], accuracy(cell)]
         + [signed(cell.get(other)) for other in ("vs_base", "vs_control")]
@@ -82,8 +86,8 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
         "loss",
         "perplexity",
         "accuracy, top 1 / top 5",
-        "against the base",
-        "against the control",
+        "compared with the base",
+        "compared with the control",
     ]
     return f"""---
 {metadata(params, name, comparison, sources)}
@@ -99,12 +103,12 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
 {fine_tuned}
 ## Use and limits
 
-Fill-mask, or a start for fine-tuning on text of this domain. English. It says what its training text says, errors
-included; nothing here makes it fit for medical or financial advice.
+Use it to predict masked tokens, or as a starting point for fine-tuning on text of this domain, in English. It reproduces what
+its training text says, including errors. It is not fit for medical or financial advice.
 
 ## Licences of what it was made from
 
 {chr(10).join(f"- {licence}" for licence in licences(params, sources, base))}
 
-Where no licence is shown, ask before you publish the model.
+If a source shows no licence, ask its owner before you publish the model.
 """

@@ -1,7 +1,7 @@
-"""Pictures, from the same Vega-Lite templates that `dvc plots show` fills (figures/), rendered without a browser.
+"""Pictures, from the Vega-Lite templates in figures/, which `dvc plots show` fills too, rendered without a browser.
 
-`dapt plots DIR` writes those of the last comparison as SVG, PDF and PNG. The report carries the SVGs alone: the others depend
-on the fonts that a machine has, so they are in nothing that DVC tracks.
+`dapt plots DIR` writes those of the last comparison as SVG, PDF and PNG. The report contains only the SVGs: the other two
+depend on the fonts of a machine, so nothing that DVC tracks contains them.
 """
 
 import csv
@@ -14,11 +14,21 @@ from dapt.core.paths import METRICS
 
 TABLES = {
     "matrix": "crossdomain",
-    "curves": "curves",
+    "differences": "crossdomain",
     "tasks": "tasks",
+    "curves": "curves",
     "calibration": "calibration",
 }  # picture → the table in metrics/ that it shows
-CONFUSION = METRICS / "confusion"  # a table, and a picture, for each task with classes
+CONFUSION = METRICS / "confusion"  # one table, and one picture, for each task with classes
+INK, FAINT = "currentColor", "#80808060"
+THEME = {  # the colours of the page that a picture is on, light or dark
+    "background": None,
+    "title": {"color": INK},
+    "header": {"labelColor": INK, "titleColor": INK},
+    "axis": {"labelColor": INK, "titleColor": INK, "gridColor": FAINT, "domainColor": FAINT, "tickColor": FAINT},
+    "legend": {"labelColor": INK, "titleColor": INK},
+    "view": {"stroke": FAINT},
+}
 FIGURES = Path(__file__).parent / "figures"
 
 
@@ -34,6 +44,13 @@ def figures() -> dict[str, dict]:
     return {name: figure(name, read_csv(METRICS / f"{table}.csv")) for name, table in TABLES.items()} | {
         f"confusion_{table.stem}": figure("confusion", read_csv(table)) for table in sorted(CONFUSION.glob("*.csv"))
     }
+
+
+def themed(spec: dict) -> dict:
+    """The specification in the colours of the page around it; what it says of colours itself stays."""
+    own = spec.get("config", {})
+    config = {name: theme | own.get(name, {}) if isinstance(theme, dict) else theme for name, theme in THEME.items()}
+    return spec | {"config": own | config}
 
 
 def svg(spec: dict) -> str:

@@ -4,16 +4,17 @@ from dapt.core.config import Params
 from dapt.judging.statistics import RESAMPLES
 from dapt.reporting import original_runs, task_sections
 from dapt.reporting.advice import advice
-from dapt.reporting.markdown import rows, share
+from dapt.reporting.markdown import folded, rows, share, telling
 from dapt.reporting.metrics import Figures
 from dapt.reporting.tables import accuracies, differences, signed, table
 
 HEADS = {
-    "trained": "The base has a trained head (below), so this is what adaptation brings: more steps and the domain "
-    "together. What more steps alone bring is the control's row.",
-    "untrained": "**The base's head is untrained (below): any training on any text beats it.**",
+    "trained": "The base came with a trained head or was given one (see Base model), so the difference to the base shows what "
+    "adaptation brings: more training steps and the domain's text together. What more steps alone bring is in the row of the "
+    "control.",
+    "untrained": "**The head of the base is untrained (see Base model), so training on any text improves on it.**",
 }
-TRAINING = ["model", "steps", "tokens seen", "epochs", "first loss", "last loss", "loss on valid", "precision"]
+TRAINING = ["model", "steps", "tokens read", "epochs", "first loss", "last loss", "loss on valid", "precision", "size"]
 
 
 def markdown(params: Params, found: Figures) -> str:
@@ -22,9 +23,9 @@ def markdown(params: Params, found: Figures) -> str:
     overlap = params.active.split.overlap
     tasks = task_sections.markdown(found.comparison["tasks"], found.mistakes, found.tasks, about, overlap)
     parts = [
-        overview(params, found),
+        overview(params, found.comparison),
         losses(params, found),
-        against_others(params, found),
+        differences_of_losses(params, found),
         tasks,
         training(params, found),
         the_base(found.base),
@@ -35,99 +36,120 @@ def markdown(params: Params, found: Figures) -> str:
     return "\n".join(parts)
 
 
-def overview(params: Params, found: Figures) -> str:
-    choice = found.comparison["choice"]
-    domains = "\n".join(f"- {advice(params, found.comparison, domain)}" for domain in params.domains)
+def overview(params: Params, comparison: dict) -> str:
+    choice = comparison["choice"]
+    domains = "\n".join(f"- {advice(params, comparison, domain)}" for domain in params.domains)
     return f"""# Domain-adaptive pre-training: profile {params.profile}
+
+## Verdict
 
 {domains}
 
-Of all models: **use {choice["model"]}** ({choice["rule"]}): {choice["why"]}.
+For everything, **use {choice["model"]}** ({choice["rule"]}): {choice["why"]}.
 
-A difference is called noise where another sample of text might turn it round: where its 95 % interval (bootstrap over
-groups) holds 0. Each model is a single pre-training run (one seed); `dapt spread` tells how far another seed moves its
-losses. Intervals are not adjusted for their number; p is.
+{task_sections.verdict(comparison["tasks"])}
 
-## Which model for what
+![Loss of each model on each held-out set](matrix.svg)
 
-{uses(found.comparison)}
+![Score of each model on each task](tasks.svg)
 
-Losses are better where they are lower, the others where they are higher.
+A difference of losses is significant if its 95 % interval (bootstrap over groups) does not contain 0: another sample of text
+would then hardly reverse its sign. These intervals are not adjusted for the number of comparisons; the p-values of the tasks
+are. Each model is a single pre-training run with one random seed; `dapt spread` measures how much the losses vary with the
+seed.
+
+## Best models
+
+{best(comparison)}
+
+Lower is better for losses, higher for the other metrics.
 """
 
 
-def uses(comparison: dict) -> str:
+def best(comparison: dict) -> str:
     """For each figure the best model, and how far it is ahead of the next."""
     lines = [
         [figure, best["model"], f"{best['value']:.3f}", second["model"], signed(second["gap"])]
         for figure, (best, second, *_) in comparison["best"].items()
     ]
-    return rows(lines, ["judged by", "best", "figure", "next", "difference"])
+    return rows(lines, ["criterion", "best model", "value", "next best", "difference"])
 
 
 def losses(params: Params, found: Figures) -> str:
-    settings = params.active
-    sizes = ", ".join(
-        f"{name}: {found.eval['base'][name]['masked_tokens']:,} masked tokens in "
-        f"{found.split['sets'][name]['heldout']['groups']:,} groups"
-        for name in params.heldout
-    )
-    unknown = ", ".join(f"{share(found.eval['base'][name]['unknown'])} of {name}" for name in params.heldout)
-    resamples = f"{RESAMPLES:,} resamples; {settings.compare.resamples:,} for differences"
     return f"""## Loss on held-out text
 
-Masked-LM loss per masked token, with its 95 % interval ({resamples}). No document of these sets, nor a near duplicate
-of one (MinHash, Jaccard {settings.split.similar}), is in any training set here; what the base read before it came here
-is not known. {sizes}. Tokens that the tokenizer does not know, and special ones that stand in a text, are never asked
-for: {unknown}.
+Masked-language-modelling loss per masked token, with its 95 % interval; the lowest loss of each column is bold.
 
-{table(found.comparison)}
+{table(found.comparison, bold=True)}
 
-![Loss of each model on each held-out set](matrix.svg)
+{folded("How the loss is measured", measured(params, found))}
 
-Accuracy, the share of masked tokens that a model holds for the likeliest / for one of the five likeliest:
-
-{accuracies(found.comparison)}
+{folded("Accuracy", accuracy(found.comparison))}
 """
 
 
-def against_others(params: Params, found: Figures) -> str:
+def measured(params: Params, found: Figures) -> str:
+    settings = params.active
+    sizes = [
+        [
+            name,
+            f"{found.split['sets'][name]['heldout']['groups']:,}",
+            f"{found.eval['base'][name]['masked_tokens']:,}",
+            share(found.eval["base"][name]["unknown"]),
+        ]
+        for name in params.heldout
+    ]
+    return f"""No training set contains a document of these held-out sets, nor a near duplicate of one (MinHash, Jaccard similarity
+{settings.split.similar}). What the base model read before it was published is not known. Intervals: bootstrap over groups,
+{RESAMPLES:,} resamples; {settings.compare.resamples:,} for differences. Special tokens, and tokens that the tokenizer does
+not know, are never masked.
+
+{rows(sizes, ["held-out text", "groups", "masked tokens", "unknown tokens"])}"""
+
+
+def accuracy(comparison: dict) -> str:
+    return f"""The share of masked tokens for which the model's most likely token is the right one / for which the right one is
+among the model's five most likely tokens.
+
+{accuracies(comparison)}"""
+
+
+def differences_of_losses(params: Params, found: Figures) -> str:
     comparison, control = found.comparison, params.control
-    return f"""### Against the base
+    return f"""### Compared with the base and the control
 
-Paired differences; negative is better. {HEADS[found.base["head_after"]]}
+{HEADS[found.base["head_after"]]} The control, `{control}`, was trained for equally many steps on general text: the difference
+to it shows what the *domain's text* brings, beyond more training steps. All differences are paired, on the same masked
+tokens.
 
-{differences(comparison, "vs_base")}
+![Difference of each model's loss to the base and to the control](differences.svg)
 
-### Against the control
+{folded("Differences to the base", differences(comparison, "vs_base"))}
 
-`{control}` was trained for equally many steps on general text: this is what the *domain* brings, beyond more steps.
+{folded("Differences to the control", differences(comparison, "vs_control"))}
 
-{differences(comparison, "vs_control")}
+{folded("Each domain's model on its own text, compared with every other model", specialists(params, comparison))}
 
-### Each domain on its own text
+### Forgetting
 
-{specialists(params, comparison)}
-
-### What was forgotten
-
-On general text: a positive difference to the base is what a model has forgotten since; one to the control, which saw
-only such text, is what the same steps would have brought there (`train.replay` mixes some of it in):
+The loss on general text. A positive difference to the base means that the model has become worse on general text than the
+base. The difference to the control, which was trained on such text only, shows what the same number of steps on general text
+would have gained there (`train.replay` mixes some of it into the training text).
 
 {forgotten(params, comparison)}
 """
 
 
 def specialists(params: Params, comparison: dict) -> str:
-    """Each domain on its own text against every other model: what a domain brings, pair by pair."""
+    """The model of each domain on the domain's own text, against every other model."""
     lines = []
     for domain in params.domains:
         if domain == params.control or domain not in params.heldout:
             continue
         cell = comparison["matrix"][domain][domain]
         pairs = {"base": cell["vs_base"], params.control: cell["vs_control"], **cell["vs"]}
-        lines += [[domain, domain, other, signed(pair)] for other, pair in pairs.items()]
-    return rows(lines, ["model", "held-out text", "against", "difference of the loss"])
+        lines += [[domain, other, signed(pair)] for other, pair in pairs.items()]
+    return rows(lines, ["model, on its own text", "compared with", "difference of the loss"])
 
 
 def forgotten(params: Params, comparison: dict) -> str:
@@ -138,7 +160,7 @@ def forgotten(params: Params, comparison: dict) -> str:
         [name, f"{cell['loss']:.3f}", signed(cell.get("vs_base")), signed(cell.get("vs_control"))]
         for name, cell in cells.items()
     ]
-    return rows(lines, ["model", f"loss on {params.control}", "against the base", "against the control"])
+    return rows(lines, ["model", f"loss on {params.control}", "compared with the base", "compared with the control"])
 
 
 def training(params: Params, found: Figures) -> str:
@@ -151,34 +173,38 @@ def training(params: Params, found: Figures) -> str:
     ]
     trainings = [
         [name, of["steps"], f"{of['tokens_seen']:,}", of["epochs"], of["first_loss"], of["last_loss"], of["valid_loss"]]
-        + [of["precision"], f"{of['parameters']:,}", f"{of['model_bytes'] / 1e6:.1f} MB"]
+        + [of["precision"], f"{of['model_bytes'] / 1e6:.1f} MB"]
         for name, of in found.train.items()
     ]
     return f"""## Training
 
-{rows(trained_on, ["model", "trained on"])}
+{rows(trained_on, ["model", "trained on: corpus (source)"])}
 
 ![Loss during training](curves.svg)
 
-{rows(trainings, [*TRAINING, "parameters", "size"])}
+{rows(trainings, TRAINING)}
 
-First and last loss are means of 10 steps on training text of the model's own domain: they can't be compared across
-models; the matrix can. One seed each (`dapt spread` runs several).
+The first and the last loss are means of 10 steps on the training text of the model's own domain, so they cannot be compared
+across models; the losses on held-out text can.
 
-Beside the runs of the original project (BERT-base, one seed; theirs first, then these):
-
-{original_runs.table(found.train)}
+{folded("Compared with the runs of the original project", original(found))}
 """
 
 
-def the_base(base: dict) -> str:
-    repair = f"{base['repair']} ({base['steps']} steps on general text, body frozen)"
-    return f"""## The base
+def original(found: Figures) -> str:
+    return f"""The original project trained BERT-base with one random seed.
 
-{base["parameters"]:,} parameters, pooler {base["pooler"]}. Its head was {base["head"]} as it came: a loss of
-{base["probe_before"]} on the probe text ({base["probe_tokens"]:,} tokens), where token frequencies alone reach
-{base["probe_unigram"]}. Repair: {repair}; then it was {base["head_after"]}, with a loss of {base["probe_after"]}.
-On general validation text the loss went from {base["loss_before"]} to {base["loss_after"]}.
+{original_runs.table(found.train)}"""
+
+
+def the_base(base: dict) -> str:
+    steps = f" ({base['steps']} steps on general text, with the encoder frozen)" if base["steps"] else ""
+    return f"""## Base model
+
+{base["parameters"]:,} parameters; pooler: {base["pooler"]}. As published, its masked-LM head was {base["head"]}: its loss on
+the probe text ({base["probe_tokens"]:,} tokens) was {base["probe_before"]}, while token frequencies alone reach
+{base["probe_unigram"]}. Repair: {base["repair"]}{steps}. After that the head was {base["head_after"]}, with a loss of {base["probe_after"]}
+on the probe text; on general validation text the loss went from {base["loss_before"]} to {base["loss_after"]}.
 """
 
 
@@ -187,12 +213,8 @@ def corpora(params: Params, found: Figures) -> str:
     read = [
         [name, ", ".join(source.name for source in of_profile[name]) if corpus.enabled else "not enabled"]
         + [f"{found.clean[name][key]:,}" for key in ("rows_in", "kept")]
+        + [f"{found.split['corpora'][name]['kept']:,}" if name in found.split["corpora"] else "–"]
         for name, corpus in params.corpora.items()
-    ]
-    after = [
-        [name, counts["rows"], counts["kept"]]
-        + [", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items()) or "–"]
-        for name, counts in found.split["corpora"].items()
     ]
     held = [
         [name, *(f"{counts['documents']:,} / {counts['groups']:,}" for counts in sides.values())]
@@ -201,21 +223,32 @@ def corpora(params: Params, found: Figures) -> str:
     sources = [source for of_corpus in of_profile.values() for source in of_corpus]
     notes = dict.fromkeys(f"{source.name}: {source.note}.\n\n" for source in sources if source.note)
     unpinned = ", ".join(params.unpinned())
-    not_pinned = f"Not pinned, so another run may read other text: {unpinned}.\n\n" if unpinned else ""
+    not_pinned = f"Not pinned, so that another run may read other text: {unpinned}.\n\n" if unpinned else ""
     return f"""## Corpora
 
-{rows(read, ["corpus", "sources", "rows in", "kept"])}
+{telling(read, ["corpus", "sources", "rows read", "kept by cleaning", "kept by the split"])}
 
-What was dropped and repaired, lengths, languages, and what the corpora hold of each other: data.html, the data card.
+The [data card](data.html) says what was dropped and repaired, and shows lengths, languages and how much the corpora have in
+common.
 
-{"".join(notes)}{not_pinned}De-duplicated within and across corpora, and cleared of what is held out or tested on:
-
-{rows(after, ["corpus", "rows", "kept", "dropped"])}
-
-Documents / groups per set:
+{"".join(notes)}{not_pinned}Documents / groups per set:
 
 {rows(held, ["domain", "train", "valid", "held-out"])}
+
+{folded("What the split dropped", dropped(found.split))}
 """
+
+
+def dropped(split: dict) -> str:
+    lines = [
+        [name, f"{count:,}", reason]
+        for name, counts in split["corpora"].items()
+        for reason, count in sorted(counts["dropped"].items(), key=lambda pair: -pair[1])
+    ]
+    return f"""The split removes duplicates within and across corpora, and every text that held-out text or a test row of a task contains
+too. Before the colon: the side on which the text was.
+
+{rows(lines, ["corpus", "rows", "reason"])}"""
 
 
 def licences(params: Params) -> str:
@@ -248,7 +281,7 @@ def reproduce(params: Params, found: Figures) -> str:
     lines = [[f"`{command}`", inputs(figures)] for command, figures in made.items()]
     return f"""## Reproduce
 
-`dvc repro` makes each figure again; `dvc pull` fetches the models. What each was made from, by SHA-256:
+`dvc repro` makes every figure again, and `dvc pull` fetches the models.
 
-{rows(lines, ["command", "inputs"])}
+{folded("What each figure was made from, by SHA-256", rows(lines, ["command", "inputs"]))}
 """

@@ -18,17 +18,25 @@ CROSSDOMAIN = (
 TASKS = "task,model,metric,mean,sd,low,high,vs_base,vs_base_low,vs_base_high,vs_base_p_adjusted"
 
 
-def table(comparison: dict) -> str:
-    """The matrix in Markdown: a row a model, loss [95 % interval] a set."""
+def table(comparison: dict, bold: bool = False) -> str:
+    """The matrix in Markdown: one row per model, one column per held-out set: loss [95 % interval]. With `bold` the lowest
+    loss of each column is."""
     matrix = comparison["matrix"]
     sets = list(next(iter(matrix.values())))
+    best = {held_out: min(cells[held_out]["loss"] for cells in matrix.values()) if bold else None for held_out in sets}
+
+    def figure(held_out: str, cell: dict) -> str:
+        loss = emphasised(f"{cell['loss']:.3f}", cell["loss"] == best[held_out])
+        return f"{loss} {bounds(cell['loss_ci95'])}"
+
     return rows(
-        [
-            [name, *(f"{cell['loss']:.3f} {bounds(cell['loss_ci95'])}" for cell in cells.values())]
-            for name, cells in matrix.items()
-        ],
+        [[name, *(figure(held_out, cell) for held_out, cell in cells.items())] for name, cells in matrix.items()],
         ["model", *sets],
     )
+
+
+def emphasised(text: str, bold: bool) -> str:
+    return f"**{text}**" if bold else text
 
 
 def difference(cell: dict) -> str:
@@ -37,10 +45,10 @@ def difference(cell: dict) -> str:
 
 
 def signed(cell: dict | None) -> str:
-    """A difference of losses, called noise where its interval holds 0."""
+    """A difference of losses, which is not significant if its interval contains 0."""
     if cell is None:
         return "–"
-    return difference(cell) + ("" if apart(cell["ci95"]) or cell["ci95"] is None else " (noise)")
+    return difference(cell) + ("" if apart(cell["ci95"]) or cell["ci95"] is None else " (not significant)")
 
 
 def mean_sd(cell: dict) -> str:
@@ -52,11 +60,17 @@ def accuracy(cell: dict) -> str:
     return f"{cell['accuracy']:.3f} / {cell['accuracy_top5']:.3f}"
 
 
-def task_table(tasks: dict[str, dict[str, dict]]) -> str:
-    """The tasks in Markdown: a row a model or free baseline, mean ± standard deviation over seeds; – where it has none."""
+def task_table(tasks: dict[str, dict[str, dict]], bold: bool = False) -> str:
+    """The tasks in Markdown: one row per model or baseline, mean ± standard deviation over seeds; – where it has none. With
+    `bold` the highest mean of each column is."""
     names = list(dict.fromkeys(name for models in tasks.values() for name in models))
+    best = {task: max(cell["mean"] for cell in models.values()) if bold else None for task, models in tasks.items()}
+
+    def figure(task: str, cell: dict | None) -> str:
+        return emphasised(mean_sd(cell), cell["mean"] == best[task]) if cell else "–"
+
     return rows(
-        [[name, *(mean_sd(models[name]) if name in models else "–" for models in tasks.values())] for name in names],
+        [[name, *(figure(task, models.get(name)) for task, models in tasks.items())] for name in names],
         ["model", *(f"{task} ({next(iter(models.values()))['metric']})" for task, models in tasks.items())],
     )
 
@@ -66,9 +80,9 @@ def told(comparison: dict) -> str:
     choice = comparison["choice"]
     return "\n\n".join(
         [
-            "Loss a masked token on held-out text, 95 % interval over groups:",
+            "Loss per masked token on held-out text, with 95 % intervals over groups:",
             table(comparison),
-            "Fine-tuned, mean ± standard deviation over seeds:",
+            "Fine-tuned on the tasks, mean ± standard deviation over seeds:",
             task_table(comparison["tasks"]),
             f"Use {choice['model']} ({choice['rule']}): {choice['why']}.",
         ]
@@ -93,7 +107,7 @@ def ends(ci95: list[float] | None) -> tuple:
 
 
 def write_tables(params: Params, comparison: dict, lines: dict[str, dict[str, list[dict]]], classes: list[str]) -> None:
-    """What pictures and spreadsheets are made from; `lines` are the predictions, `classes` the tasks that have some."""
+    """Writes what pictures and spreadsheets are made from; `lines` are the predictions, `classes` the tasks with classes."""
     write_csv(METRICS / "crossdomain.csv", CROSSDOMAIN, crossdomain(comparison))
     write_csv(METRICS / "tasks.csv", TASKS, of_tasks(comparison))
     calibration = (

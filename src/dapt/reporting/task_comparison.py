@@ -1,8 +1,8 @@
-"""Fine-tuned models beside each other and beside what costs nothing: the tasks' part of `dapt compare`.
+"""Fine-tuned models compared with each other and with baselines that need no neural network: the tasks' part of `dapt compare`.
 
-What pre-training gains over fine-tuning alone is an adapted model's mean over seeds less the base's, over the same
-resamples of the test groups; its p is adjusted for how many such differences there are over all tasks (Holm 1979). So is,
-among its like, the p of what a model has over the best count of words.
+What pre-training gains over fine-tuning alone is the mean over seeds of an adapted model minus that of the base, over the same
+resamples of the test groups. Its p is adjusted for the number of such differences over all tasks (Holm 1979), and so is the p of
+the differences between models and the best baseline.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from dapt.telling.errors import UserError
 
 LEVEL = 0.05  # of significance
 SHOWN = 5  # confused pairs, and worst mistakes, of each model
+LONGEST = 300  # characters of a text that is shown
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TaskPredictions:
 
 
 def predictions(folder: Path, models: list[str]) -> dict[str, list[dict]]:
-    """The lines of each model; all must have judged the same rows."""
+    """The lines of each model. All must have been judged on the same rows."""
     found = {name: list(read_lines(folder / f"{name}.jsonl")) for name in models}
     rows = [row["id"] for row in found[models[0]]]
     for name, lines in found.items():
@@ -43,7 +44,7 @@ def predictions(folder: Path, models: list[str]) -> dict[str, list[dict]]:
 
 
 def judged(lines: dict[str, list[dict]]) -> TaskPredictions:
-    """Of the models, and behind them of the variants of baselines."""
+    """The predictions of the models, followed by those of the baselines' variants."""
     values = {name: [np.mean(row["value"]) for row in of] for name, of in lines.items()}
     for of in lines.values():
         values |= {other: [row["variants"][other] for row in of] for other in of[0].get("variants", ())}
@@ -53,7 +54,7 @@ def judged(lines: dict[str, list[dict]]) -> TaskPredictions:
 
 
 def metric_difference(found: TaskPredictions, drawn: np.ndarray, one: str, other: str) -> dict:
-    """Of two models' metrics; positive where `one` is better."""
+    """The difference of two models' metrics; positive if `one` is better."""
     first, second = found.models.index(one), found.models.index(other)
     return {
         "diff": round(float(found.values[first].mean() - found.values[second].mean()), 4),
@@ -87,7 +88,7 @@ def compare_tasks(
 
 
 def adjust(differences: list[dict]) -> None:
-    """The p of each that has one becomes one adjusted for their number."""
+    """Adjusts the p of each difference that has one for their number."""
     known = [one["p"] for one in differences if one["p"] is not None]
     adjusted = iter(holm(known))
     for one in differences:
@@ -95,20 +96,23 @@ def adjust(differences: list[dict]) -> None:
 
 
 def significant(difference: dict) -> bool:
-    """Whether the adjusted p of a difference is below the level. Without a p nothing is."""
+    """Whether the adjusted p of a difference is below the level. A difference without a p is not significant."""
     return difference["p_adjusted"] is not None and difference["p_adjusted"] < LEVEL
 
 
 def has_classes(figures: dict) -> bool:
-    """Whether a task's candidates are classes, which can be mixed up. An option of a question and an answer in a pool are
-    candidates of their row alone.
+    """Whether a task's candidates are classes, which can be mixed up. The options of a question and the answers in a pool are
+    candidates of their own row only.
     """
     return bool(figures["classes"])
 
 
-def mistakes_of(lines: dict[str, dict[str, list[dict]]], classes: list[str], finetuned: list[str]) -> dict:
-    """metrics/mistakes.json: task → model → calibration error (of those fine-tuned: a count of words is no confidence), what
-    is mixed up most often (in `classes`, the tasks that have some), the surest mistakes.
+def mistakes_of(
+    lines: dict[str, dict[str, list[dict]]], classes: list[str], finetuned: list[str], texts: dict[str, dict[str, dict]]
+) -> dict:
+    """metrics/mistakes.json: task → model → calibration error (of fine-tuned models: a count of words is no confidence), what
+    is mixed up most often (in `classes`, the tasks that have some), and the surest mistakes, in words where `texts` (task →
+    id → row of the test side) has their rows.
     """
     return {
         task: {
@@ -120,6 +124,7 @@ def mistakes_of(lines: dict[str, dict[str, list[dict]]], classes: list[str], fin
                 ],
                 "worst": [
                     {key: row[key] for key in ("id", "right", "predicted", "confidence")}
+                    | mistakes.in_words(row, texts[task], LONGEST)
                     for row in mistakes.worst(rows, SHOWN)
                 ],
             }

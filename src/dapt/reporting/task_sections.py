@@ -1,138 +1,85 @@
 """The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
 
-from dapt.reporting.markdown import rows, share
+import re
+from collections.abc import Callable
+
+from dapt.reporting.markdown import folded, rows, share
+from dapt.reporting.mistakes import surest_mistake
 from dapt.reporting.tables import difference, mean_sd, task_table
-from dapt.reporting.task_comparison import has_classes, significant
+from dapt.reporting.task_comparison import LEVEL, has_classes, significant
+
+Comparisons = dict[str, dict[str, dict]]  # task → model → figures
+MARKS = re.compile(r"([\\`*_\[\]<>|&~])")  # what Markdown would not print as it is
 
 
-def gain(cell: dict) -> str:
-    """A difference of a metric, with its adjusted p where there is one."""
-    return difference(cell) + (f", p {cell['p_adjusted']:.3f}" if cell.get("p_adjusted") is not None else "")
-
-
-def gains(tasks: dict[str, dict[str, dict]]) -> str:
-    """What pre-training gains over fine-tuning alone."""
-    names = [name for name, cell in next(iter(tasks.values())).items() if "vs_base" in cell]
-    return rows(
-        [[name, *(gain(models[name]["vs_base"]) for models in tasks.values())] for name in names], ["model", *tasks]
-    )
-
-
-def free(tasks: dict[str, dict[str, dict]]) -> str:
-    """The models against the best baseline; those behind one are named, beyond noise (adjusted for the cells of the table) and
-    within it."""
-    lines = []
-    lost: dict[str, list[str]] = {}
-    behind: dict[str, list[str]] = {}
-    for task, models in tasks.items():
-        for name, cell in models.items():
-            if pair := cell.get("vs_free"):
-                lines.append([task, name, pair["name"], gain(pair)])
-                if pair["diff"] < 0:
-                    (lost if significant(pair) else behind).setdefault(f"{task} (to {pair['name']})", []).append(name)
-    verdict = (
-        f"**These lose to a free baseline, beyond noise: {by_task(lost)}.**"
-        if lost
-        else "No model loses to a free baseline beyond noise."
-    )
-    verdict += f" Behind one, within noise: {by_task(behind)}." if behind else ""
-    return f"{verdict}\n\n{rows(lines, ['task', 'model', 'best free baseline', 'difference'])}"
-
-
-def by_task(models: dict[str, list[str]]) -> str:
-    return "; ".join(f"on {task} {', '.join(names)}" for task, names in models.items())
-
-
-def on_same_rows(figures: dict[str, dict[str, dict]]) -> str:
-    """What baselines reach on the rows that encoders see, where a limit leaves these fewer; empty where there is none."""
-    found = [
-        f"{name} on {task} " + ", ".join(f"{metric} {value:.3f}" for metric, value in of["same_rows"].items())
-        for task, models in figures.items()
-        for name, of in models.items()
-        if "same_rows" in of
-    ]
-    return f"On the rows that the encoders see, fewer than all: {'; '.join(found)}.\n\n" if found else ""
-
-
-def others(tasks: dict[str, dict[str, dict]]) -> str:
-    lines = [
-        [task, name, *(f"{metric} {mean_sd(value)}" for metric, value in cell["others"].items())]
-        for task, models in tasks.items()
-        for name, cell in models.items()
-        if cell["others"]
-    ]
-    width = max((len(line) for line in lines), default=2)
-    return rows([line + [""] * (width - len(line)) for line in lines], ["task", "model", *["figure"] * (width - 2)])
-
-
-def mistake(row: dict) -> str:
-    """The id of a row and, of the seed that was the surest of a wrong answer, what it took for what, and how sure it was."""
-    sure, predicted = max(
-        (sure, name) for sure, name in zip(row["confidence"], row["predicted"]) if name != row["right"]
-    )
-    return f"`{row['id']}` {row['right']} as {predicted}, {sure:.2f}"
-
-
-def mistakes_table(mistakes: dict) -> str:
-    lines = []
-    for task, models in mistakes.items():
-        for name, found in models.items():
-            if found["calibration_error"] is not None:
-                mixed = ", ".join(
-                    f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3]
-                )
-                worst = "; ".join(map(mistake, found["worst"][:2]))
-                lines.append([task, name, f"{found['calibration_error']:.3f}", mixed or "–", worst or "–"])
-    return rows(
-        lines,
-        ["task", "model", "calibration error", "mixed up most often (times, over seeds)", "surest mistakes, how sure"],
-    )
-
-
-def confusions(figures: dict[str, dict[str, dict]]) -> str:
-    return "\n\n".join(
-        f"![Right and predicted labels of {task}, by model](confusion_{task}.svg)"
-        for task, models in figures.items()
-        if has_classes(models["base"])
-    )
-
-
-def markdown(
-    tasks: dict[str, dict[str, dict]],
-    mistakes: dict,
-    figures: dict[str, dict[str, dict]],
-    about: dict[str, str],
-    overlap: int,
-) -> str:
-    """`figures` is metrics/tasks: task → model → figures; `about` what each task asks; `overlap` as in the split."""
-    parts = [
-        asked(figures, about),
-        results(tasks, figures, overlap),
-        comparisons(tasks, figures),
-        what_is_wrong(mistakes, figures),
-    ]
+def markdown(tasks: Comparisons, mistakes: dict, figures: Comparisons, about: dict[str, str], overlap: int) -> str:
+    """`figures` is metrics/tasks; `about` says what each task asks; `overlap` as in the split."""
+    parts = [results(tasks, figures, about, overlap), comparisons(tasks, figures), errors(mistakes, figures)]
     return "\n".join(parts)
 
 
-def asked(figures: dict[str, dict[str, dict]], about: dict[str, str]) -> str:
+def verdict(tasks: Comparisons) -> str:
+    """One sentence: which adapted models differ significantly from the base fine-tuned in the same way, and on which task."""
+    better = by_task(tasks, "vs_base", lambda pair: significant(pair) and pair["diff"] > 0)
+    worse = by_task(tasks, "vs_base", lambda pair: significant(pair) and pair["diff"] < 0)
+    said = (
+        f"significantly better than the base {better}"
+        if better
+        else "not significantly better than the base on any task"
+    )
+    return f"Fine-tuned, the adapted models are {said}" + (f", and significantly worse {worse}." if worse else ".")
+
+
+def by_task(tasks: Comparisons, key: str, chosen: Callable[[dict], bool]) -> str:
+    """The models of each task whose difference is one of those chosen: `on TASK (MODEL, MODEL); on …`."""
+    found = {
+        task: [name for name, cell in models.items() if key in cell and chosen(cell[key])]
+        for task, models in tasks.items()
+    }
+    return "; ".join(f"on {task} ({', '.join(names)})" for task, names in found.items() if names)
+
+
+def results(tasks: Comparisons, figures: Comparisons, about: dict[str, str], overlap: int) -> str:
+    looked_at = max(
+        found["unseen_in"] for models in figures.values() for found in models.values() if "unseen_in" in found
+    )
+    return f"""## Downstream tasks
+
+Mean ± standard deviation over seeds. The upper rows are encoders fine-tuned on the task, the lower ones baselines that need
+no neural network; the best of each column is bold.
+
+{task_table(tasks, bold=True)}
+
+{asked(figures, about)}
+
+{folded("How the tasks are kept apart from pre-training", apart(overlap, looked_at))}
+{labels_by_side(figures)}"""
+
+
+def asked(figures: Comparisons, about: dict[str, str]) -> str:
     lines = []
     for task, models in figures.items():
         counts = {name: f"{count:,}" for name, count in models["base"]["rows"].items()}
         trained_on, test = f"{counts['train']} of {counts['train_of']}", f"{counts['test']} / {counts['test_groups']}"
         seeds = len(models["base"]["seeds"])
         lines.append([task, about[task], counts["candidates"], trained_on, counts["valid"], test, seeds])
-    header = ["task", "what is asked", "candidates", "rows trained on", "valid", "test rows / groups", "seeds"]
-    return f"""## Downstream tasks
+    header = ["task", "what is asked", "candidates", "training rows", "valid rows", "test rows / groups", "seeds"]
+    return f"""{rows(lines, header)}
 
-{rows(lines, header)}
-
-One of a row's candidates is right: labels, options, or all answers of the test side.
-
-{labels_by_side(figures)}"""
+Exactly one of the candidates of a row is right: one of the labels, one of the options, or one of all answers of the test
+side."""
 
 
-def labels_by_side(figures: dict[str, dict[str, dict]]) -> str:
-    """Of tasks whose candidates are labels, the share of each on each side, and how far the sides lie apart."""
+def apart(overlap: int, looked_at: int) -> str:
+    return f"""No pre-training text, neither for training nor for validation, equals a test row of a task, nearly equals one or has
+{overlap} successive words in common with one ({looked_at:,} texts were compared). The *training* rows of a task may be among
+the pre-training text, so a gain combines the effect of the domain's text with that of some of the task's own.
+
+Encoders read the first tokens of a text (`length` in the profile); the baselines read all of it."""
+
+
+def labels_by_side(figures: Comparisons) -> str:
+    """For tasks whose candidates are labels: the share of each label on each side, and how much the sides differ."""
     found = {task: models["majority"] for task, models in figures.items() if "labels" in models["majority"]}
     if not found:
         return ""
@@ -141,70 +88,168 @@ def labels_by_side(figures: dict[str, dict[str, dict]]) -> str:
         for label in sorted({label for side in of["labels"].values() for label in side}):
             shares = [share(side.get(label, 0) / sum(side.values())) for side in of["labels"].values()]
             lines.append([task, label, *shares])
-    apart = "; ".join(
-        f"{task} {' and '.join(f'{side} {far:.2f}' for side, far in of['label_distance'].items())}"
+    distances = "; ".join(
+        f"{task}: " + ", ".join(f"{side} {far:.2f}" for side, far in of["label_distance"].items())
         for task, of in found.items()
     )
-    return f"""How often each label stands on each side. Total variation from the training rows (0: the same shares, 1: no label in
-common): {apart}.
+    body = f"""Total variation distance from the training rows (0: equal shares, 1: no label in common). {distances}.
 
-{rows(lines, ["task", "label", "train", "valid", "test"])}
-
-"""
+{rows(lines, ["task", "label", "train", "valid", "test"])}"""
+    return f"\n{folded('How often each label occurs on each side', body)}\n"
 
 
-def results(tasks: dict[str, dict[str, dict]], figures: dict[str, dict[str, dict]], overlap: int) -> str:
-    looked_at = max(
-        found["unseen_in"] for models in figures.values() for found in models.values() if "unseen_in" in found
-    )
-    return f"""Each model fine-tuned on each task, mean ± standard deviation over seeds; below them what costs nothing. No test row's
-text is in any training or validation set of a pre-training ({looked_at:,} texts were looked at), nor one that is nearly
-equal or shares {overlap} words in a row. The tasks' *training* texts may be there, so that a gain is that of the domain's
-text with some of the task's own. An encoder reads the first tokens of a text (`length` in the profile), a count of words
-all of it.
+def comparisons(tasks: Comparisons, figures: Comparisons) -> str:
+    return f"""### Gain over fine-tuning the base
 
-{task_table(tasks)}
-
-![Each model on each task](tasks.svg)
-"""
-
-
-def comparisons(tasks: dict[str, dict[str, dict]], figures: dict[str, dict[str, dict]]) -> str:
-    return f"""### What pre-training gains over fine-tuning alone
-
-Against the base fine-tuned in the same way: the difference, its 95 % interval (paired bootstrap over test groups, of the
-mean over these seeds), and p, adjusted by Holm for all cells of this table.
+The difference to the base fine-tuned in the same way, its 95 % interval (paired bootstrap over test groups, of means over
+these seeds), and p, adjusted by Holm's method for all cells of this table. A difference is significant if p is below {LEVEL}.
 
 {gains(tasks)}
 
-### Against what costs nothing
-
-The best baseline is the one that is best on the test side. p is adjusted by Holm for all cells of this table.
+### Compared with baselines that need no neural network
 
 {free(tasks)}
 
-{on_same_rows(figures)}### Other figures
-
-{others(tasks)}
+{on_same_rows(figures)}{others(tasks)}
 """
 
 
-def what_is_wrong(mistakes: dict, figures: dict[str, dict[str, dict]]) -> str:
-    return f"""### Errors
+def gain(cell: dict) -> str:
+    """A difference of a metric, with its adjusted p if it has one."""
+    return difference(cell) + (f", p {cell['p_adjusted']:.3f}" if cell.get("p_adjusted") is not None else "")
 
-Calibration error: how far confidence and share of right answers lie apart (0 is best). A mistake is named by its row,
-what was taken for what, and with which confidence (`grep ID data/split/tasks/TASK/test.jsonl` shows it).
 
-{mistakes_table(mistakes)}
+def gains(tasks: Comparisons) -> str:
+    """What pre-training gains over fine-tuning alone."""
+    names = [name for name, cell in next(iter(tasks.values())).items() if "vs_base" in cell]
+    return rows(
+        [[name, *(gain(models[name]["vs_base"]) for models in tasks.values())] for name in names], ["model", *tasks]
+    )
 
-Below the dashed line a model is surer than it is right, above it less sure; the larger a point, the more predictions have
-such a confidence.
 
-![Confidence of each model against its share of right answers](calibration.svg)
+def free(tasks: Comparisons) -> str:
+    """The models compared with the best baseline; those below it are named, whether significantly or not."""
+    lines = [
+        [task, name, cell["vs_free"]["name"], gain(cell["vs_free"])]
+        for task, models in tasks.items()
+        for name, cell in models.items()
+        if "vs_free" in cell
+    ]
+    lost = by_task(tasks, "vs_free", lambda pair: pair["diff"] < 0 and significant(pair))
+    below = by_task(tasks, "vs_free", lambda pair: pair["diff"] < 0 and not significant(pair))
+    said = f"**Significantly worse than the best baseline: {lost}.**" if lost else "No model is significantly worse."
+    said += f" Below it, but not significantly: {below}." if below else ""
+    table = rows(lines, ["task", "model", "best baseline", "difference"])
+    return f"""{said} The best baseline is the one that is best on the test side; p is adjusted by Holm's method for all rows.
 
-Where the labels are classes: a row holds the test rows that have a label, over all seeds, a column what was predicted. On
-the diagonal stands what is right; a dark cell beside it is a pair that is mixed up. Shares of few predictions (gray) say
-little.
+{folded("Every difference to the best baseline", table)}"""
 
-{confusions(figures)}
+
+def on_same_rows(figures: Comparisons) -> str:
+    """What baselines reach on the rows that encoders see, if a limit leaves fewer of these; empty otherwise."""
+    found = [
+        f"{name} on {task} " + ", ".join(f"{metric} {value:.3f}" for metric, value in of["same_rows"].items())
+        for task, models in figures.items()
+        for name, of in models.items()
+        if "same_rows" in of
+    ]
+    return (
+        f"The encoders see only some of the rows. On those, the baselines reach: {'; '.join(found)}.\n\n"
+        if found
+        else ""
+    )
+
+
+def others(tasks: Comparisons) -> str:
+    """The tasks' further metrics, one row per figure; empty where no task has any."""
+    metrics = list(dict.fromkeys(metric for of in tasks.values() for cell in of.values() for metric in cell["others"]))
+    lines = [
+        [task, name, *(mean_sd(cell["others"][metric]) if metric in cell["others"] else "–" for metric in metrics)]
+        for task, models in tasks.items()
+        for name, cell in models.items()
+        if cell["others"]
+    ]
+    return folded("Other metrics", rows(lines, ["task", "model", *metrics])) if lines else ""
+
+
+def errors(mistakes: dict, figures: Comparisons) -> str:
+    classes = confusions(figures)
+    return f"""## Errors
+
+The expected calibration error says how far a model's confidence is from its share of correct answers (0 is best).
+
+{confused(mistakes)}
+
+{folded("Confidence and share of correct answers", CALIBRATION)}
+{classes and f"{chr(10)}{classes}{chr(10)}"}
+### The surest mistakes
+
+For each model the mistakes made with the greatest confidence (in the surest seed). `grep ID
+data/split/tasks/TASK/test.jsonl` shows a row whose text is not printed here, because its licence does not allow it.
+
+{surest(mistakes)}
 """
+
+
+CALIBRATION = """A model is overconfident where its points are below the dashed line, and underconfident above it. A larger
+point stands for more predictions with that confidence.
+
+![Confidence of each model against its share of correct answers](calibration.svg)"""
+
+
+def confused(mistakes: dict) -> str:
+    lines = []
+    for task, models in mistakes.items():
+        for name, found in models.items():
+            if found["calibration_error"] is not None:
+                pairs = [f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3]]
+                lines.append([task, name, f"{found['calibration_error']:.3f}", ", ".join(pairs) or "–"])
+    return rows(lines, ["task", "model", "calibration error", "confused most often (number of times, over all seeds)"])
+
+
+def confusions(figures: Comparisons) -> str:
+    pictures = "\n\n".join(
+        f"![Right and predicted labels of {task}, by model](confusion_{task}.svg)"
+        for task, models in figures.items()
+        if has_classes(models["base"])
+    )
+    how = """Each row contains the test rows with that label, over all seeds, and each column those predicted as that label. Correct
+predictions are on the diagonal; a dark cell elsewhere is a pair of labels that is confused. Shares of few predictions
+(grey) say little."""
+    return folded("Which labels are confused with which", f"{how}\n\n{pictures}") if pictures else ""
+
+
+def surest(mistakes: dict) -> str:
+    """One folded table per task: the surest mistakes of each fine-tuned model, in words where the licence allows it."""
+    return "\n\n".join(
+        folded(
+            f"Mistakes on {task}",
+            rows(
+                [
+                    [name, *mistake(row)]
+                    for name, found in models.items()
+                    if found["calibration_error"] is not None
+                    for row in found["worst"][:2]
+                ],
+                ["model", "row", "right", "predicted", "confidence"],
+            ),
+        )
+        for task, models in mistakes.items()
+    )
+
+
+def mistake(row: dict) -> list[str]:
+    """The cells of a mistake after the model's name."""
+    sure, predicted = surest_mistake(row)
+    if "text" not in row:
+        return [f"`{row['id']}`", row["right"], predicted, f"{sure:.2f}"]
+    return [*(as_text(row[key]) for key in ("text", "right_text", "predicted_text")), f"{sure:.2f}"]
+
+
+def as_text(text: str) -> str:
+    """Any text as a cell that prints it as it is, on one line.
+
+    >>> as_text("a | b <c>")
+    'a \\\\| b \\\\<c\\\\>'
+    """
+    return MARKS.sub(r"\\\1", " ".join(text.split()))
