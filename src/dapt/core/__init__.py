@@ -1,1 +1,1 @@
-"""What every stage stands on: settings, paths, whole files and hashes."""
+"""What every stage uses: settings, paths, atomic writes and hashes."""

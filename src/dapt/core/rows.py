@@ -1,5 +1,5 @@
-"""How rows are identified: two texts are the same row if they differ in case and white space alone; rows of one source
-record have one group."""
+"""How rows are identified: two texts are the same row if they differ only in case and white space; rows of the same source
+record share a group."""
 
 import hashlib
 import math
@@ -18,9 +18,9 @@ def text_id(text: str) -> str:
 
 
 def scalar_name(value: object) -> str | None:
-    """What a cell says, as text, whatever type its column has: a group, a label, an option. None where it says nothing
-    (null, not a number, an empty text) or holds a list or an object. A whole number is one name however it is written:
-    pandas writes integers as floats where another row has none.
+    """The value of a cell as text, whatever the type of its column: a group, a label, an option. None if the cell is empty
+    (null, NaN, an empty text) or contains a list or an object. A whole number gives the same text however it is written:
+    pandas writes integers as floats if another row of the column is empty.
 
     >>> [scalar_name(value) for value in (7, 7.0, "7", 7.5, None, float("nan"), "", [7])]
     ['7', '7', '7', '7.5', None, None, None, None]

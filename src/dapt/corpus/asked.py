@@ -1,4 +1,4 @@
-"""What a row of a table asks for a task: its label, or its question with options and answers; and its side."""
+"""What a row of a table contains for a task: its label, or its question with options and answer; and its side."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ SIDES = {
     "test": "test",
 }
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-NOT_SAID = -1  # what the first option is called
+NOT_SAID = -1  # the number of the first option is not set
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Those of a table that a task reads; the others are empty. `options` are several columns, or one that holds lists;
-    `first` is the number of the first option, 0 or 1, where the answers are numbers."""
+    """The columns of a table that a task reads; unused ones are empty. `options` are several columns, or one of lists;
+    `first` is the number of the first option, 0 or 1, if the answers are numbers."""
 
     label: str = ""
     split: str = ""
@@ -32,13 +32,13 @@ class Columns:
     first: int = NOT_SAID
 
     def names(self) -> tuple[str, ...]:
-        """All but the question's, which must hold text."""
+        """All columns but the question's, which must contain text."""
         return tuple(filter(None, (self.label, self.split, *self.options, self.answer)))
 
 
 @dataclass
 class Asked:
-    """`lacks` is the reason why a row is of no use to its task."""
+    """What a row contains for its task; `lacks` is the reason why it cannot be used."""
 
     label: str | None = None
     split: str | None = None
@@ -47,7 +47,7 @@ class Asked:
 
 
 def asked(row: dict, columns: Columns, where: str) -> Asked:
-    """What a row says in these columns; `where` it stands is for the errors."""
+    """What a row contains in these columns; `where` names the row in error messages."""
     found = Asked(split=_side(row.get(columns.split), where))
     if columns.label:
         found.label = _words(row.get(columns.label))
@@ -75,12 +75,14 @@ def _words(value: object) -> str | None:
 def _side(value: object, where: str) -> str | None:
     name = _words(value)
     if name is not None and name.lower() not in SIDES:
-        raise UserError(f"{where}: its side is {name!r}; a column of sides says {', '.join(SIDES)}, or nothing")
+        raise UserError(
+            f"{where}: unknown side {name!r}; the column of sides must contain {', '.join(SIDES)}, or nothing"
+        )
     return name and SIDES[name.lower()]
 
 
 def _options(row: dict, columns: tuple[str, ...]) -> list[str]:
-    """A row's options; those that say nothing are left out at the end, and are none of a row's otherwise."""
+    """A row's options. Empty ones at the end are left out; with an empty one between others, the row has no options."""
     values = [row.get(column) for column in columns]
     if len(columns) == 1:
         values = _list(values[0])
@@ -91,7 +93,7 @@ def _options(row: dict, columns: tuple[str, ...]) -> list[str]:
 
 
 def _list(value: object) -> list:
-    """A list, also one that a table of text has as JSON."""
+    """A list, or a list that is written as JSON in a cell of text."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -101,8 +103,8 @@ def _list(value: object) -> list:
 
 
 def _place(answer: object, options: list[str], first: int, where: str) -> int | None:
-    """The place of the right option, from 0 on: it is called by its text or a letter, or by its number if it is known what
-    the first one's is. None where the row does not say.
+    """The index of the right option, counted from 0. The answer may be its text or a letter, or a number if the number of
+    the first option is known. None if the row does not tell.
 
     >>> _place("B", ["yes", "no"], NOT_SAID, ""), _place("no", ["yes", "no"], NOT_SAID, ""), _place(2, ["yes", "no"], 1, "")
     (1, 1, 1)
@@ -113,16 +115,17 @@ def _place(answer: object, options: list[str], first: int, where: str) -> int | 
     if first == NOT_SAID:
         if options.count(name) == 1:
             return options.index(name)
-        if name in options:  # twice: nothing says which of the two is meant
+        if name in options:  # more than once: it is not clear which one is meant
             return None
         if len(name) == 1 and name.lower() in LETTERS[: len(options)]:
             return LETTERS.index(name.lower())
         raise UserError(
-            f"{where}: the answer is {name!r}, which is none of its options and no letter; if answers are numbers, say what "
-            "the first option's is: --option first=0 or first=1"
+            f"{where}: the answer {name!r} is neither one of the options nor a letter; if answers are numbers, give the "
+            "number of the first option: --option first=0 or first=1"
         )
     if name.isdecimal() and int(name) - first in range(len(options)):
         return int(name) - first
     raise UserError(
-        f"{where}: the answer is {name!r}, but its options are numbered from {first} to {first + len(options) - 1}"
+        f"{where}: the answer is {name!r}, but the options are numbered from {first} to {first + len(options) - 1}; "
+        "correct the answer or --option first"
     )

@@ -1,4 +1,4 @@
-"""Rows worth keeping out of raw files: repaired, de-duplicated, every row accounted for in a report."""
+"""Cleaning: the rows of raw files are repaired and de-duplicated, and a report accounts for every row."""
 
 import hashlib
 from collections import Counter
@@ -15,9 +15,9 @@ from dapt.corpus.records import Record
 from dapt.corpus.text_repair import repair
 from dapt.telling.errors import UserError
 
-LEAST = "least"  # an option that every cleaner takes
+LEAST = "least"  # an option of every cleaner
 MINIMUM = 30  # characters, the original project's rule for most of its corpora
-ORIGINAL_ROWS = {  # cleaners of one of its corpora → the rows of the original project's table, as mended by what its scripts really read
+ORIGINAL_ROWS = {  # cleaners of a corpus → its rows in the original project's table, corrected by what its scripts really read
     ("bioasq",): 2_511,
     ("biomed_en_de",): 11_145,
     ("finance_news", "financial_phrasebank"): 20_023,
@@ -28,8 +28,8 @@ ORIGINAL_ROWS = {  # cleaners of one of its corpora → the rows of the original
 
 
 class Report:
-    """Counts of one corpus: rows in = rows kept + rows dropped by reason; beside it the different texts that the
-    original project's rule would keep, 8 bytes of a hash remembered for each, and what its table says, where it does.
+    """Counts of one corpus: rows in = rows kept + rows dropped, by reason. Also the different texts that the original
+    project's rule would keep, remembered as 8 bytes of a hash each, and the number in its table, if there is one.
     """
 
     def __init__(self, expected: int | None = None):
@@ -53,7 +53,7 @@ class Report:
 
 
 def rows(records: Iterable[Record], corpus: str, minimum: int, seen: set[bytes], report: Report) -> Iterator[dict]:
-    """The rows worth keeping, repaired; `seen` holds 8 bytes for each text that the corpus already has."""
+    """The rows to keep, repaired; `seen` has 8 bytes for each text that the corpus already contains."""
     for record in records:
         report.rows_in += 1
         if record.original is not None:
@@ -96,24 +96,26 @@ def _repaired(value: Any, kinds: set[str]) -> Any:
 
 
 def minimum_of(cleaner: ModuleType, least: int | None = None) -> int:
-    """A text of a source must be longer than so many characters; `least`, where a source says it, is its shortest."""
+    """A text must have more characters than this; `least`, if a source sets it, is the length of the shortest one."""
     return getattr(cleaner, "MINIMUM", MINIMUM) if least is None else least - 1
 
 
 def check_options(name: str, options: dict[str, str | int | float | bool], where: str) -> None:
-    """Refuse what a cleaner does not take, and values of another type than it expects."""
+    """Refuse options that a cleaner does not have, and values of the wrong type."""
     takes = {LEAST: int} | {
         option.name: type(option.default) for option in list(signature(cleaner(name).read).parameters.values())[1:]
     }
     for option, value in options.items():
         if option not in takes:
-            raise UserError(f"{where}: the cleaner {name} takes no option {option!r}; it takes: {', '.join(takes)}")
+            raise UserError(
+                f"{where}: the cleaner {name} has no option {option!r}; its options are: {', '.join(takes)}"
+            )
         if type(value) is not takes[option]:
             raise UserError(f"{where}.{option}: must be {takes[option].__name__}, not {value!r}")
 
 
 def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, expected: int | None = None) -> Report:
-    """Clean `sources` (cleaner, files, options) into one file; labelled sources first, so that their rows stay."""
+    """Clean `sources` (cleaner, files, options) into one file; labelled sources come first, so that of equal texts theirs stay."""
     report = Report(expected)
     seen: set[bytes] = set()
     ordered = sorted(sources, key=lambda source: not getattr(cleaner(source[0]), "LABELLED", False))
@@ -126,7 +128,7 @@ def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, e
                 file.write(json_line(row))
         if not report.kept:
             raise UserError(
-                f"no row of {corpus} is worth keeping ({report.rows_in} rows in, dropped: "
-                f"{dict(report.dropped)}); look at the raw files"
+                f"no row of {corpus} is left after cleaning ({report.rows_in} rows in, dropped: "
+                f"{dict(report.dropped)}); check the raw files and the cleaner's options"
             )
     return report

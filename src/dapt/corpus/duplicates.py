@@ -1,5 +1,5 @@
-"""Texts that have been met, found again by equality, by likeness (MinHash over pairs of words, Broder 1997) or by a shared
-run of words (GPT-3's decontamination, Brown et al. 2020, appendix C).
+"""Finds texts that were seen before: equal ones, similar ones (MinHash over pairs of words, Broder 1997) and those with a
+shared run of words (GPT-3's decontamination, Brown et al. 2020, appendix C).
 """
 
 import re
@@ -17,12 +17,12 @@ UNSPACED = (
     "\U00020000-\U000323af"
 )
 WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
-HELD_OUT, TEST_ROW = "held-out text", "a test row"  # what is guarded
-PERMUTATIONS, BANDS = 128, 32  # four hashes a band: pairs at Jaccard 0.7 are found with probability 1 - (1 - .7^4)^32
+HELD_OUT, TEST_ROW = "held-out text", "a test row"  # the kinds of guarded text
+PERMUTATIONS, BANDS = 128, 32  # four hashes per band: pairs at Jaccard 0.7 are found with probability 1 - (1 - .7^4)^32
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, case-folded; of a script that puts no spaces between them, each character.
+    """The words of a text, case-folded; in a script without spaces between words, each character is one.
 
     >>> words("BRCA1-Gene 基因")
     ['brca1', 'gene', '基', '因']
@@ -31,12 +31,12 @@ def words(text: str) -> list[str]:
 
 
 def pairs(words: list[str]) -> list[str]:
-    """What near duplicates are measured on: the pairs of neighbouring words, or the word of a one-word text."""
+    """The pairs of neighbouring words, by which near duplicates are measured; for a one-word text, the word."""
     return [f"{a} {b}" for a, b in pairwise(words)] or words
 
 
 def runs(words: list[str], length: int) -> Iterator[int]:
-    """A hash of each run of `length` words; equal within one process."""
+    """A hash of each run of `length` words, comparable within one process."""
     return (hash(tuple(words[start : start + length])) for start in range(len(words) - length + 1))
 
 
@@ -51,20 +51,20 @@ def _sketch(text: str) -> RMinHash:
 
 
 class Seen:
-    """What has been met already, found again by equality, likeness or a shared run of words."""
+    """The texts seen so far, found again by equality, similarity or a shared run of words."""
 
     def __init__(self, similar: float, overlap: int):
-        """`similar`: Jaccard similarity of two near duplicates; `overlap`: words of a run that tells of a leak."""
+        """`similar`: Jaccard similarity of two near duplicates; `overlap`: words in a shared run that counts as a leak."""
         self.similar, self.overlap = similar, overlap
         self.texts: dict[bytes, int] = {}  # 8 bytes of the text's hash → its number
         self.index = RMinHashLSH(similar, PERMUTATIONS, BANDS)
         self.sketches: list[RMinHash] = []
-        self.runs: dict[str, set[int]] = {}  # what is guarded → hashes of its runs of words
-        self.corpora: list[str | None] = []  # of each text by its number; a test row is of none
-        self.twins: dict[int, Counter[str]] = {}  # number of a text → corpora of the later ones like it
+        self.runs: dict[str, set[int]] = {}  # kind of guarded text → hashes of its runs of words
+        self.corpora: list[str | None] = []  # of each text, by its number; None for a test row
+        self.twins: dict[int, Counter[str]] = {}  # number of a text → corpora of later texts like it
 
     def twin(self, text: str, corpus: str) -> str | None:
-        """How an earlier text is like this one, of `corpus`; or None, and it is remembered."""
+        """How this text, of `corpus`, resembles an earlier one; if none does, None, and the text is remembered."""
         name, sketch = _hash(text), _sketch(text)
         number = self._like(name, sketch)
         if number is None:
@@ -75,7 +75,7 @@ class Seen:
         return how if self.corpora[number] else f"{how} of {TEST_ROW}"
 
     def _like(self, name: bytes, sketch: RMinHash) -> int | None:
-        """The number of an earlier text that is equal, or nearly so."""
+        """The number of an earlier text that is equal or nearly equal."""
         if name in self.texts:
             return self.texts[name]
         near = (
@@ -86,17 +86,17 @@ class Seen:
         return next(near, None)
 
     def guard(self, text: str, what: str = TEST_ROW) -> None:
-        """No text that comes later may be like this one or share a run of words with it; `what` it is."""
+        """Guard a text of the kind `what`: no later text may resemble it or share a run of words with it."""
         self.runs.setdefault(what, set()).update(runs(words(text), self.overlap))
         if (name := _hash(text)) not in self.texts:
             self._insert(name, _sketch(text), None)
 
     def leaks(self, text: str) -> bool:
-        """Whether a guarded text is like this one, or shares a run of words with it."""
+        """Whether this text resembles a guarded one, or shares a run of words with one."""
         return self._like(_hash(text), _sketch(text)) is not None or self.shares(text) is not None
 
     def shares(self, text: str) -> str | None:
-        """What a guarded text is that has a run of words in common with this one, or None."""
+        """The kind of guarded text that shares a run of words with this one, or None."""
         found = set(runs(words(text), self.overlap))
         return next((what for what, guarded in self.runs.items() if not guarded.isdisjoint(found)), None)
 
@@ -107,7 +107,7 @@ class Seen:
         self.corpora.append(corpus)
 
     def held_by(self) -> Counter[tuple[str, str]]:
-        """(one, other) → how many texts of corpus `one` the corpus `other` holds too, equal or nearly so."""
+        """(one, other) → how many texts of corpus `one` are also in corpus `other`, equal or nearly equal."""
         found: Counter[tuple[str, str]] = Counter()
         for number, twins in self.twins.items():
             counts = twins + Counter(filter(None, [self.corpora[number]]))

@@ -1,11 +1,11 @@
-"""The language of a text, told by py3langid, whose model lies in its wheel."""
+"""The language of a text, detected by py3langid, whose model is part of its wheel."""
 
 from functools import cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 SURE = 0.9
-ENDS = 250  # characters at either end of a text tell its language; the rest costs time
+ENDS = 250  # characters at either end of a text that are used; more would only take longer
 
 
 @cache
@@ -16,7 +16,7 @@ def _identifier(among: tuple[str, ...]) -> LanguageIdentifier:
 
 
 def language(text: str, *among: str) -> str | None:
-    """The ISO 639-1 code of a text's language, one of `among` where these are given; None where it is in doubt.
+    """The ISO 639-1 code of a text's language, one of `among` if given; None if it is uncertain.
 
     >>> language("Die Patienten wurden nach der Operation untersucht."), language("10 mg"), language("10 mg", "de", "en")
     ('de', None, None)

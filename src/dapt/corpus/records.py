@@ -1,4 +1,4 @@
-"""What every cleaner yields, and what every row of data/processed holds."""
+"""The records that every cleaner yields and from which the rows of data/processed are made."""
 
 from dataclasses import dataclass, field
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 class Record:
     """One row of a source, before repair.
 
-    `text` may be the names of fields instead: repaired and joined by a space, those there are make up the text.
-    `group` names the source record that it comes from: all rows of a group lie on one side of every split.
-    `split` (train, valid, test) is the source's own, where it has one. `drop` is the reason why the cleaner leaves
+    `text` may also be a tuple of field names: the text is then made of those that exist, repaired and joined by spaces.
+    `group` names the source record of the row: all rows of a group are on the same side of every split.
+    `split` (train, valid, test) is the source's own, if it has one. `drop` is the reason why the cleaner leaves
     the row out; such a row is counted, not written. `repaired` names the kinds of repair that the cleaner itself did.
-    `original` is the text that the original project's rule would keep of this row, whatever becomes of the row here.
+    `original` is the text that the original project's rule would keep of this row, whether or not the row is kept here.
     """
 
     text: str | tuple[str, ...]
@@ -25,7 +25,7 @@ class Record:
 
 
 def original_text(text: str, least: int) -> str | None:
-    """What the original project kept of a text: white space collapsed, where `least` characters are left; else None.
+    """A text as the original project kept it: white space collapsed; None if fewer than `least` characters are left.
 
     >>> original_text(" two\\n words ", 9), original_text("two words", 10)
     ('two words', None)

@@ -1,14 +1,14 @@
-"""Train, valid and held-out rows, so that what a model is judged on is in no training set.
+"""Splitting into train, valid and held-out rows, so that no text on which a model is judged is in a training set.
 
-1. A row's side is decided by the hash of its group: adding a corpus moves no document, and all rows of one source
-   record lie on one side.
+1. A row's side is decided by the hash of its group: adding a corpus moves no document to another side, and all rows of
+   one source record are on the same side.
 2. Held-out documents are de-duplicated among themselves, then validation documents against those and the tasks' test
    rows, then training documents against all of these: equal texts, near duplicates, and any run of `overlap` words
    shared with a held-out document or a test row (dapt.corpus.duplicates).
-3. Labelled corpora feed tasks only and lose no row to a pre-training corpus; a row marked test by its source is in no
-   pre-training set, and no row of its source record on another side of its task.
+3. Labelled corpora are used for tasks only, and no row is dropped from them for a pre-training corpus. A row that its
+   source marks as test is in no pre-training set, and no other row of its source record is on another side of its task.
 
-Files are read once for each side, so that no corpus has to fit into memory: what is kept of a document is its hashes.
+Files are read once for each side, so that no corpus has to fit into memory: only hashes of the documents are kept.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ SIDES = ("train", "valid", "heldout")
 
 @dataclass(frozen=True)
 class Lines:
-    """The rows of a JSON-lines file, read anew each time."""
+    """The rows of a JSON-lines file, read again on each iteration."""
 
     path: Path
 
@@ -50,9 +50,9 @@ def of_task(rows: Iterable[dict], task: Task) -> Iterator[dict]:
 
 
 def check_rows(name: str, rows: Iterable[dict], task: Task) -> int:
-    """Refuse a task that names a field, an input or a label that no row of its corpus has; how many rows that has.
+    """Refuse a task that names a field, an input or a label that no row of its corpus has; return the number of rows.
 
-    A typo there would not stop a training: its rows, or one of its classes, would only be gone.
+    Such a typo would not stop a training: rows, or one of the classes, would be missing without notice.
     """
     fields: set[str] = set()
     labels: set[str] = set()
@@ -61,9 +61,7 @@ def check_rows(name: str, rows: Iterable[dict], task: Task) -> int:
         fields |= row.keys()
         labels.add(row.get("label", ""))
     if not count:
-        raise UserError(
-            f"task {name}: its corpus {task.corpus} is empty; enable it in params.yaml, or take the task out"
-        )
+        raise UserError(f"task {name}: its corpus {task.corpus} is empty; enable it in params.yaml, or remove the task")
     for setting, wanted, known in (
         ("fields", task.fields, fields),
         ("input", [task.input], fields),
@@ -71,15 +69,15 @@ def check_rows(name: str, rows: Iterable[dict], task: Task) -> int:
     ):
         if strange := [value for value in wanted if value not in known]:
             raise UserError(
-                f"tasks.{name} of the profile: {setting} names {strange[0]!r}, which no row of {task.corpus} has; there "
-                f"are: {', '.join(sorted(known)[:30])}"
+                f"tasks.{name} of the profile: {setting} names {strange[0]!r}, which no row of {task.corpus} has; its "
+                f"rows have: {', '.join(sorted(known)[:30])}"
             )
     return count
 
 
 def task_rows(rows: Iterable[dict], task: Task, split: Split) -> Iterator[tuple[str, dict]]:
-    """A task's rows, each with its side: test or valid where its source says so, else by the hash (held-out groups are
-    the test). Of a side for which the source has rows, the hash draws none.
+    """A task's rows, each with its side: test or valid if the source says so, else by the hash (held-out groups become
+    test rows). For a side of which the source has rows, the hash draws no others.
     """
     official = {row.get("split") for row in of_task(rows, task)}
     for row in of_task(rows, task):
@@ -89,7 +87,7 @@ def task_rows(rows: Iterable[dict], task: Task, split: Split) -> Iterator[tuple[
 
 
 def strings(row: dict) -> str:
-    """All that a test row says, for the search for leaks."""
+    """All text of a test row, for the search for leaks."""
     return " ".join(
         dict.fromkeys(row[name] for name in ("text", "question", "answer") if isinstance(row.get(name), str))
     )
@@ -98,7 +96,7 @@ def strings(row: dict) -> str:
 def decided(
     corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], split: Split, seen: Seen
 ) -> Iterator[tuple[str, str, dict, str | None]]:
-    """(corpus, side, row, reason) of each row of the unlabelled corpora; the reason why it must go, or None.
+    """(corpus, side, row, reason) for each row of the unlabelled corpora; the reason is why it is dropped, or None.
 
     `tests` are the tasks' test rows, of these corpora or of others.
     """
@@ -122,7 +120,7 @@ def decided(
 
 
 class Writer:
-    """The files of one domain or task, a side each, and what they hold."""
+    """The files of one domain or task, one per side, and counts of their content."""
 
     def __init__(self, folder: Path, sides: Iterable[str], files: ExitStack):
         folder.mkdir(parents=True)
@@ -148,8 +146,8 @@ class Writer:
 
 
 def held_by(ids: dict[str, set[bytes]], twins: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """For each corpus how many of its texts each other one holds too: equal ones, by `ids`, or also the nearly equal
-    ones in `twins`, which were looked for among the unlabelled corpora.
+    """For each corpus, how many of its texts each other corpus contains as well: equal ones, by `ids`, or also nearly
+    equal ones, by `twins`, which exist for the unlabelled corpora only.
     """
     return {
         one: {other: max(twins[one, other], len(ids[one] & ids[other])) for other in ids if other != one} for one in ids
@@ -157,10 +155,11 @@ def held_by(ids: dict[str, set[bytes]], twins: Counter[tuple[str, str]]) -> dict
 
 
 def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], split: Split, out: Path) -> dict:
-    """Write each task's train, valid and test rows and return how many there are. Rows of a source's own training or
-    validation side whose group has a test row are left out, and counted; of the training rows those that are like a test row
-    are counted too, but stay, since results on a known split must be comparable; so are the corpus's rows that are not the
-    task's.
+    """Write each task's train, valid and test rows and return how many there are.
+
+    Rows of a source's own training or validation side whose group has a test row are left out and counted. Training rows
+    that resemble a test row are counted too, but stay, because results on a known split must be comparable. The rows of
+    the corpus that the task does not use are also counted.
     """
     report = {}
     for name, task in tasks.items():
@@ -189,7 +188,7 @@ def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], s
 def split_domains(
     params: Params, corpora: Mapping[str, Iterable[dict]], tests: Iterable[dict], seen: Seen, out: Path
 ) -> tuple[dict, dict]:
-    """Write each domain's sets; return what they hold, and what became of each unlabelled corpus."""
+    """Write each domain's sets; return counts of the sets, and of the kept and dropped rows of each unlabelled corpus."""
     rows: Counter[str] = Counter()
     dropped: dict[str, Counter[str]] = {name: Counter() for name in corpora}
     with ExitStack() as files:
@@ -206,8 +205,8 @@ def split_domains(
         for current in SIDES:
             if not writer.documents[current]:
                 raise UserError(
-                    f"domain {domain} has no {current} document: give it more text, or a larger share "
-                    "in the profile (split)"
+                    f"domain {domain} has no {current} document; add more text, or increase its share under split in the "
+                    "profile"
                 )
     return (
         {name: writer.counted() for name, writer in writers.items()},

@@ -1,7 +1,7 @@
-"""Rows out of raw files, one at a time: CSV, TSV, JSON lists, JSON lines and Parquet, plain or packed as .gz or .zst.
+"""Rows from raw files, one at a time: CSV, TSV, JSON lists, JSON lines and Parquet, plain or compressed as .gz or .zst.
 
-A file that is damaged, in another encoding, or without a column that must be there is refused in one line. A row that
-is none (a number where an object belongs, more cells than the header has) comes as an empty one, so that it is counted.
+A file that is damaged, in another encoding, or lacks a required column is refused with a message of one line. A row that
+is not valid (a number instead of an object, more cells than the header has) is returned empty, so that it is counted.
 """
 
 import csv
@@ -31,7 +31,7 @@ CHUNK = 1 << 20  # characters of a JSON list read at a time
 
 
 def file_format(path: Path) -> str:
-    """The ending that tells the format.
+    """The file ending that tells the format.
 
     >>> file_format(Path("train.JSONL.gz"))
     '.jsonl'
@@ -40,8 +40,8 @@ def file_format(path: Path) -> str:
 
 
 def named(path: Path, *words: str) -> str | None:
-    """The first of `words` that stands in a file's name, or, where that is but a number, in its folder's: so the
-    parquet branches of the hub call theirs.
+    """The first of `words` in a file's name or, if the name is only a number, in its folder's: the hub's Parquet branches
+    name files like that.
 
     >>> named(Path("data/test-00000-of-00001.parquet"), "train", "test"), named(Path("latest.json"), "test")
     ('test', None)
@@ -56,8 +56,8 @@ def named(path: Path, *words: str) -> str | None:
 def rows(
     path: Path, text: tuple[str, ...], others: tuple[str, ...] = (), optional: tuple[str, ...] = ()
 ) -> Iterator[dict]:
-    """The rows of a table. It must have the columns `text`, for text, and `others`, for anything; those in `optional`
-    are read where there are any. What a single value is, the cleaner looks at.
+    """The rows of a table. It must have the columns `text`, of text, and `others`, of any type; those in `optional`
+    are read if they exist. Single values are checked by the cleaner.
     """
     match file_format(path):
         case ".parquet":
@@ -73,17 +73,17 @@ def rows(
                     yield {} if None in row else row
         case form:
             raise UserError(
-                f"{path.name}: the ending {form or '(none)'} is none of {', '.join(FORMATS)} (for the "
+                f"{path.name}: unknown file ending {form or '(none)'}; it must be one of {', '.join(FORMATS)} (for the "
                 "cleaner text also .txt), plain or with .gz or .zst; rename or convert the file"
             )
 
 
 def _quoting(path: Path) -> int:
-    """How a tab-separated file treats quotes, for csv: as programs write it they are text like any other; as spreadsheets
-    write it they stand around a cell, which may then hold tabs and ends of lines.
+    """How a tab-separated file treats quotes, for the csv module. Programs write quotes as ordinary characters; spreadsheets
+    put them around cells, which may then contain tabs and line breaks.
 
-    The first, where a cell begins with a quote that does not close in its line and yet every line has as many cells as the
-    header: then the quote swallows nothing.
+    Quotes are ordinary characters if a cell begins with a quote that does not close in its line and yet every line has as
+    many cells as the header, so that the quote cannot enclose a line break.
     """
     with text_file(path) as file:
         lines = (line.rstrip("\r\n").split("\t") for line in file if line.strip("\r\n"))
@@ -102,13 +102,13 @@ def document(path: Path) -> object:
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a file, unpacked."""
+    """The bytes of a file, decompressed."""
     with _unpacked(path) as file:
         return file.read()
 
 
 def decoded(data: bytes, name: str) -> str:
-    """UTF-8 with or without a byte-order mark; anything else is refused with the place."""
+    """Decode UTF-8, with or without a byte-order mark; anything else is refused with its position."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,7 +117,7 @@ def decoded(data: bytes, name: str) -> str:
 
 @contextmanager
 def text_file(path: Path) -> Iterator[TextIO]:
-    """A file in UTF-8, with or without a byte-order mark, unpacked; its ends of line are left as they are."""
+    """A file in UTF-8, with or without a byte-order mark, decompressed; line endings are left unchanged."""
     with _unpacked(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
         try:
             yield file
@@ -128,9 +128,12 @@ def text_file(path: Path) -> Iterator[TextIO]:
 
 
 def _undecodable(path: Path) -> str:
-    """Where the first bytes stand that are no UTF-8, by line and by byte of the unpacked file."""
+    """Where the first bytes are that are not UTF-8, by line and by byte of the decompressed file."""
     before = 0
-    with _unpacked(path) as raw, io.TextIOWrapper(raw, encoding="latin-1", newline="\n") as file:  # a byte a character
+    with (
+        _unpacked(path) as raw,
+        io.TextIOWrapper(raw, encoding="latin-1", newline="\n") as file,
+    ):  # one byte per character
         for number, line in enumerate(file, 1):
             try:
                 line.encode("latin-1").decode("utf-8")
@@ -147,26 +150,26 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
         if packing is None:
             yield file
             return
-        import pyarrow as pa  # here: what needs none of it starts faster
+        import pyarrow as pa  # imported here, so that plain files do not wait for it
 
         try:
             with pa.input_stream(file, compression=packing) as stream:
                 yield stream
         except OSError as error:
-            if error.errno is not None:  # the disk's, not the decoder's
+            if error.errno is not None:  # an error of the disk, not of the decoder
                 raise
-            raise UserError(f"{path.name} is no whole {packing} file ({error}); fetch it again") from error
+            raise UserError(f"{path.name} is not a complete {packing} file ({error}); fetch it again") from error
 
 
 def _absent(name: str, missing: Iterable[str], there: Iterable) -> UserError:
     return UserError(
         f"{name} has no column {', '.join(sorted(missing))}; "
-        f"it has: {', '.join(str(column) for column in there) or 'none'}"
+        f"its columns are: {', '.join(str(column) for column in there) or 'none'}"
     )
 
 
 def _json_rows(path: Path, needed: set[str]) -> Iterator[dict]:
-    """A column is missing where no row has it: writers may leave nulls out."""
+    """A column is missing only if no row has it, because writers may leave nulls out."""
     missing, known = needed, None
     for row in _json_values(path):
         row = row if isinstance(row, dict) else {}
@@ -178,8 +181,8 @@ def _json_rows(path: Path, needed: set[str]) -> Iterator[dict]:
 
 
 def _json_values(path: Path) -> Iterator[object]:
-    """The elements of a JSON list, the values of JSON lines, or the one object of a file that was written for people: the
-    first characters tell, since names do not."""
+    """The elements of a JSON list, the values of JSON lines, or the only object of an indented file: the first characters
+    tell which, because file names do not."""
     with text_file(path) as file:
         first = file.read(1)
         while first and first.isspace():
@@ -190,8 +193,8 @@ def _json_values(path: Path) -> Iterator[object]:
             yield from _elements(file, path.name)
             return
         head = first + file.readline()
-        if head.strip() == "{":  # an object over several lines, which must be the only one
-            yield _json_value(head + file.read(), f"{path.name}, which is neither a list nor a value on each line,")
+        if head.strip() == "{":  # an object over several lines must be the only one
+            yield _json_value(head + file.read(), f"{path.name}, which is neither a list nor one value per line,")
             return
         for number, line in enumerate(chain([head], file), 1):
             if line.strip():
@@ -202,11 +205,11 @@ def _json_value(text: str, where: str) -> object:
     try:
         return sound(json.loads(text), text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not JSON ({error}); fetch the file again or mend it there") from error
+        raise UserError(f"{where} is not valid JSON ({error}); fetch the file again or correct it there") from error
 
 
 def _elements(file: TextIO, name: str) -> Iterator[object]:
-    """The elements of a JSON list whose bracket has been read, each as soon as it is whole."""
+    """The elements of a JSON list whose opening bracket has been read, each as soon as it is complete."""
     decode = json.JSONDecoder().raw_decode
     text, at, count = "", 0, 0
     while True:
@@ -218,15 +221,17 @@ def _elements(file: TextIO, name: str) -> Iterator[object]:
             value, end = decode(text, start)
             mark = _behind_white(text, end)
             if mark == len(text):
-                raise ValueError("its list does not end")
+                raise ValueError("the list does not end")
             if text[mark] not in ",]":
-                raise ValueError("no comma between two of its elements")
+                raise ValueError("a comma is missing between two elements")
         except (ValueError, RecursionError) as error:
-            more = file.read(max(CHUNK, len(text) - start))  # at least as much again: a long element costs twice
+            more = file.read(
+                max(CHUNK, len(text) - start)
+            )  # at least as much again, so that a long element is not parsed too often
             if not more:
                 raise UserError(
-                    f"{name} is no whole JSON list ({error}, in or behind element {count + 1}); "
-                    "fetch it again or mend it there"
+                    f"{name} is not a complete JSON list ({error}, in or after element {count + 1}); "
+                    "fetch it again or correct it there"
                 ) from error
             text, at = text[at:] + more, 0
             continue
@@ -237,18 +242,18 @@ def _elements(file: TextIO, name: str) -> Iterator[object]:
             text = text[at:]
             break
     if (text + file.read()).strip():
-        raise UserError(f"{name}: there is something behind its JSON list; fetch it again or mend it there")
+        raise UserError(f"{name}: there is something after its JSON list; fetch it again or correct it there")
 
 
 def _behind_white(text: str, at: int) -> int:
-    """Where the white space that begins at `at`, if any, ends."""
+    """Where the white space that may begin at `at` ends."""
     white = WHITE.match(text, at)
-    assert white is not None  # the pattern matches nothing, too
+    assert white is not None  # the pattern also matches an empty string
     return white.end()
 
 
 def sound(value: Any, source: str) -> Any:
-    r"""A value read from `source`, with U+FFFD for each lone surrogate, which no file can hold.
+    r"""A value read from `source`, with U+FFFD for each lone surrogate, which no file can contain.
 
     >>> sound(["\ud83d", 1], r'["\ud83d", 1]')
     ['�', 1]
@@ -278,11 +283,11 @@ def _parquet_rows(path: Path, text: tuple, others: tuple, optional: tuple) -> It
                 _holds_text(path.name, name, schema)
             columns = [name for name in (*text, *others, *optional) if name in schema.names]
             for number, batch in enumerate(table.iter_batches(batch_size=BATCH, columns=columns, use_threads=False)):
-                yield from _python_rows(batch, f"{path.name}, rows {number * BATCH + 1} and on")
+                yield from _python_rows(batch, f"{path.name}, in row {number * BATCH + 1} or later")
     except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
         if getattr(error, "errno", None) is not None:
             raise
-        raise UserError(f"{path.name} is no whole Parquet file ({short(error)}); fetch it again") from error
+        raise UserError(f"{path.name} is not a complete Parquet file ({short(error)}); fetch it again") from error
 
 
 def _python_rows(batch: "pyarrow.RecordBatch", where: str) -> list[dict]:
@@ -302,24 +307,24 @@ def _holds_text(file: str, name: str, schema: "pyarrow.Schema") -> None:
     kind = schema.field(name).type
     kind = kind.value_type if types.is_dictionary(kind) else kind
     if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)):
-        raise UserError(f"{file}: its column {name} holds {kind} where text belongs; take another column or convert it")
+        raise UserError(f"{file}: column {name} contains {kind}, not text; use another column or convert it")
 
 
 def zipped_csv(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Rows of the one CSV file in a zip archive, with at least `columns`."""
+    """Rows of the only CSV file in a zip archive, with at least `columns`."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".csv")]
             if len(names) != 1:
-                raise UserError(f"{path.name} holds {len(names)} CSV files where one is expected; fetch it again")
+                raise UserError(f"{path.name} contains {len(names)} CSV files instead of one; fetch it again")
             data = archive.read(names[0])
     except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise UserError(f"{path.name} is a damaged zip archive ({error}); delete it and fetch again") from error
+        raise UserError(f"{path.name} is a damaged zip archive ({error}); delete it and fetch it again") from error
     yield from csv_rows(decoded(data, f"{path.name}/{names[0]}"), path.name, columns)
 
 
 def csv_rows(text: str, name: str, columns: tuple[str, ...], **form: Any) -> Iterator[dict[str, str]]:
-    """Rows of a CSV text, with at least `columns`; cells that a row lacks are empty."""
+    """Rows of a CSV text, with at least `columns`; missing cells of a row are empty."""
     yield from _csv_rows(io.StringIO(text, newline=""), name, columns, restval="", **form)
 
 
@@ -333,4 +338,4 @@ def _csv_rows(lines: Iterable[str], name: str, columns: tuple[str, ...], **form:
             raise UserError(f"{name} has the column {twice[0]} twice; keep one of them")
         yield from reader
     except csv.Error as error:
-        raise UserError(f"{name} line {reader.reader.line_num}: {error}; fetch it again or mend it there") from error
+        raise UserError(f"{name} line {reader.reader.line_num}: {error}; fetch it again or correct it there") from error

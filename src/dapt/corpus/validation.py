@@ -1,4 +1,4 @@
-"""Every cleaned row looked at by other code than wrote it, and the figures of the data card."""
+"""Validates every cleaned row, by code other than that which wrote it, and computes the figures of the data card."""
 
 import heapq
 from collections import Counter
@@ -10,40 +10,40 @@ from dapt.core.paths import PROCESSED
 from dapt.core.rows import text_id
 from dapt.telling.errors import UserError
 
-SAMPLE = 2000  # rows of a corpus whose tokens and languages are counted: those of the smallest ids, which are hashes
+SAMPLE = 2000  # rows of a corpus whose tokens and languages are counted: those with the smallest ids, which are hashes
 SHOWN, LONGEST = 3, 300  # rows on the data card, characters of each
-LABELS = 30  # a corpus with more different ones has no label set
+LABELS = 30  # a corpus with more different labels has no label set
 
 
 def problem(row: dict, corpus: str, labelled: bool) -> str | None:
     """What is wrong with a row, or None."""
     for name in ("id", "group", "text", "corpus"):
         if not isinstance(row.get(name), str) or not row[name]:
-            return f"{name} must be text that is not empty"
+            return f"{name} must be a non-empty text"
     text = row["text"]
     if row["corpus"] != corpus:
         return f"corpus is {row['corpus']!r}, not {corpus!r}"
     if text != " ".join(text.split()):
-        return "text holds white space other than single spaces"
+        return "text contains white space other than single spaces"
     if row["id"] != text_id(text):
         return f"id is not the hash of the text, {text_id(text)}"
     if row.get("split", "train") not in ("train", "valid", "test"):
         return f"split is {row['split']!r}, not train, valid or test"
     if not isinstance(row.get("label", "-"), str) or not row.get("label", "-"):
-        return "label must be text that is not empty"
+        return "label must be a non-empty text"
     if "options" in row:
         options, answer = row["options"], row.get("answer", 0)
         if not (isinstance(options, list) and all(isinstance(option, str) for option in options)):
             return "options must be a list of texts"
         if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(options):
-            return f"answer {answer!r} is none of the {len(options)} options"
+            return f"answer {answer!r} is not the index of one of the {len(options)} options"
     if labelled and not {"label", "options", "answer"} & row.keys():
-        return "a row of a labelled corpus has no label, no options and no answer"
+        return "a row of a labelled corpus must have a label, options or an answer"
     return None
 
 
 def validated(rows: Iterable[dict], corpus: str, labelled: bool) -> tuple[dict, list[dict]]:
-    """The figures of a corpus, and a sample of its rows; a row that is wrong is refused with its number."""
+    """The figures of a corpus, and a sample of its rows; an invalid row is refused with its number."""
     ids: set[bytes] = set()
     groups: set[int] = set()
     labels: Counter[str] = Counter()
@@ -55,8 +55,8 @@ def validated(rows: Iterable[dict], corpus: str, labelled: bool) -> tuple[dict, 
         name = b"" if wrong else bytes.fromhex(row["id"])
         if wrong or name in ids:
             raise UserError(
-                f"{PROCESSED / corpus}.jsonl line {number}: {wrong or 'the same text stands further up'}; "
-                "mend the cleaner, or run dvc repro if the file was changed by hand"
+                f"{PROCESSED / corpus}.jsonl line {number}: {wrong or 'the same text is in an earlier line'}; "
+                "correct the cleaner, or run dvc repro if the file was edited by hand"
             )
         ids.add(name)
         groups.add(hash(row["group"]))
@@ -84,7 +84,7 @@ def validated(rows: Iterable[dict], corpus: str, labelled: bool) -> tuple[dict, 
 
 
 def spread(numbers: list[int]) -> dict:
-    """Sum, mean, median, 95th percentile and largest of some counts; of none, zeros."""
+    """Sum, mean, median, 95th percentile and maximum of some counts; zeros if there are none."""
     values = np.array(numbers or [0])
     return {
         "total": int(values.sum()),

@@ -1,4 +1,4 @@
-"""What each way of judging takes and gives: models and texts, paired differences, one JSON object a model."""
+"""The input and output of each way of judging: models and texts, paired differences, one JSON object per model."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ from dapt.telling.errors import UserError
 
 @dataclass(frozen=True)
 class JudgedModel:
-    """A model that is judged, with its own tokenizer."""
+    """A model to be judged, with its own tokenizer."""
 
     name: str
     masked_lm: MaskedLM
@@ -34,9 +34,9 @@ class JudgedModel:
 
 
 def settings(draws: int = 1, unknown: Unknown = "refuse") -> Evaluate:
-    """The masks of seed 1, and of those after it for further draws; `unknown` as evaluate.unknown in a profile."""
+    """Masks with seed 1, and with the following seeds for further draws; `unknown` is evaluate.unknown in a profile."""
     if draws < 1:
-        raise UserError(f"--draws is {draws}; it must be 1 or more")
+        raise UserError(f"--draws is {draws}, but must be at least 1")
     threads = torch.get_num_threads()
     return Evaluate(mask=0.15, draws=draws, window=128, batch=32, threads=threads, seed=1, unknown=unknown)
 
@@ -46,35 +46,35 @@ def models(folders: list[Path]) -> list[JudgedModel]:
 
 
 def models_of_one_tokenizer(folders: list[Path]) -> list[JudgedModel]:
-    """A loss a token says nothing about a model that cuts text into other tokens: those are refused."""
+    """Refuse models with different tokenizers: their losses per token cannot be compared."""
     first, *others = found = models(folders)
     if other := next((other for other in others if other.tokenizer.to_str() != first.tokenizer.to_str()), None):
         raise UserError(
-            f"{first.name} and {other.name} have different tokenizers, so their losses a token cannot be "
-            "compared; compare their words: --words"
+            f"{first.name} and {other.name} have different tokenizers, so their losses per token cannot be "
+            "compared; compare the losses per word with --words"
         )
     return found
 
 
 def texts(path: Path, most: int | None) -> list[dict]:
-    """Text and group of the first `most` rows of a file, or of all, in any format that `dapt clean` reads; a row without a
-    group is a group of its own, one without a text is left out, and this is said."""
+    """Text and group of the first `most` rows of a file, or of all, in any format that `dapt clean` reads. A row without a
+    group is a group of its own; rows without a text are left out, with a notice."""
     if most is not None and most < 1:
-        raise UserError(f"--most is {most}; it must be 1 or more")
+        raise UserError(f"--most is {most}, but must be at least 1")
     rows: list[dict[str, Any]] = [
         {"text": row.get("text"), "group": scalar_name(row.get("group")) or f"row {number}"}
         for number, row in enumerate(islice(_rows(path), most), 1)
     ]
     found = [row for row in rows if isinstance(row["text"], str)]
     if not any(row["text"].strip() for row in found):
-        raise UserError(f"{path} holds no text: a .txt must have a line that is not empty, a table a column text")
+        raise UserError(f"{path} contains no text; a .txt must have a non-empty line, a table a column named text")
     if len(found) < len(rows):
-        print(f"{path}: {len(rows) - len(found)} of {len(rows)} rows hold no text and are left out", file=sys.stderr)
+        print(f"{path}: {len(rows) - len(found)} of {len(rows)} rows contain no text and are left out", file=sys.stderr)
     return found
 
 
 def _rows(path: Path) -> Iterator[dict]:
-    """Of a .txt each line, of a table each row."""
+    """Each line of a .txt, or each row of a table."""
     if file_format(path) == ".txt":
         with text_file(path) as file:
             yield from ({"text": line} for line in file)
@@ -88,20 +88,20 @@ def group_of(rows: list[dict]) -> np.ndarray:
 
 
 def share_unknown(one: JudgedModel, ids: np.ndarray, text: Path, how: Evaluate) -> float:
-    """The share of a text's tokens that the model's tokenizer does not know; said where it is large, refused where no loss
-    would mean anything."""
+    """The share of a text's tokens that the model's tokenizer does not know; a large share is printed, and one so large that
+    no loss would mean anything is refused."""
     return unknown_share(ids, one.special, f"{text} under the tokenizer of {one.name}", how.unknown == "allow")
 
 
 def counted(counts: np.ndarray, text: Path) -> np.ndarray:
-    """What each group counts, where that is anything at all: of nothing there is no loss."""
+    """The predictions per group; refused if there are none, because then there is no loss."""
     if not counts.sum():
-        raise UserError(f"{text} has nothing to predict: too little text, or none that the tokenizer knows; give more")
+        raise UserError(f"{text} has nothing to predict: it is too short, or unknown to the tokenizer; use more text")
     return counts
 
 
 def show(results: Iterable[dict], as_json: bool) -> None:
-    """An object a line, or a line a figure, – for one that does not exist."""
+    """Print one object per line, or one figure per line, with – for a figure that does not exist."""
     for result in results:
         told = (f"{name}: {'–' if value is None else value}" for name, value in result.items())
         print(json.dumps(result, allow_nan=False) if as_json else "\n".join(told))

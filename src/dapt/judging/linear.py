@@ -1,4 +1,4 @@
-"""Linear layers in fp32 on a processor by oneDNN, for judging: torch takes MKL's product, on AMD's processors half as fast.
+"""Linear layers in fp32 on a CPU with oneDNN, for evaluation: torch uses MKL's product, which is half as fast on AMD's CPUs.
 
 Neither is more exact. There is no gradient.
 """
@@ -14,7 +14,7 @@ def product(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
 
 
 def use_onednn(network: nn.Module) -> None:
-    """Do nothing where torch was built without it."""
+    """Use oneDNN in all linear layers of a network. Does nothing if torch was built without it."""
     if torch.backends.mkldnn.is_available():
         for layer in network.modules():
             if isinstance(layer, nn.Linear):

@@ -1,8 +1,8 @@
 """Loss per masked token on held-out text, by group.
 
-Masks are fixed: a function of the seed, the draw and the document (mlm.masks.fixed_masks), at `evaluate.mask` whatever
-the training rate was. Loss is the mean over masked tokens, in fp32; perplexity its exponential. Intervals resample
-groups, since texts of one source record are not independent.
+Masks are fixed: a function of the seed, the draw and the document (mlm.masks.fixed_masks), with the rate `evaluate.mask`
+whatever the training rate was. The loss is the mean over masked tokens, in fp32; perplexity is its exponential. Intervals
+resample groups, since texts of one source record are not independent.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ from dapt.model.memory import keep_freed_memory
 from dapt.model.tokenizer import Special, load_tokenizer
 from dapt.telling.errors import UserError
 
-PART = 256  # tokens whose logits are made at once
+PART = 256  # tokens whose logits are computed at once
 
 
 @dataclass
 class Group:
-    """Sums over the masked tokens of one source record: loss, right at once, among the five likeliest, and all."""
+    """Sums over the masked tokens of one source record: loss, right predictions, right among the top five, and all."""
 
     loss: float = 0.0
     correct: int = 0
@@ -41,16 +41,16 @@ class Group:
 
 
 def key(row: dict) -> int:
-    """63 bits that name a document's text, for its masks."""
+    """63 bits that identify a document's text, for its masks."""
     return int(row.get("id") or text_id(row["text"]), 16) >> 1
 
 
 def token_losses(masked_lm: MaskedLM, states: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of each token the loss and the rank, 0 where no other token is likelier, fp32 both; from what MaskedLM.states
-    gives, and int64 [tokens].
+    """The loss and the rank of each token, both fp32; the rank is 0 if no other token is likelier. `states` is the output of
+    MaskedLM.states, `labels` int64 [tokens].
 
-    The logits are made a part at a time: those of a whole batch leave the processor's cache and come back for each pass.
-    They are compared in place: a count of truth values would copy them to numbers first.
+    The logits are computed in parts, because those of a whole batch would not stay in the CPU's cache. They are compared in
+    place, because counting booleans would first copy them to numbers.
     """
     losses, ranks = [], []
     for some, truth in zip(states.split(PART), labels.split(PART)):
@@ -64,8 +64,8 @@ def token_losses(masked_lm: MaskedLM, states: torch.Tensor, labels: torch.Tensor
 def predictions(
     masked_lm: MaskedLM, tokens: Tokens, shown: np.ndarray, predicted: np.ndarray, special: Special, settings: Evaluate
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The places in tokens.ids that are predicted, and the loss and rank of the token at each; `shown` are the ids that
-    the model reads instead. In the order in which windows hold them, which batches them by length."""
+    """The predicted places in tokens.ids, and the loss and rank of the token at each; `shown` has the ids that the model
+    reads instead. They are in the order of the windows, which are sorted by length."""
     device = next(masked_lm.parameters()).device
     text = text_in_memory(tokens, settings.window, special)
     found = [(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.float32))]
@@ -116,15 +116,15 @@ def figures(groups: dict[str, Group], seed: int) -> dict:
 
 
 def loaded(folder: Path, settings: Evaluate) -> tuple[MaskedLM, Tokenizer, Special]:
-    """A model ready to be judged, with its own tokenizer; one without a head is refused."""
+    """Load a model for evaluation, with its own tokenizer; a model without a head is refused."""
     keep_freed_memory()
     torch.set_num_threads(settings.threads)
     tokenizer, special = load_tokenizer(folder)
     network, audit = checkpoint.load(folder)
     if audit.head_missing:
         raise UserError(
-            f"{folder} has no masked-LM head ({', '.join(audit.missing[:2])}, …): its loss would be that of "
-            "random weights; repair it first (dapt base)"
+            f"{folder} has no masked-LM head ({', '.join(audit.missing[:2])}, …), so its loss would be that of "
+            "random weights; repair it first with dapt base"
         )
     checkpoint.check_fits(network, special, settings.window)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""The loss a masked token, as `dapt evaluate` measures it; of several models, with the differences to the first."""
+"""The loss per masked token, as `dapt evaluate` measures it; for several models, with the differences to the first."""
 
 from pathlib import Path
 

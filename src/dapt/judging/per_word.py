@@ -1,10 +1,10 @@
-"""The loss a word, by which models of different tokenizers can be compared.
+"""The loss per word, by which models with different tokenizers can be compared.
 
-A word is what stands between white space. Whether it is masked is a function of the seed, the document and the word's
-place, whatever the tokenizer. All its pieces are shown as [MASK] at once; their losses are summed and divided by the
-number of words. Every model is asked for exactly the same words and reads the same text: of each document the longest
-beginning of whole words that fits into one window under every tokenizer. Words that a tokenizer knows no tokens for, or
-that are special tokens to it, are not asked for.
+Words are separated by white space. Whether a word is masked is a function of the seed, the document and the word's place,
+whatever the tokenizer. All its pieces are replaced by [MASK] at once; their losses are summed and divided by the number of
+words. Every model predicts exactly the same words and reads the same text: of each document the longest beginning of whole
+words that fits into one window under every tokenizer. Words that are unknown to one of the tokenizers, or special tokens of
+it, are not predicted.
 """
 
 import re
@@ -34,14 +34,14 @@ def encoded(tokenizer: Tokenizer, documents: list[str]) -> list[Encoding]:
 
 
 def beginning(text: str, encodings: list[Encoding], most: int) -> str:
-    """The longest beginning of whole words that is at most `most` tokens in every encoding of the text."""
+    """The longest beginning of whole words that has at most `most` tokens in every encoding of the text."""
     full = min((encoding.offsets[most][0] for encoding in encodings if len(encoding) > most), default=len(text))
     ends = spans(text)[:, 1]
     return text[: ends[ends <= full].max(initial=0)]
 
 
 def word_of(encoding: Encoding, words: np.ndarray) -> np.ndarray:
-    """The word that each token belongs to, int64 [tokens]; -1: to none, as white space."""
+    """The word to which each token belongs, int64 [tokens]; -1 if to none, such as white space."""
     begins, ends = np.array(encoding.offsets, np.int64).reshape(-1, 2).T
     word = np.searchsorted(words[:, 1], begins, side="right")
     inside = word < len(words)
@@ -50,7 +50,7 @@ def word_of(encoding: Encoding, words: np.ndarray) -> np.ndarray:
 
 
 def known(special: Special, encoding: Encoding, of: np.ndarray, words: int) -> np.ndarray:
-    """Which words have tokens, and none of them unknown or special; bool [words]."""
+    """Which words have tokens of which none is unknown or special; bool [words]."""
     unknown = ~special.known(np.array(encoding.ids, np.int64))
     there, strange = (np.zeros(words, bool) for _ in range(2))
     there[of[of >= 0]] = True
@@ -67,8 +67,8 @@ def asked(row: dict, words: int, how: Evaluate) -> np.ndarray:
 def losses(
     one: JudgedModel, encodings: list[Encoding], of: list[np.ndarray], masked: list[np.ndarray], how: Evaluate
 ) -> np.ndarray:
-    """The loss of each word of all documents, float64 [words], 0 where it is not asked for; from the word of each token
-    and which words are masked, document by document."""
+    """The loss of each word of all documents, float64 [words], 0 if it is not predicted; `of` has the word of each token and
+    `masked` the words that are masked, document by document."""
     first = np.cumsum([0, *map(len, masked)])
     word = np.concatenate([np.where(some >= 0, some + start, -1) for some, start in zip(of, first)])
     predicted = (word >= 0) & np.concatenate(masked)[word]
@@ -113,8 +113,8 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool, unknow
     )
     fit, everything = sum(map(len, words)), sum(len(spans(row["text"])) for row in rows)
     print(
-        f"{drawn} words masked of the {fit} that fit a window, of {everything} in all; "
-        f"{drawn - int(count.sum())} of them unknown to a tokenizer, not asked for",
+        f"{drawn} words masked of {fit} that fit into a window, of {everything} in all; "
+        f"{drawn - int(count.sum())} of the masked ones are unknown to a tokenizer and not predicted",
         file=sys.stderr,
     )
     means = sums.sum(1) / count.sum()

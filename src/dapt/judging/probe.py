@@ -1,8 +1,8 @@
-"""Whether a masked-LM head was ever trained: its loss on a general text against that of token frequencies.
+"""Whether a masked-LM head was ever trained: its loss on a general text, compared with that of token frequencies.
 
-A head is trained where the model's loss on probe_text/text.txt, written for this, is below what token frequencies alone
-reach there. These come from other text: probe_text/words.tsv counts the words of the sample's general news. Each token
-of the text is predicted once: in draw d of DRAWS those whose place in a random order is d, d + DRAWS, …
+A head counts as trained if the model's loss on probe_text/text.txt, which was written for this purpose, is lower than that
+of token frequencies alone. The frequencies are those of another text: probe_text/words.tsv counts the words of the sample's
+general news. Each token of the text is predicted once: in draw d of DRAWS, those at places d, d + DRAWS, … of a random order.
 """
 
 from pathlib import Path
@@ -20,11 +20,11 @@ from dapt.model import architectures
 from dapt.model.tokenizer import Special
 
 PROBE = Path(__file__).parent / "probe_text"
-DRAWS, WINDOW, BATCH = 7, 128, 8  # a seventh is about the share that BERT predicts
+DRAWS, WINDOW, BATCH = 7, 128, 8  # one seventh is about the share that BERT predicts
 
 
 def masked(tokens: Tokens, special: Special, draw: int, window: int = WINDOW) -> list[Batch]:
-    """The probe with the tokens of one draw masked."""
+    """The probe text with the tokens of one draw masked."""
     rng = np.random.Generator(np.random.Philox(key=[0, draw]))
     order = np.random.Generator(np.random.Philox(key=[1, 0])).permutation(len(tokens.ids))
     places = order[draw::DRAWS]
@@ -36,7 +36,7 @@ def masked(tokens: Tokens, special: Special, draw: int, window: int = WINDOW) ->
 
 
 def word_tokens(tokenizer: Tokenizer) -> np.ndarray:
-    """How often each token id stands in the words of probe_text/words.tsv, int64 [vocabulary]."""
+    """How often each token id occurs in the words of probe_text/words.tsv, int64 [vocabulary]."""
     pairs = [line.split("\t") for line in (PROBE / "words.tsv").read_text(encoding="utf-8").splitlines()]
     counts = np.zeros(tokenizer.get_vocab_size(with_added_tokens=True), np.int64)
     encoded = tokenizer.encode_batch_fast([f" {word}" for word, _ in pairs], add_special_tokens=False)
@@ -47,8 +47,8 @@ def word_tokens(tokenizer: Tokenizer) -> np.ndarray:
 
 @torch.no_grad()
 def head(masked_lm: MaskedLM, tokenizer: Tokenizer, special: Special, missing: bool = False) -> dict:
-    """Whether the head is trained, untrained or `missing`, and by which figures: the mean loss over the probe's tokens,
-    that of token frequencies, and how many tokens. The model is left in eval mode."""
+    """Whether the head is trained, untrained or `missing`, with the figures that tell: the mean loss over the probe's
+    tokens, that of token frequencies, and the number of tokens. The model is left in eval mode."""
     masked_lm.eval()
     device = next(masked_lm.parameters()).device
     window = int(min(WINDOW, architectures.usable_positions(masked_lm.model)))
@@ -69,7 +69,7 @@ def head(masked_lm: MaskedLM, tokenizer: Tokenizer, special: Special, missing: b
 
 
 def unigram_loss(counts: np.ndarray, labels: np.ndarray) -> float:
-    """Cross-entropy of `labels` under add-one-smoothed token frequencies, int64 [vocabulary]: what a model that looks
-    at no context reaches. A head that does worse is untrained."""
+    """Cross-entropy of `labels` under add-one-smoothed token frequencies, int64 [vocabulary]: the loss of a model that
+    sees no context. A head with a higher loss is untrained."""
     smoothed = counts + 1.0
     return float(-np.log(smoothed / smoothed.sum())[labels].mean())

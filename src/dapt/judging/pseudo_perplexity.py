@@ -1,9 +1,9 @@
-"""Pseudo-log-likelihood: each token is predicted with all others in view (Salazar et al. 2020), and, beside it, with
-the rest of its own word to the right masked too, so that a word's later pieces do not give it away (Kauf & Ivanova
-2023, within_word_l2r). Pseudo-perplexity is the exponential of its negative mean over all tokens of the texts.
+"""Pseudo-log-likelihood: each token is predicted with all others visible (Salazar et al. 2020) and, in a second figure,
+with the rest of its own word to the right masked too, so that a word's later pieces do not reveal it (Kauf & Ivanova 2023,
+within_word_l2r). Pseudo-perplexity is the exponential of its negative mean over all tokens of the texts.
 
-Each masked copy of a text is read once: as many forward passes as tokens, and one more for each token that does not end
-its word. A text longer than a window is cut into pieces.
+Each masked copy of a text is read once: one forward pass per token, and another for each token that does not end its word.
+A text longer than a window is cut into pieces.
 """
 
 import sys
@@ -34,16 +34,16 @@ AT_ONCE = 1 << 18  # tokens of masked copies
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the text of a row: its ids and the number of the word that each belongs to, int64 [tokens] both."""
+    """A part of the text of a row: its ids and the number of the word to which each belongs, both int64 [tokens]."""
 
     row: int
     ids: np.ndarray
     words: np.ndarray
-    known: np.ndarray  # bool [tokens]: neither unknown nor special, so that its loss counts
+    known: np.ndarray  # bool [tokens]: neither unknown nor special, so its loss counts
 
     @property
     def goes_on(self) -> np.ndarray:
-        """The tokens whose word has another one to the right."""
+        """The tokens that another token of the same word follows."""
         return np.flatnonzero(self.words[:-1] == self.words[1:])
 
     @property
@@ -52,7 +52,7 @@ class Piece:
 
 
 def pieces(one: JudgedModel, rows: list[dict], longest: int) -> list[Piece]:
-    """Texts longer than `longest` tokens in several."""
+    """The texts of the rows; those longer than `longest` tokens in several pieces."""
     found = []
     encodings = one.tokenizer.encode_batch([row["text"] for row in rows], add_special_tokens=False)
     for number, encoding in enumerate(encodings):
@@ -66,15 +66,15 @@ def pieces(one: JudgedModel, rows: list[dict], longest: int) -> list[Piece]:
 
 
 def masks(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-    """For each masked copy of a piece which tokens are hidden and which one is asked for, bool [copies, tokens]: first
-    a copy for each token, hidden alone, then one for each that goes on, hidden with the rest of its word."""
+    """For each masked copy of a piece, which tokens are masked and which one is predicted, bool [copies, tokens]: first one
+    copy per token, masked alone, then one per token of `goes_on`, masked with the rest of its word."""
     alone = np.eye(len(piece.ids), dtype=bool)
     rest = np.triu(piece.words[:, None] == piece.words)
     return np.concatenate([alone, rest[piece.goes_on]]), np.concatenate([alone, alone[piece.goes_on]])
 
 
 def together(found: list[Piece]) -> Iterator[list[Piece]]:
-    """Pieces whose copies have about AT_ONCE tokens."""
+    """Batches of pieces whose copies have about AT_ONCE tokens together."""
     some, size = [], 0
     for piece in found:
         some.append(piece)
@@ -87,14 +87,14 @@ def together(found: list[Piece]) -> Iterator[list[Piece]]:
 
 
 def losses(one: JudgedModel, some: list[Piece], how: Evaluate) -> Iterator[tuple[Piece, np.ndarray, np.ndarray]]:
-    """Each piece with the losses of its tokens by the two ways of hiding, float64 [tokens]."""
+    """Each piece with the losses of its tokens under the two ways of masking, float64 [tokens]."""
     copies = np.concatenate([np.tile(piece.ids, piece.copies) for piece in some])
     lengths = np.concatenate([np.full(piece.copies, len(piece.ids)) for piece in some])
     hidden, asked = (np.concatenate([array.flatten() for array in arrays]) for arrays in zip(*map(masks, some)))
     tokens = Tokens(copies, np.cumsum([0, *lengths]))
     shown = np.where(hidden, one.special.mask, copies)
     places, found, _ = predictions(one.masked_lm, tokens, shown, asked, one.special, how)
-    found = found[np.argsort(places)]  # one a copy, in the order of the copies
+    found = found[np.argsort(places)]  # one per copy, in the order of the copies
     for piece, of_piece in zip(some, np.split(found, np.cumsum([piece.copies for piece in some])[:-1])):
         alone = of_piece[: len(piece.ids)]
         with_rest = alone.copy()
@@ -103,7 +103,7 @@ def losses(one: JudgedModel, some: list[Piece], how: Evaluate) -> Iterator[tuple
 
 
 def sums(one: JudgedModel, found: list[Piece], group: np.ndarray, how: Evaluate) -> np.ndarray:
-    """The losses summed over groups by the two ways of hiding, float64 [2, groups]."""
+    """The losses summed over groups, under the two ways of masking, float64 [2, groups]."""
     total, parts = np.zeros((2, group.max() + 1)), list(together(found))
     progress = Progress(one.name, len(parts), unit="passes")
     for some in parts:
@@ -125,8 +125,7 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool, unknow
     )
     passes = sum(piece.copies for piece in found)
     print(
-        f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes of a text "
-        f"for each of {len(judged)} models",
+        f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes per model, models: {len(judged)}",
         file=sys.stderr,
     )
     by_way = np.stack([sums(one, found, group, how) for one in judged], axis=1)

@@ -1,21 +1,21 @@
-"""Intervals by the bootstrap over groups (Efron 1979): groups are drawn with replacement, with all that is in them."""
+"""Bootstrap intervals over groups (Efron 1979): whole groups are drawn with replacement."""
 
 import numpy as np
 
-RESAMPLES = 2000  # of the interval of a single figure
-CHUNK = 1 << 22  # weights at once
+RESAMPLES = 2000  # for the interval of a single figure
+CHUNK = 1 << 22  # weights computed at once
 
 
 def ratio(losses: np.ndarray, masked: np.ndarray) -> float:
-    """Loss a masked token: sums over groups, since long groups count for more."""
+    """Loss per masked token: a ratio of sums over groups, so that long groups count more."""
     return float(losses.sum() / masked.sum())
 
 
 def resampled(losses: np.ndarray, masked: np.ndarray, times: int, seed: int) -> np.ndarray:
-    """Losses a masked token of `times` resamples of the groups: float64 [models, times] from losses [models, groups].
+    """Losses per masked token of `times` resamples of the groups: float64 [models, times] from losses [models, groups].
 
-    All models see the same resamples, so that their differences are paired. `masked` is what each group holds. Where fewer
-    than two groups hold anything there is no spread, and all are nan; so is a resample of groups that hold nothing.
+    All models get the same resamples, so that their differences are paired. `masked` is the number of masked tokens in each
+    group. If fewer than two groups have any, there is no spread and all results are nan; so is a resample without any.
     """
     groups = len(masked)
     if (masked > 0).sum() < 2:
@@ -30,13 +30,13 @@ def resampled(losses: np.ndarray, masked: np.ndarray, times: int, seed: int) -> 
 
 
 def interval(values: np.ndarray) -> list[float] | None:
-    """The middle 95 % of the values that are numbers; None where none is."""
+    """The central 95 % of the finite values; None if there are none."""
     numbers = values[np.isfinite(values)]
     return [round(float(value), 4) for value in np.quantile(numbers, [0.025, 0.975])] if len(numbers) else None
 
 
 def bootstrap(losses: np.ndarray, masked: np.ndarray, seed: int) -> list[float] | None:
-    """The interval of the loss of one model, from sums over groups [groups] and what each holds; None of a single group."""
+    """The interval of one model's loss, from sums and masked tokens per group, both [groups]; None for a single group."""
     return interval(resampled(losses[None], masked, RESAMPLES, seed)[0])
 
 
@@ -47,9 +47,9 @@ def by_group(values: np.ndarray, groups: list[str]) -> tuple[np.ndarray, np.ndar
 
 
 def paired(one: np.ndarray, other: np.ndarray) -> dict:
-    """Of two models' resamples over the same groups: the interval of their difference, and the two-sided p of its being
-    0, twice the share of resamples on the rarer side (Efron & Tibshirani 1993, 15.4; the observed one counts too). Without
-    resamples that are numbers neither exists, and both are None."""
+    """From two models' resamples of the same groups: the interval of their difference, and the two-sided p-value of a
+    difference of 0, twice the share of resamples on the rarer side (Efron & Tibshirani 1993, 15.4; the observed difference
+    is counted too). Both are None if no resample is finite."""
     difference = one - other
     difference = difference[np.isfinite(difference)]
     if not len(difference):
@@ -59,13 +59,13 @@ def paired(one: np.ndarray, other: np.ndarray) -> dict:
 
 
 def apart(ci95: list[float] | None) -> bool:
-    """Whether a difference with this interval is significant: it does not contain 0. Without an interval nothing is."""
+    """Whether a difference with this interval is significant: the interval does not contain 0. Without one it is not."""
     return ci95 is not None and not ci95[0] <= 0 <= ci95[1]
 
 
 def holm(p: list[float]) -> list[float]:
-    """p-values adjusted for their number, in their order (Holm 1979): the smallest is multiplied by n, the next by n - 1,
-    none smaller than the one before it.
+    """p-values adjusted for their number, in the same order (Holm 1979): the smallest is multiplied by n, the next by n - 1
+    and so on, and none becomes smaller than the one before it.
 
     >>> holm([0.03, 0.01, 0.04])
     [0.06, 0.03, 0.06]
@@ -78,9 +78,9 @@ def holm(p: list[float]) -> list[float]:
 
 
 def paired_intervals(sums: np.ndarray, counts: np.ndarray, seed: int) -> list[dict]:
-    """For each model the interval of its loss, and after the first its paired difference to the first; from sums over
-    groups [models, groups] and what each group counts, float64 [groups]."""
-    sums, counts = sums[:, counts > 0], counts[counts > 0]  # a resample of groups without any has no mean
+    """For each model the interval of its loss and, except for the first, its paired difference to the first; from sums over
+    groups [models, groups] and the tokens or words in each group, float64 [groups]."""
+    sums, counts = sums[:, counts > 0], counts[counts > 0]  # a resample of empty groups has no mean
     drawn = resampled(sums, counts, RESAMPLES, seed)
     means = [ratio(row, counts) for row in sums]
     found: list[dict] = [{"loss_ci95": interval(some)} for some in drawn]

@@ -1,1 +1,1 @@
-"""What a masked-language-model training sees: tokens, windows, masks and batches."""
+"""The input of masked-language-model training: tokens, windows, masks and batches."""

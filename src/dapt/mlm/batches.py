@@ -13,8 +13,8 @@ from dapt.mlm.windows import TrainingText
 
 @dataclass(frozen=True)
 class Batch:
-    """ids, segments (0: padding), positions: int64 [rows, size]; picks: the columns predicted, int64 [rows, K];
-    labels: the tokens there, int64 [rows, K], IGNORED where a row predicts fewer than K."""
+    """ids, segments (0: padding), positions: int64 [rows, size]; picks: the predicted columns, int64 [rows, K];
+    labels: the tokens there, int64 [rows, K], IGNORED if a row has fewer than K predictions."""
 
     ids: np.ndarray
     segments: np.ndarray
@@ -26,7 +26,7 @@ class Batch:
         return Batch(*(getattr(self, name)[start:stop] for name in self.__dataclass_fields__))
 
     def tensors(self, device: torch.device | str = "cpu") -> tuple[torch.Tensor, ...]:
-        """What MaskedLM.forward takes."""
+        """The arguments of MaskedLM.forward."""
         return tuple(
             torch.from_numpy(np.ascontiguousarray(getattr(self, name))).to(device, non_blocking=True)
             for name in self.__dataclass_fields__
@@ -35,7 +35,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Replay:
-    """General text that is read again against forgetting, and its share of the windows of a training."""
+    """General text that is replayed against forgetting, and its share of the windows of a training."""
 
     text: TrainingText
     share: float
@@ -43,17 +43,17 @@ class Replay:
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """The batches of a training: called with a step, from 0 on, it returns the whole batch of all processes."""
+    """The batches of a training: called with a step, counted from 0, it returns the batch of all processes together."""
 
     text: TrainingText
     size: int  # windows per step
     rate: float  # share of the tokens that is predicted
     seed: int
-    continues: np.ndarray | None = None  # of each token of the vocabulary, where words are predicted whole
+    continues: np.ndarray | None = None  # for each token of the vocabulary, if whole words are predicted
     replay: Replay | None = None
 
     def places(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where a step reads in the order of its own windows and in that of the replayed ones."""
+        """The places that a step reads in the order of its own windows and in that of the replayed ones."""
         return places_of_step(step, self.size, self.replay.share if self.replay else 0.0)
 
     def __call__(self, step: int) -> Batch:
@@ -73,8 +73,8 @@ def fixed_batches(
     text: TrainingText, shown: np.ndarray, predicted: np.ndarray, size: int
 ) -> Iterator[tuple[Batch, np.ndarray]]:
     """All windows of a text, `size` at a time, with the place of each prediction in the ids, int64 [rows, K] (-1 where
-    IGNORED). `shown` are the ids that the model reads instead of the text's own, `predicted` says which it is asked
-    for, bool, both over all tokens of the text."""
+    IGNORED). `shown` has the ids that the model reads instead of the text's own, `predicted` (bool) says which it must
+    predict, both over all tokens of the text."""
     tokens = np.asarray(text.tokens.ids)
     for start in range(0, len(text.windows), size):
         rows = np.arange(start, min(start + size, len(text.windows)))
@@ -90,7 +90,7 @@ def fixed_batches(
 
 def valid_batches(text: TrainingText, size: int, most: int, rate: float) -> list[Batch]:
     """At most `most` windows of a validation set, spread evenly over it (packing sorts by length), under fixed masks:
-    the same at every look of every run."""
+    the same in every evaluation of every run."""
     count = len(text.windows)
     which = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     ids, segments, positions, source = text.fill(which)

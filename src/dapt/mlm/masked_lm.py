@@ -16,8 +16,8 @@ from dapt.telling.errors import UserError, short
 
 
 class MaskedLM(nn.Module):
-    """A masked language model whose head sees only the positions that are predicted, and whose attention stays within
-    each text of a window. A model that is not in HEADS is given one text a row, and its head sees every position."""
+    """A masked language model whose head is computed at predicted positions only, and whose attention stays within each text
+    of a window. A model that is not in HEADS gets one text per row, and its head is computed at every position."""
 
     def __init__(self, model: PreTrainedModel, dropout: float = 0.0):
         super().__init__()
@@ -29,16 +29,16 @@ class MaskedLM(nn.Module):
             model.set_attn_implementation(attention.NAME)  # eager attention would add a boolean mask to the scores
         elif os.environ.get("RANK", "0") == "0":
             print(
-                f"a model of type {model.config.model_type} is not packed here: each text has a row of its own and "
-                f"the head runs at every position{', and rows of each length by themselves' * self.padding_matters}, "
-                f"which is right but slower; packed are {', '.join(HEADS)}, "
+                f"models of type {model.config.model_type} are not packed: each text gets a row of its own and "
+                f"the head runs at every position{', with rows of one length at a time' * self.padding_matters}; "
+                f"the results are the same, but it is slower. Packed types: {', '.join(HEADS)}, "
                 "without convolutions",
                 file=sys.stderr,
             )
         set_dropout(model, dropout)
 
     def head_parameters(self) -> dict[str, nn.Parameter]:
-        """All outside the encoder: the head, without the decoder's weight where that is the word embeddings'."""
+        """All parameters outside the encoder: the head, without the decoder's weight if it is tied to the embeddings."""
         encoder = set(self.model.base_model.parameters())
         return {name: value for name, value in self.model.named_parameters() if value not in encoder}
 
@@ -67,8 +67,8 @@ class MaskedLM(nn.Module):
         return F.cross_entropy(self.logits(states).float(), labels, reduction="none")  # -100 is ignored
 
     def _picks_at_once(self, ids: torch.Tensor) -> int:
-        """The logits of a large vocabulary are made a part at a time, and made again for their gradients: all of them
-        would take more memory than the layers of the encoder."""
+        """For how many picks logits are computed at once. Those of a large vocabulary are computed in parts, and again for the
+        gradients, because all of them would take more memory than the encoder's layers."""
         if not self.head:  # the states are the logits
             return sys.maxsize
         config, half = self.model.config, torch.is_autocast_enabled(ids.device.type)
@@ -79,15 +79,15 @@ class MaskedLM(nn.Module):
     def states(
         self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor, flat: torch.Tensor
     ) -> torch.Tensor:
-        """What `logits` takes, at the slots `flat` of the windows: hidden states [picks, width], or, of a model that is not
-        in HEADS, its logits."""
+        """The input of `logits` at the slots `flat` of the windows: hidden states [picks, width], or the logits themselves if
+        the model is not in HEADS."""
         if not self.head:
             return self.dense(ids, segments, positions, flat)
         return self.encode(ids, segments, positions).flatten(0, 1).index_select(0, flat)
 
     def encode(self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Hidden states [rows, size, width] of windows whose texts do not see each other."""
-        encoder: Any = self.model.base_model  # each type of model takes arguments of its own
+        encoder: Any = self.model.base_model  # each type of model takes its own arguments
         config = self.model.config
         mask: Any = segments[:, None, :, None] == segments[:, None, None, :]
         if config.model_type == "deberta-v2":  # only the inner encoder takes a mask of pairs
@@ -99,10 +99,12 @@ class MaskedLM(nn.Module):
         return encoder(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """What `states` gives → [picks, vocabulary]."""
+        """The output of `states` → [picks, vocabulary]."""
         for name in self.head:
             module = getattr(self.model, name)
-            tied = (self.model.get_input_embeddings(),) if name == "lm_predictions" else ()  # it has no decoder itself
+            tied = (
+                (self.model.get_input_embeddings(),) if name == "lm_predictions" else ()
+            )  # it has no decoder of its own
             hidden = module(hidden, *tied)
         return hidden
 
@@ -110,8 +112,8 @@ class MaskedLM(nn.Module):
     def dense(
         self, ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor, flat: torch.Tensor
     ) -> torch.Tensor:
-        """Logits [picks, vocabulary] at the slots `flat` of the windows, from the model's own forward, one text a row; where
-        padding would change them, the texts of each length by themselves."""
+        """Logits [picks, vocabulary] at the slots `flat` of the windows, from the model's own forward pass, one text per row.
+        If padding would change them, texts of different lengths are read separately."""
         ids, real, place = unpacked(ids, segments, positions)
         row, column = place[flat] // ids.shape[1], place[flat] % ids.shape[1]
         if not self.padding_matters:
@@ -141,7 +143,7 @@ def padding_matters(model: PreTrainedModel) -> bool:
     except RuntimeError as error:
         raise UserError(
             f"a model of type {model.config.model_type} with this config.json cannot read a text of 8 tokens "
-            f"({short(error)}); take another base"
+            f"({short(error)}); use another base"
         ) from error
     model.train(training)
     return not torch.allclose(alone, padded, rtol=1e-3, atol=1e-3)
@@ -150,8 +152,8 @@ def padding_matters(model: PreTrainedModel) -> bool:
 def unpacked(
     ids: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Windows [rows, size] → one text a row: ids (0 behind the text) and which are real, int64 [texts, longest]; and
-    where each slot of the windows went, int64 [rows * size], counted over all rows (padding: to the start of a text).
+    """Windows [rows, size] → one text per row: ids (0 after the text) and which are real, int64 [texts, longest]; and
+    the new place of each slot of the windows, int64 [rows * size], counted over all rows (for padding, a text's start).
     """
     real = (segments > 0).flatten()
     text = ((positions.flatten() == 0) & real).cumsum(0) - 1
@@ -164,12 +166,12 @@ def unpacked(
 
 
 def state(masked_lm: MaskedLM) -> dict[str, torch.Tensor]:
-    """All weights under their own names, each memory once: a tied decoder is left out."""
+    """All weights by name, shared ones once: a tied decoder is left out."""
     return {name: value.detach() for name, value in masked_lm.named_parameters()} | dict(masked_lm.named_buffers())
 
 
 def restore(masked_lm: MaskedLM, saved: dict[str, torch.Tensor]) -> None:
-    """The opposite of `state`."""
+    """Copy the weights that `state` returned back into the model."""
     with torch.no_grad():
         for name, value in state(masked_lm).items():
             value.copy_(saved[name])
@@ -181,7 +183,7 @@ def transplant(model: MaskedLM, donor: PreTrainedModel) -> None:
     for name, value in model.head_parameters().items():
         if name not in theirs or theirs[name].shape != value.shape:
             raise UserError(
-                f"the donor has no {name} of shape {list(value.shape)}: it must have the base's type, "
+                f"the donor has no {name} of shape {list(value.shape)}; use a donor of the base's type, "
                 "width and vocabulary"
             )
         value.data.copy_(theirs[name].data)

@@ -1,15 +1,15 @@
-"""Which tokens are predicted and what is shown instead: pure functions of the tokens and a random generator."""
+"""Which tokens are predicted and what the model reads instead: pure functions of the tokens and a random generator."""
 
 import numpy as np
 
 from dapt.mlm.tokens import Tokens
 from dapt.model.tokenizer import Special
 
-IGNORED = -100  # a label that counts for nothing, as in torch's cross_entropy
+IGNORED = -100  # a label that is ignored, as in torch's cross_entropy
 
 
 def masked_as_bert(tokens: np.ndarray, special: Special, rng: np.random.Generator) -> np.ndarray:
-    """What is shown in place of predicted tokens: 80 % [MASK], 10 % a random token, 10 % the token (Devlin et al. 2019)."""
+    """What replaces predicted tokens: 80 % [MASK], 10 % a random token, 10 % the token (Devlin et al. 2019)."""
     fate, other = rng.random(tokens.shape), rng.integers(0, special.vocabulary, tokens.shape)
     return np.where(fate < 0.8, special.mask, np.where(fate < 0.9, other, tokens))
 
@@ -27,11 +27,11 @@ def mask_rows(
     rng: np.random.Generator,
     continues: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """BERT's masking: of each row's tokens that are `text` (bool, as ids) a share `rate` is predicted.
+    """BERT's masking: a share `rate` of each row's tokens that are `text` (bool, shape of ids) is predicted.
 
     The count in a row is rate × tokens, rounded up or down at random so that it is right on average; its upper bound K,
-    most_picks, is the same for every batch, which keeps shapes static. With `continues`, bool [vocabulary], true of a token that
-    continues the word before it, words are predicted whole, as many as fit into the count (BERT's whole-word masking).
+    most_picks, is the same for every batch, which keeps shapes static. With `continues`, bool [vocabulary], true for tokens
+    that continue the word before them, whole words are predicted, as many as fit into the count (whole-word masking).
     Returns ids, picks and labels as in Batch.
     """
     rows, size = ids.shape
@@ -52,7 +52,7 @@ def mask_rows(
 def _whole_words(
     lottery: np.ndarray, text: np.ndarray, continues: np.ndarray, count: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One number for all tokens of a word, and the largest count that cuts no word; arrays [rows, size] and [rows]."""
+    """One random number for all tokens of a word, and the largest count that splits no word: [rows, size] and [rows]."""
     before = np.pad(text, ((0, 0), (1, 0)))[:, :-1]
     begins = ~(continues & text & before)
     first = np.maximum.accumulate(np.where(begins, np.arange(text.shape[1]), 0), axis=1)
@@ -67,9 +67,9 @@ def _whole_words(
 def fixed_masks(
     tokens: Tokens, keys: np.ndarray, rate: float, special: Special, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masks for evaluation, a function of (seed, a document's key): the same whatever else is in the set and however
-    it is batched. A token that is unknown or special is not predicted where it is drawn. Returns the masked ids and
-    which are predicted, both over all tokens of the set."""
+    """Masks for evaluation, a function of the seed and a document's key: they do not depend on the rest of the set or on the
+    batches. Unknown and special tokens are not predicted even if drawn. Returns the masked ids and which of them are
+    predicted, both over all tokens of the set."""
     shown, predicted = np.array(tokens.ids, np.int64), np.zeros(len(tokens.ids), bool)
     for document, key in enumerate(keys.tolist()):
         start, stop = int(tokens.offsets[document]), int(tokens.offsets[document + 1])

@@ -1,7 +1,7 @@
-"""Documents as token ids, without [CLS] and [SEP], nothing cut; and what share of them a tokenizer does not know.
+"""Documents as token ids, without [CLS] and [SEP] and not truncated; and the share of tokens that a tokenizer does not know.
 
-A set is two files: SET.bin, the ids of all documents in a row, little-endian (uint16 where the vocabulary fits, else
-uint32), and SET.offsets.npy, where each document begins, int64 [documents + 1]. Both are memory-mapped when read.
+A set has two files: SET.bin, the ids of all documents one after the other, little-endian (uint16 if the vocabulary fits,
+else uint32), and SET.offsets.npy, where each document begins, int64 [documents + 1]. Both are memory-mapped when read.
 """
 
 import sys
@@ -20,8 +20,11 @@ from dapt.core.files import whole_file
 from dapt.model.tokenizer import Special
 from dapt.telling.errors import UserError
 
-DOCUMENTS, CHARACTERS = 4096, 1 << 21  # encoded at once, on every core: at most so many, and about so many
-AT_ONCE = 1 << 24  # tokens of a memory-mapped set that are looked at
+DOCUMENTS, CHARACTERS = (
+    4096,
+    1 << 21,
+)  # encoded at once, on all cores: at most so many documents and about so many characters
+AT_ONCE = 1 << 24  # tokens of a memory-mapped set that are counted at once
 WARNED, REFUSED = 0.05, 0.3  # shares of unknown tokens
 
 
@@ -42,8 +45,8 @@ def token_files(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
-    """Ids of each text, in order, without special tokens. One chunk is encoded while the next is read and the one before
-    is given out."""
+    """Ids of each text, in order, without special tokens. One chunk is encoded while the next is read and the previous one
+    is used."""
     encode_chunk = partial(tokenizer.encode_batch_fast, add_special_tokens=False)
     with ThreadPoolExecutor(1) as thread:
         ahead = thread.submit(encode_chunk, [])
@@ -65,7 +68,7 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def encode_tokens(tokenizer: Tokenizer, special: Special, texts: Iterable[str]) -> Tokens:
-    """Encoded in memory: what evaluation does with a held-out set."""
+    """Encode texts in memory, as evaluation does with a held-out set."""
     documents = list(encode(tokenizer, texts))
     offsets = np.cumsum([0, *map(len, documents)], dtype=np.int64)
     flat = np.fromiter((token for document in documents for token in document), _dtype(special), offsets[-1])
@@ -78,7 +81,7 @@ def _dtype(special: Special) -> str:
 
 @contextmanager
 def growing_array(path: Path) -> Iterator[Callable[[np.ndarray | Sequence[int]], None]]:
-    """A function that appends int64 values to a .npy file, whose header, of a fixed length, is written last."""
+    """A function that appends int64 values to a .npy file; the header has a fixed length and is written last."""
     count = 0
 
     def header() -> None:
@@ -97,7 +100,7 @@ def growing_array(path: Path) -> Iterator[Callable[[np.ndarray | Sequence[int]],
 
 
 def write_tokens(folder: Path, name: str, documents: Iterable[list[int]], special: Special) -> Tokens:
-    """Stream documents to disk; no more than a chunk of them is in memory."""
+    """Stream documents to disk; at most one chunk of them is in memory."""
     path, offsets = token_files(folder, name)
     with whole_file(path, "wb") as file, growing_array(offsets) as append:
         end = 0
@@ -109,18 +112,18 @@ def write_tokens(folder: Path, name: str, documents: Iterable[list[int]], specia
 
 
 def read_tokens(folder: Path, name: str, special: Special) -> Tokens:
-    """Memory-mapped, without reading them."""
+    """A set from disk, memory-mapped without reading it."""
     path, places = token_files(folder, name)
     offsets = np.load(places, mmap_mode="r")
     ids = np.memmap(path, _dtype(special), "r") if path.stat().st_size else np.zeros(0, _dtype(special))
     if len(ids) != offsets[-1]:
-        raise UserError(f"{path} holds {len(ids)} tokens where {offsets[-1]} are expected; run dvc repro tokenize")
+        raise UserError(f"{path} contains {len(ids)} tokens instead of {offsets[-1]}; run dvc repro tokenize")
     return Tokens(ids, offsets)
 
 
 def unknown_share(ids: np.ndarray, special: Special, where: str, allow: bool) -> float:
-    """The share of a text's tokens [tokens] that are unknown or special to its tokenizer; 0 of no text. A large one is said,
-    and one of which no loss would mean anything is refused unless it is allowed."""
+    """The share of a text's tokens [tokens] that are unknown or special to its tokenizer; 0 for an empty text. A large share
+    is printed; one so large that a loss would mean nothing is refused, unless it is allowed."""
     parts = (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
     share = round(sum(int((~special.known(part)).sum()) for part in parts) / max(1, len(ids)), 4)
     if share <= WARNED:
@@ -128,8 +131,8 @@ def unknown_share(ids: np.ndarray, special: Special, where: str, allow: bool) ->
     found = f"{where}: {100 * share:.1f} % of the tokens are unknown to the tokenizer"
     if share > REFUSED and not allow:
         raise UserError(
-            f"{found}, so that a loss would say little of the text; take a base whose vocabulary covers its script, or "
+            f"{found}, so that a loss would say little about the text; use a base whose vocabulary covers its script, or "
             "set evaluate.unknown to allow (--unknown allow for dapt evaluate --model)"
         )
-    print(f"{found}; they are never asked for, and a loss says nothing of them", file=sys.stderr)
+    print(f"{found}; they are never predicted, so the loss says nothing about them", file=sys.stderr)
     return share

@@ -1,7 +1,7 @@
 """Documents in windows of a fixed size.
 
-Short documents share a window: packed best-fit-decreasing (Johnson 1974), each with its own [CLS] and [SEP], position
-ids that restart and a segment number that attention stays within. A document longer than a window is cut into pieces;
+Short documents share a window: they are packed best-fit-decreasing (Johnson 1974), each with its own [CLS] and [SEP],
+position ids from 0 and a segment number, to which attention is confined. A document longer than a window is cut into pieces;
 no token is lost. Texts are packed CHUNK tokens at a time, so that memory does not grow with the corpus.
 """
 
@@ -17,16 +17,16 @@ from dapt.mlm.tokens import Tokens, growing_array
 from dapt.model.tokenizer import Special
 
 CHUNK = 1 << 20  # tokens packed at once: a few ten thousand pieces
-PADDING = 0.01  # of windows for training: more than this is filled with pieces cut for it
-COLUMNS = ("starts", "lengths", "bounds")  # of Windows
+PADDING = 0.01  # share of windows for training; more padding than this is filled with pieces cut to fit
+COLUMNS = ("starts", "lengths", "bounds")  # the arrays of Windows
 
 
 @dataclass(frozen=True)
 class Windows:
     """Pieces of documents in the order of the windows they share.
 
-    starts, lengths: int64 [pieces], where each lies in the ids; bounds: int64 [windows + 1], the pieces of window w are
-    bounds[w]:bounds[w + 1]; size: tokens a window.
+    starts, lengths: int64 [pieces], where each piece is in the ids; bounds: int64 [windows + 1], the pieces of window w are
+    bounds[w]:bounds[w + 1]; size: tokens per window.
     """
 
     starts: np.ndarray
@@ -39,14 +39,14 @@ class Windows:
 
 
 def pack(sizes: np.ndarray, capacity: int) -> np.ndarray:
-    """The window of each item: the largest first, each into the open window with the least room that it fits.
+    """The window of each item: the largest items first, each into the fullest open window that has room for it.
 
     >>> pack(np.array([3, 5, 4, 2]), 7).tolist()
     [1, 0, 1, 0]
     """
     window_of = np.empty(len(sizes), np.int64)
     order, windows = np.argsort(-sizes, kind="stable"), int((sizes == capacity).sum())
-    window_of[order[:windows]] = np.arange(windows)  # those that fill a window are the first
+    window_of[order[:windows]] = np.arange(windows)  # items that fill a window come first
     open_windows: list[list[int]] = [[] for _ in range(capacity + 1)]
     rooms = 0  # bit r: a window with r free slots is open
     for item in order[windows:].tolist():
@@ -69,11 +69,11 @@ def pack(sizes: np.ndarray, capacity: int) -> np.ndarray:
 def cut_to_fill(
     starts: np.ndarray, lengths: np.ndarray, window_of: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pieces and their windows with little padding: the fullest windows stay, as many as have PADDING together; the
-    pieces of the others are laid one behind the other and cut where a window ends.
+    """Pieces and their windows with little padding. The fullest windows are kept, as many as have a share PADDING of padding
+    together; the pieces of the others are placed one after the other and cut where a window ends.
 
-    Where all documents are somewhat longer than half a window, no packing of whole ones does without this. Each window
-    that is laid anew, but the last, has a gap of `least` slots at most: 1.6 % from 128 slots on.
+    If all documents are somewhat longer than half a window, no packing without cuts avoids padding. Each new window except
+    the last has a gap of at most `least` slots: 1.6 % for windows of 128 slots or more.
     """
     rooms = size - np.bincount(window_of, lengths + 2)
     fullest = np.argsort(rooms, kind="stable")
@@ -96,7 +96,7 @@ def cut_to_fill(
 
 
 def _chunks(offsets: np.ndarray, longest: int) -> Iterator[tuple[int, int]]:
-    """Where about CHUNK tokens begin and end; each begins where a piece of a document does."""
+    """The first and last places of chunks of about CHUNK tokens; each chunk begins at the start of a piece of a document."""
     begin, end = 0, int(offsets[-1])
     while begin < end:
         stop = min(begin + CHUNK, end)
@@ -108,7 +108,7 @@ def _chunks(offsets: np.ndarray, longest: int) -> Iterator[tuple[int, int]]:
 
 
 def packed(tokens: Tokens, size: int, cut: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The COLUMNS of Windows, a chunk at a time."""
+    """The COLUMNS of Windows, one chunk at a time."""
     longest, before = size - 2, 0
     yield np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64)
     for begin, stop in _chunks(tokens.offsets, longest):
@@ -128,15 +128,15 @@ def packed(tokens: Tokens, size: int, cut: bool) -> Iterator[tuple[np.ndarray, n
 
 
 def windows_in_memory(tokens: Tokens, size: int) -> Windows:
-    """All documents in windows of `size` tokens, [CLS] and [SEP] of each piece included, in memory; one that fits a
-    window is not cut."""
+    """All documents in windows of `size` tokens, including [CLS] and [SEP] of each piece, in memory. Documents that fit into
+    a window are not cut."""
     starts, lengths, bounds = map(np.concatenate, zip(*packed(tokens, size, cut=False)))
     return Windows(starts, lengths, bounds, size)
 
 
 def windows_on_disk(folder: Path, tokens: Tokens, size: int) -> Windows:
-    """Windows for training, memory-mapped: files of `folder`, which are made where they are not there, whole or not at
-    all. Less than 2 % is padding (cut_to_fill) in a corpus of some hundred windows or more."""
+    """Windows for training, memory-mapped from `folder`, which is written first if it does not exist, completely or not at
+    all. In a corpus of a few hundred windows or more, less than 2 % is padding (cut_to_fill)."""
     if not folder.is_dir():
         with whole_folder(folder) as temporary, ExitStack() as stack:
             appends = [stack.enter_context(growing_array(temporary / f"{name}.npy")) for name in COLUMNS]
@@ -149,30 +149,30 @@ def windows_on_disk(folder: Path, tokens: Tokens, size: int) -> Windows:
 
 @dataclass(frozen=True)
 class TrainingText:
-    """Tokenised documents, the windows they lie in, and the special tokens around them."""
+    """Tokenised documents, their windows, and the special tokens around them."""
 
     tokens: Tokens
     windows: Windows
     special: Special
 
     def fill(self, rows: np.ndarray, shown: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-        """As `fill`; with the ids `shown`, one for each token, in place of the text's own."""
+        """Like the function `fill`; `shown`, one id per token, replaces the ids of the text."""
         return fill(self.windows, rows, self.tokens.ids if shown is None else shown, self.special)
 
 
 def text_in_memory(tokens: Tokens, size: int, special: Special) -> TrainingText:
-    """A text to be judged on: no document that fits a window is cut."""
+    """A text for evaluation: documents that fit into a window are not cut."""
     return TrainingText(tokens, windows_in_memory(tokens, size), special)
 
 
 def text_on_disk(folder: Path, tokens: Tokens, size: int, special: Special) -> TrainingText:
-    """A text to be trained on: its windows are files of `folder`."""
+    """A text for training: its windows are files in `folder`."""
     return TrainingText(tokens, windows_on_disk(folder, tokens, size), special)
 
 
 def fill(chosen: Windows, rows: np.ndarray, ids: np.ndarray, special: Special) -> tuple[np.ndarray, ...]:
-    """The windows `rows` as arrays [rows, size]: ids, segments, positions, and source, the place of each token in
-    `ids`, -1 at [CLS], [SEP] and padding."""
+    """The windows `rows` as arrays [rows, size]: ids, segments, positions, and source: the place of each token in `ids`, or
+    -1 at [CLS], [SEP] and padding."""
     counts = chosen.bounds[rows + 1] - chosen.bounds[rows]
     pieces = np.repeat(chosen.bounds[rows] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
     taken = chosen.lengths[pieces] + 2

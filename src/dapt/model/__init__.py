@@ -1,1 +1,1 @@
-"""Checkpoints and tokenizers in and out, the masked-LM head and attention."""
+"""Loading and saving checkpoints and tokenizers; the masked-LM head and attention."""

@@ -1,4 +1,4 @@
-"""What is known of each type of encoder: its head's modules, its positions, its dropout."""
+"""What is known about each type of encoder: its head's modules, its positions, its dropout."""
 
 import math
 from typing import Any, cast
@@ -19,20 +19,22 @@ HEADS = {  # model type → the modules that turn the encoder's hidden states in
 
 
 def usable_positions(model: PreTrainedModel) -> float:
-    """The longest text in tokens, [CLS] and [SEP] included; infinite where positions have no end."""
+    """The longest text in tokens, [CLS] and [SEP] included; infinite if there is no limit."""
     return getattr(model.config, "max_position_embeddings", math.inf) - first_position(model)
 
 
 def first_position(model: PreTrainedModel) -> int:
-    """The position id of a text's first token: RoBERTa and its kin count on from the id of their padding."""
+    """The position id of a text's first token: RoBERTa and related models count on from the id of the padding token."""
     table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
     padding = getattr(table, "padding_idx", None)
     return 0 if padding is None else padding + 1
 
 
 def head_of(model: PreTrainedModel) -> tuple[str, ...]:
-    """The model's row in HEADS; empty where there is none, or where the encoder cannot keep texts of a window apart."""
-    if getattr(model.config, "conv_kernel_size", 0):  # DeBERTa-v2 xlarge convolves over neighbours, of whatever text
+    """The model's entry in HEADS; empty if it has none, or if its encoder cannot keep the texts of a window apart."""
+    if getattr(
+        model.config, "conv_kernel_size", 0
+    ):  # DeBERTa-v2 xlarge convolves over neighbours, also of another text
         return ()
     if model.config.model_type == "deberta-v2" and not model.config.legacy:
         return ("lm_predictions",)
@@ -40,9 +42,9 @@ def head_of(model: PreTrainedModel) -> tuple[str, ...]:
 
 
 def set_dropout(model: nn.Module, rate: float) -> None:
-    """Of activations and of attention, in all layers."""
+    """Set the dropout rate of activations and attention in all layers."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = rate
-        elif isinstance(getattr(module, "attention_dropout", None), int | float):  # ModernBERT's, a bare number
+        elif isinstance(getattr(module, "attention_dropout", None), int | float):  # ModernBERT's, a plain number
             cast(Any, module).attention_dropout = rate

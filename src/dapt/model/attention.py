@@ -1,7 +1,7 @@
-"""Attention in bf16 on a processor as two batched products and a softmax.
+"""Attention in bf16 on a CPU, as two batched matrix products and a softmax.
 
-torch's own kernel for processors is three to four times as slow there, nearly all of it backwards; in fp32 it is as fast,
-and on a GPU faster. So this is taken in bf16 on a processor, and transformers' `sdpa` everywhere else.
+There torch's own kernel takes three to four times as long, nearly all of it in the backward pass; in fp32 it is as fast as
+this one, and on a GPU it is faster. So this one is used in bf16 on a CPU, and transformers' `sdpa` everywhere else.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ def products(
     dropout: float,
 ) -> torch.Tensor:
     """Tensors [rows, heads, size, width] and which pairs of slots see each other, bool [rows, 1, size, size]
-    → [rows, heads, size, width]. A slot that sees none, not even itself, is NaN."""
+    → [rows, heads, size, width]. The result of a slot that sees none, not even itself, is NaN."""
     rows, heads, size, width = query.shape
     bias = torch.zeros_like(pairs, dtype=query.dtype).masked_fill(~pairs, -torch.inf)
     bias = bias.expand(rows, heads, size, size).flatten(0, 1)
@@ -43,7 +43,7 @@ def attend(
     scaling: float | None = None,
     **rest: Any,
 ) -> tuple[torch.Tensor, None]:
-    """As transformers calls it: → [rows, size, heads, width], and no weights."""
+    """The function that transformers calls: returns [rows, size, heads, width], and no attention weights."""
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
@@ -53,7 +53,7 @@ def attend(
 
 
 def pairs_of(*args: Any, **kwargs: Any) -> torch.Tensor | None:
-    """transformers' mask of pairs, also where nothing is padding and it would leave it out."""
+    """transformers' mask of pairs, also without padding, where transformers would omit it."""
     return sdpa_mask(*args, **kwargs | {"allow_is_bidirectional_skip": False})
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints in and out: loaded and audited, saved with the parent's pooler."""
+"""Loading and auditing checkpoints, and saving them with the parent's pooler."""
 
 import sys
 import warnings
@@ -21,7 +21,7 @@ from dapt.telling.errors import UserError, short
 
 @dataclass(frozen=True)
 class Audit:
-    """What loading a checkpoint as a masked language model met."""
+    """What was found when a checkpoint was loaded as a masked language model."""
 
     parameters: int
     missing: list[str]
@@ -29,24 +29,24 @@ class Audit:
 
     @property
     def head_missing(self) -> bool:
-        return bool(self.missing)  # a tied decoder is not missing
+        return bool(self.missing)  # a tied decoder does not count as missing
 
 
 def load(folder: Path, seed: int = 0) -> tuple[PreTrainedModel, Audit]:
-    """A checkpoint as a masked language model in fp32; a head that it lacks is drawn from `seed` and named in the audit.
-    An encoder that is not whole is refused."""
+    """Load a checkpoint as a masked language model in fp32. A missing head is drawn from `seed` and named in the audit; an
+    incomplete encoder is refused."""
     model, info = from_folder(AutoModelForMaskedLM, folder, seed)
     if any(name.startswith("discriminator_predictions.") for name in info["unexpected_keys"]):
         raise UserError(
-            f"{folder} is an ELECTRA discriminator, which predicts no tokens: its embeddings alone would meet a masked-LM "
-            "head; take the generator"
+            f"{folder} is an ELECTRA discriminator, which does not predict tokens and has no masked-LM head; use the "
+            "generator instead"
         )
     return model, Audit(model.num_parameters(), sorted(info["missing_keys"]), sorted(info["unexpected_keys"]))
 
 
 def from_folder(auto: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """A model of the class that `auto` chooses, in fp32, and what loading it met. What stands outside the encoder and is
-    missing is drawn from `seed`; an encoder of which a weight is missing, not finite or of another shape is refused."""
+    """Load a model of the class that `auto` chooses, in fp32; return it and what loading found. Missing weights outside the
+    encoder are drawn from `seed`; an encoder with a weight that is missing, not finite or misshapen is refused."""
     torch.manual_seed(seed)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -66,12 +66,12 @@ def from_folder(auto: Any, folder: Path, seed: int, **settings: Any) -> tuple[Pr
                 output_loading_info=True,
                 local_files_only=True,
                 trust_remote_code=False,
-                ignore_mismatched_sizes=True,  # they are named below
+                ignore_mismatched_sizes=True,  # they are reported below
             )
     except (UserError, MemoryError):
         raise
-    except Exception as error:  # of a file that is damaged the libraries raise what they like
-        raise UserError(f"{folder} does not load ({short(error)}); fetch it again, or take another base") from error
+    except Exception as error:  # for a damaged file the libraries raise all kinds of errors
+        raise UserError(f"{folder} cannot be loaded ({short(error)}); fetch it again, or use another base") from error
     _zero_missing_biases(model, info["missing_keys"])
     _check_whole(model, info, folder)
     return model, info
@@ -79,15 +79,15 @@ def from_folder(auto: Any, folder: Path, seed: int, **settings: Any) -> tuple[Pr
 
 @torch.no_grad()
 def _zero_missing_biases(model: PreTrainedModel, missing: set[str]) -> None:
-    """A new head's biases are 0. Those of some types (Nyströmformer) are in no module that transformers initialises: they
-    would be whatever the memory held."""
+    """Set the biases of a new head to 0. In some types (Nyströmformer) no module that transformers initialises has them, so
+    they would be uninitialised memory."""
     for name, value in model.named_parameters():
         if name in missing and name.endswith("bias"):
             value.zero_()
 
 
 def outline(auto: Any, folder: Path) -> PreTrainedModel | None:
-    """A model of the class that `auto` chooses, without weights; None where it has none for the type in config.json."""
+    """A model of the class that `auto` chooses, without weights; None if there is none for the type in config.json."""
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         if type(config) not in auto._model_mapping:
@@ -95,60 +95,60 @@ def outline(auto: Any, folder: Path) -> PreTrainedModel | None:
         with torch.device("meta"):
             return auto.from_config(config)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}/config.json cannot be used ({short(error)}); take another base") from error
+        raise UserError(f"{folder}/config.json cannot be used ({short(error)}); use another base") from error
 
 
 def _renamed(model: PreTrainedModel, folder: Path) -> dict[str, torch.Tensor] | None:
-    """The weights under the names that the model expects, where a training loop has wrapped them, which is said; None
-    where transformers finds them by itself."""
+    """The weights under the names that the model expects, if a training loop wrapped them, which a notice tells; None if
+    transformers finds them by itself."""
     names, _, nested = read_weights(folder, lambda name: False)
     full = set(model.state_dict())
     prefix = wrapping(names, full | {name.removeprefix(f"{model.base_model_prefix}.") for name in full})
     if not prefix and not nested:
         return None
-    where = " and ".join([*[f"inside of {nested}"] * bool(nested), *[f"behind {prefix}"] * bool(prefix)])
+    where = " and ".join([*[f"inside {nested}"] * bool(nested), *[f"with the prefix {prefix}"] * bool(prefix)])
     print(
-        f"{folder}: its weights stand {where}, as a training loop writes them; they are read from there",
+        f"{folder}: its weights are stored {where}, as a training loop writes them, and are read from there",
         file=sys.stderr,
     )
     return {name.removeprefix(prefix): value for name, value in read_weights(folder).tensors.items()}
 
 
 def _check_whole(model: PreTrainedModel, info: dict[str, Any], folder: Path) -> None:
-    """Refuse a model whose encoder is not that of the checkpoint; its pooler may be missing."""
+    """Refuse a model whose encoder is not complete in the checkpoint; the pooler may be missing."""
     encoder = f"{model.base_model_prefix}."
     missing = sorted(name for name in info["missing_keys"] if name.startswith(encoder) and "pooler." not in name)
-    odd = sorted(f"{name} {list(theirs)} for {list(ours)}" for name, theirs, ours in info["mismatched_keys"])
+    odd = sorted(f"{name} {list(theirs)} instead of {list(ours)}" for name, theirs, ours in info["mismatched_keys"])
     infinite = [name for name, value in model.named_parameters() if not _finite(value)]
     for names, what in (
-        (odd, "weights of another shape than config.json says"),
-        (missing, "weights of its encoder are missing"),
+        (odd, "weights whose shape is not that of config.json"),
+        (missing, "missing weights of the encoder"),
         (infinite, "weights that are not finite"),
     ):
         if names:
             more = f", … ({len(names)} in all)" if len(names) > 2 else ""
             raise UserError(
-                f"{folder}: {what}: {', '.join(names[:2])}{more}; an encoder is not repaired: fetch it again, or take "
+                f"{folder}: {what}: {', '.join(names[:2])}{more}; an encoder is not repaired; fetch it again, or use "
                 "another base"
             )
 
 
 def _finite(value: torch.Tensor) -> bool:
-    """Whether all of it is; NaN is its smallest and largest. A look at each number takes eleven times as long."""
+    """Whether all values are finite; a NaN makes minimum and maximum NaN. Checking each value takes 11 times as long."""
     return not value.numel() or bool(torch.stack(value.aminmax()).isfinite().all())
 
 
 def check_fits(model: PreTrainedModel, special: Special, window: int = 0) -> None:
-    """Refuse a tokenizer of another model, and windows longer than the model's positions.
+    """Refuse the tokenizer of another model, and windows longer than the model's positions.
 
-    Embeddings that no token has are padding up to a round number: 99 in DeBERTa-v3, 898 of 251,000 in its multilingual
-    kin. More of them, or too few, are those of another tokenizer.
+    Embeddings without a token are padding up to a round number: 99 in DeBERTa-v3, 898 of 251,000 in its multilingual
+    version. With many more of them, or fewer embeddings than tokens, the tokenizer belongs to another model.
     """
     embeddings, usable = model.config.vocab_size, usable_positions(model)
     if not 0 <= embeddings - special.vocabulary <= max(128, embeddings // 100):
         raise UserError(
-            f"the tokenizer has {special.vocabulary} tokens, the model embeddings for {embeddings}; "
-            "they do not belong together"
+            f"the tokenizer has {special.vocabulary} tokens, but the model has {embeddings} embeddings, so they do not "
+            "belong together; take both from the same model"
         )
     if window > usable:
         raise UserError(
@@ -160,7 +160,7 @@ def check_fits(model: PreTrainedModel, special: Special, window: int = 0) -> Non
 def pooler(folder: Path, encoder: str) -> dict[str, torch.Tensor]:
     """The pooler's weights in a checkpoint, under the names that a model with an encoder inside gives them.
 
-    `encoder` is what such a model calls it ("bert"). In a checkpoint of a bare encoder no name begins so.
+    `encoder` is the encoder's name in such a model ("bert"). In a checkpoint of a bare encoder no name begins with it.
     """
     names, found, _ = read_weights(folder, lambda name: "pooler." in name)
     inner = f"{encoder}."
@@ -172,7 +172,7 @@ def pooler(folder: Path, encoder: str) -> dict[str, torch.Tensor]:
 
 
 def save(model: PreTrainedModel, extra: dict[str, torch.Tensor], tokenizer: Path, folder: Path) -> None:
-    """config.json, model.safetensors with the `extra` weights (the parent's pooler), and the tokenizer's files."""
+    """Write config.json, model.safetensors with the `extra` weights (the parent's pooler), and the tokenizer's files."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         model.save_pretrained(folder, safe_serialization=True)
@@ -181,4 +181,4 @@ def save(model: PreTrainedModel, extra: dict[str, torch.Tensor], tokenizer: Path
             save_file(weights | extra, folder / "model.safetensors", metadata={"format": "pt"})
         copy_tokenizer(tokenizer, folder)
     except SafetensorError as error:
-        raise UserError(f"cannot write {folder}: {error}; free space there and run again") from error
+        raise UserError(f"cannot write {folder}: {error}; free disk space there, then run again") from error

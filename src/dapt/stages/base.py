@@ -1,8 +1,8 @@
-"""`dapt base`: data/raw/model/base → models/base, audited, with a masked-LM head that is worth comparing with.
+"""`dapt base`: data/raw/model/base → models/base, audited, with a trained masked-LM head, so that comparisons are fair.
 
-Where `dapt audit` finds no trained head, one is transplanted from a donor, or trained alone on general text, the body
-frozen, until the loss on general validation text stops falling: before any domain, so that every training starts from
-the same head. `repair.allow` leaves it as it is.
+If the base has no trained head (as `dapt audit` measures it), one is transplanted from a donor, or the head alone is trained
+on general text, with the encoder frozen, until the loss on general validation text stops falling. This happens before any
+domain is trained, so that every training starts from the same head. `repair.allow` leaves the head as it is.
 """
 
 from accelerate import Accelerator
@@ -36,7 +36,7 @@ def repaired(
     looks: list[Batch],
     accelerator: Accelerator,
 ) -> tuple[list[str], int]:
-    """Repair the head of a model whose head is not trained; return what was done, and in how many steps."""
+    """Repair the untrained head of a model; return what was done, and in how many steps."""
     settings = params.active
     if settings.repair.allow:
         return [], 0
@@ -52,7 +52,7 @@ def repaired(
 
 
 def make_base(params: Params) -> dict:
-    """Write models/base and return what metrics/base.json says."""
+    """Write models/base and return the content of metrics/base.json."""
     settings, train = params.active, params.active.train
     accelerator = accelerator_for(train.precision, train.threads)
     tokenizer, special = load_tokenizer(RAW_BASE)
@@ -102,9 +102,9 @@ def run() -> None:
     write_json(METRICS / "base.json", figures)
     print(
         f"base: {figures['parameters']:,} parameters; head {figures['head']}: loss {figures['probe_before']} on the "
-        f"probe, token frequencies alone {figures['probe_unigram']}; repair: {figures['repair']}, {figures['steps']} "
-        f"steps; head {figures['head_after']}: {figures['probe_after']}; on general validation text "
+        f"probe text, token frequencies alone {figures['probe_unigram']}; repair: {figures['repair']}, {figures['steps']} "
+        f"steps; then head {figures['head_after']}: loss {figures['probe_after']}; loss on general validation text "
         f"{figures['loss_before']} → {figures['loss_after']}"
     )
     if figures["head_after"] != "trained":
-        print("base: the head does worse than token frequencies: any training on any text will beat it")
+        print("base: its head does worse than token frequencies, so training on any text will beat it")

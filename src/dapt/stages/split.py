@@ -1,5 +1,5 @@
-"""`dapt split`: data/processed → data/split, so that what a model is judged on is in no training set
-(dapt.corpus.splitting); a task that cannot work is refused here (dapt.tasks.checks).
+"""`dapt split`: data/processed → data/split, so that no text on which a model is judged is in a training set
+(dapt.corpus.splitting). Tasks that cannot work are refused here (dapt.tasks.checks).
 """
 
 from collections import Counter
@@ -24,9 +24,9 @@ def run() -> None:
         for reason, count in found["dropped"].items():
             reasons[reason.split(": ")[-1]] += count  # of all sides together
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-        print(f"{corpus}: {found['kept']:,} of {found['rows']:,} rows stay{f' (left out: {why})' * bool(why)}")
+        print(f"{corpus}: {found['kept']:,} of {found['rows']:,} rows kept{f' (dropped: {why})' * bool(why)}")
     for domain, sides in report["sets"].items():
         print(
             f"{domain}: "
-            + ", ".join(f"{side} {n['documents']} documents in {n['groups']} groups" for side, n in sides.items())
+            + ", ".join(f"{side} {n['documents']:,} documents in {n['groups']:,} groups" for side, n in sides.items())
         )

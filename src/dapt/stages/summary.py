@@ -1,6 +1,6 @@
-"""`dapt summary`: the figures of the chosen domain on its own held-out text, with the same keys for each domain.
+"""`dapt summary`: the figures of the chosen domain on its own held-out text, with the same keys for every domain.
 
-Of a domain made of others (biomed_finance) the own text is theirs together, by masked token.
+For a domain that combines others (biomed_finance) this is the text of all of them, weighted by masked tokens.
 """
 
 import math
@@ -11,8 +11,8 @@ from dapt.core.paths import METRICS
 
 
 def pooled(evaluated: dict, sets: list[str]) -> tuple[float, float]:
-    """Loss a masked token over several sets, and its perplexity: from theirs, which are those of losses that were not
-    rounded, so that of one set it is that set's."""
+    """Loss per masked token over several sets, and its perplexity. The latter is computed from the sets' perplexities, which
+    come from unrounded losses, so that for a single set it is that set's own."""
     masked = [evaluated[name]["masked_tokens"] for name in sets]
     logarithms = [math.log(evaluated[name]["perplexity"]) for name in sets]
     return (

@@ -1,6 +1,6 @@
 """`dapt tokenize X`: data/split/X/{train,valid}.jsonl → data/tokens/X, once, in the format of dapt.mlm.tokens.
 
-Text that is mostly unknown to the base's tokenizer is refused here, before anything is trained on it.
+Text of which the base's tokenizer does not know a large part is refused here, before anything is trained on it.
 """
 
 from dapt.core import config
@@ -23,7 +23,7 @@ def run(domain: str) -> None:
             tokens = write_tokens(folder, name, encode(tokenizer, (row["text"] for row in rows)), special)
             share = unknown_share(tokens.ids, special, f"{domain}/{name}", allow)
             if share == 1:
-                raise UserError(f"{domain}/{name}: the tokenizer knows none of its tokens; take another base")
+                raise UserError(f"{domain}/{name}: all of its tokens are unknown to the tokenizer; use another base")
             counts[name] = {"documents": len(tokens), "tokens": int(tokens.offsets[-1]), "unknown": share}
-            print(f"{domain}/{name}: {counts[name]['documents']} documents, {counts[name]['tokens']} tokens")
+            print(f"{domain}/{name}: {counts[name]['documents']:,} documents, {counts[name]['tokens']:,} tokens")
         write_json(folder / "tokens.json", counts | {"made_from": made_from(SPLIT / domain)})

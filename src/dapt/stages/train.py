@@ -3,8 +3,8 @@
     accelerate launch -m dapt.stages.train biomed                     # one process
     accelerate launch --num_processes 4 -m dapt.stages.train biomed   # four GPUs, the same global batches
 
-A killed run continues from its newest checkpoint when it is started again (training.resume). Asked to leave by SIGTERM,
-SIGUSR1 or ^C, it writes one first and ends with code 75 (telling.signals).
+A killed run continues from its newest checkpoint when it is started again (training.resume). When SIGTERM, SIGUSR1 or ^C asks
+it to end, it writes a checkpoint first and exits with code 75 (telling.signals).
 """
 
 import shutil
@@ -29,8 +29,8 @@ from dapt.training.domain import BASE, DomainRun, Prepared, prepare
 from dapt.training.loop import SMALLER, Course
 from dapt.training.optimization.device import accelerator_for
 
-OFTEN = 4  # epochs up to which a text read again is nearly as good as a new one (Muennighoff et al. 2023)
-ENDS = 10  # steps whose mean is the first, and the last, training loss
+OFTEN = 4  # epochs up to which repeated text is nearly as good as new text (Muennighoff et al. 2023)
+ENDS = 10  # steps whose mean is the first or the last training loss
 
 
 def train(params: Params, domain: str, accelerator: Accelerator, events: Events) -> None:
@@ -43,24 +43,24 @@ def train(params: Params, domain: str, accelerator: Accelerator, events: Events)
         events.tell("started", **ready.facts())
         if main and ready.epochs > OFTEN:
             print(
-                f"{domain}: each text is read {ready.epochs:.1f} times; beyond {OFTEN} times more steps bring little: make "
-                "train.steps, epochs or tokens smaller",
+                f"{domain}: each text is read {ready.epochs:.1f} times; repeating text more than {OFTEN} times helps little, so "
+                "reduce train.steps, epochs or tokens",
                 flush=True,
             )
         course = run.train()
         if len(course.train) < ready.steps:
             events.tell("left", step=len(course.train), steps=ready.steps)
-            accelerator.wait_for_everyone()  # when one process ends, its launcher ends the others: not while one saves
+            accelerator.wait_for_everyone()  # when one process ends, its launcher ends the others, which may still be saving
             signals.ignore(signals.ASKS)
             raise SystemExit(signals.CODE)
         if main:
             write_results(run, course)
             if course.skipped:
-                print(f"{domain}: fp16's scaler left out {course.skipped} of {ready.steps} steps", flush=True)
+                print(f"{domain}: fp16's loss scaler skipped {course.skipped} of {ready.steps} steps", flush=True)
             events.tell(
                 "done", model_sha256=sha256(MODELS / domain / "model.safetensors"), skipped_steps=course.skipped
             )
-            signals.ignore(signals.ASKS)  # one that comes while Python ends would make a failure of it
+            signals.ignore(signals.ASKS)  # a signal while Python exits would turn success into failure
             resume.forget(ready.state)
 
 
@@ -79,7 +79,7 @@ def write_results(run: DomainRun, course: Course) -> None:
 
 
 def figures(ready: Prepared, course: Course) -> dict[str, Any]:
-    """What is told of a finished training, beside the bytes of its model."""
+    """The figures of a finished training, except those of its model file."""
     return {
         "domain": ready.domain,
         "steps": ready.steps,

@@ -1,7 +1,7 @@
-"""`dapt validate`: every row of data/processed, looked at by other code than wrote it → metrics/validate.json.
+"""`dapt validate`: checks every row of data/processed, by code other than that which wrote it → metrics/validate.json.
 
-A row that is not as it must be stops the pipeline before anything is trained on it; so does a task that the base cannot be
-fine-tuned on. The figures are the data card's.
+An invalid row stops the pipeline before anything is trained on it; so does a task on which the base cannot be fine-tuned. The
+figures are those of the data card.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ def run() -> None:
         cleaned = read_json(METRICS / "clean" / f"{name}.json")
         if not figures["rows"] == cleaned["kept"] == cleaned["rows_in"] - sum(cleaned["dropped"].values()):
             raise UserError(
-                f"{path} has {figures['rows']} rows; by metrics/clean/{name}.json {cleaned['kept']} of "
+                f"{path} has {figures['rows']} rows, but by metrics/clean/{name}.json {cleaned['kept']} of "
                 f"{cleaned['rows_in']} were kept; run dvc repro clean@{name}"
             )
         texts = [row["text"] for row in sample]

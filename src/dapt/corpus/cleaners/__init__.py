@@ -1,7 +1,7 @@
-"""One module a cleaner: the name in a profile is the module's.
+"""One module per cleaner; profiles refer to a cleaner by the name of its module.
 
 A cleaner has `read(files, **options)`, which yields a Record for each row of the raw files, and may set
-`MINIMUM` (characters, default 30) and `LABELLED` (its rows carry labels: of two equal texts of a corpus they stay).
+`MINIMUM` (characters, default 30) and `LABELLED` (its rows have labels: of two equal texts of a corpus, theirs is kept).
 """
 
 import pkgutil

@@ -1,9 +1,9 @@
-"""BioASQ, in the two layouts that it goes round in; a file that needs registration, so the user brings it.
+"""BioASQ, in the two layouts in circulation; the file needs registration, so the user provides it.
 
-The SQuAD layout (`BioASQ-train-factoid-6b-full-annotated.json`, what the original project had): `data[].paragraphs[].context` is
-the abstract of a PubMed article, a row. The challenge's own layout: `questions[]`, each with snippets of abstracts, a
-row each, and an ideal answer, a list or in some old files a string. Snippets of one abstract share its group; several
-questions may quote the same one.
+The SQuAD layout (`BioASQ-train-factoid-6b-full-annotated.json`, which the original project had):
+`data[].paragraphs[].context` is the abstract of a PubMed article and becomes one row. The challenge's own layout: `questions[]`, each with snippets of
+abstracts, one row each, and an ideal answer, which is a list or, in some old files, a string. Snippets of one abstract
+share a group; several questions may quote the same abstract.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ORIGINAL_LEAST = 31  # the original project's rule: more than 30 characters
 
 
 def read(files: list[Path], answers: bool = False) -> Iterator[Record]:
-    """`answers`: each ideal answer of the challenge's layout is a further row."""
+    """`answers`: in the challenge's layout, each ideal answer becomes a row as well."""
     for path in files:
         value = document(path)
         names = value.keys() if isinstance(value, dict) else ()
@@ -33,13 +33,13 @@ def read(files: list[Path], answers: bool = False) -> Iterator[Record]:
                 yield from map(_abstract, _parts(article, "paragraphs"))
         else:
             raise UserError(
-                f"{path.name} is in neither of BioASQ's layouts: it has no list `data` (SQuAD) and no list "
-                "`questions` (the challenge's); take the training file as it was downloaded"
+                f"{path.name} is in neither of BioASQ's layouts: it has neither a list `data` (SQuAD) nor a list "
+                "`questions` (the challenge); use the training file as downloaded"
             )
 
 
 def _parts(value: object, name: str) -> list:
-    """The list `name` of an object. Where there is none, one part that is nothing, so that a row tells of it."""
+    """The list `name` of an object; if there is none, a list of one None, so that it is counted as a row."""
     found = value.get(name) if isinstance(value, dict) else None
     return found if isinstance(found, list) else [None]
 

@@ -1,7 +1,7 @@
 """English financial news (lukecarlate/english_finance_news): the column `newscontents`.
 
-One row in six holds UTF-8 that was read as cp949; see dapt.corpus.mojibake. What the column `label` means is not said
-anywhere, so nothing is made of it.
+One row in six contains UTF-8 that was read as cp949; see dapt.corpus.mojibake. The meaning of the column `label` is not
+documented, so it is not used.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""Financial PhraseBank (Malo et al. 2014): sentences with a sentiment, as the hub has them and in the original form.
+"""Financial PhraseBank (Malo et al. 2014): sentences with a sentiment, in the form on the hub and in the original one.
 
-The original zip's `Sentences_*Agree.txt` are Latin-1, a line `sentence@label`; Sentences_AllAgree.txt has a stray line
-`1`. Two sentences stand there twice with different labels: the first one stays.
+The original zip's `Sentences_*Agree.txt` are in Latin-1, with one `sentence@label` per line; Sentences_AllAgree.txt has a
+stray line `1`. Two sentences occur twice with different labels: the first one is kept.
 """
 
 from collections.abc import Iterator
@@ -12,18 +12,20 @@ from dapt.corpus.records import Record, original_text
 from dapt.corpus.tables import content, file_format, rows
 
 LABELLED = True
-NAMES = ("negative", "neutral", "positive")  # the hub's 0, 1, 2, in whatever type a table has them
+NAMES = ("negative", "neutral", "positive")  # 0, 1 and 2 on the hub, of whatever type a table has
 LABELS = {name: name for name in NAMES} | {str(number): name for number, name in enumerate(NAMES)}
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Sentence and label of each line; a file that someone converted to UTF-8 is read as such."""
+    """Sentence and label of each line; a file that was converted to UTF-8 is read as UTF-8."""
     data = content(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    for line in text.removesuffix("\n").split("\n"):  # not splitlines: Latin-1 has its own ends of line
+    for line in text.removesuffix("\n").split(
+        "\n"
+    ):  # not splitlines, which also splits at control characters of Latin-1
         sentence, _, label = line.rpartition("@")
         yield (sentence, label) if sentence else (line, "")
 

@@ -1,7 +1,8 @@
-"""Questions and answers on finance (llamafactory/fiqa, in the form of instructions): a question is a row.
+"""Questions and answers on finance (llamafactory/fiqa, in the form of instructions): each question is a row.
 
-The original project's label is the beginning of the answer, 100 characters; the whole answer stays beside it. In files named train
-or test that is the row's split; test rows come first, so that of a question in both the test row stays.
+The label is that of the original project: the first 100 characters of the answer; the whole answer is kept as a field. If a
+file is named train or test, this is the split of its rows; test rows come first, so that of a question in both files the test
+row is kept.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Clinical definitions of the Human Phenotype Ontology (hp.obo, OBO 1.2): a term is a row, its definition the text.
+"""Clinical definitions of the Human Phenotype Ontology (hp.obo, OBO 1.2): each term is a row, and its definition is the text.
 
 Siblings are alike ("Absence of the left kidney", "Absence of the right kidney"), so the group is the first parent.
 """
@@ -31,7 +31,7 @@ def terms(files: list[Path]) -> Iterator[Term]:
         text = decoded(path.read_bytes(), path.name)
         stanzas = text.split("\n[")[1:]
         if not stanzas:
-            raise UserError(f"{path.name} holds no OBO stanza; fetch it again")
+            raise UserError(f"{path.name} contains no OBO stanza; fetch it again")
         for stanza in stanzas:
             if stanza.startswith("Term]"):
                 yield _term(stanza)

@@ -1,9 +1,8 @@
-"""Questions made from the Human Phenotype Ontology, in the layout of MedMCQA: no answer is made up.
+"""Questions made from the Human Phenotype Ontology, in the layout of MedMCQA; no answer is invented.
 
-The question is a term's definition, the options its own name and those of three siblings, the subject the branch
-directly under "Phenotypic abnormality". A question whose answer can be read off is no question: where a word of
-the right option stands in the definition, the row has no options and serves the subject alone. A term under several
-branches has no subject.
+The question is a term's definition, the options are its own name and those of three siblings, and the subject is the branch
+directly under "Phenotypic abnormality". If a word of the right option is in the definition, the answer could be read off, so
+the row has no options and is used for the subject only. A term under several branches has no subject.
 """
 
 import hashlib
@@ -28,7 +27,7 @@ def words(text: str) -> set[str]:
 
 
 def branches(by_id: dict[str, hpo.Term]) -> dict[str, set[str]]:
-    """For each term the branches under ROOT that it lies in, over all of its parents."""
+    """For each term the branches under ROOT to which it belongs, through any of its parents."""
     children = defaultdict(list)
     for term in by_id.values():
         for parent in term.parents:
@@ -45,7 +44,7 @@ def branches(by_id: dict[str, hpo.Term]) -> dict[str, set[str]]:
 
 
 def by_hash(salt: str, names: list[str]) -> list[str]:
-    """An order that looks random, is the same on every run, and moves little when a name is added."""
+    """An order that looks random, is the same in every run, and changes little when a name is added."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{salt}\0{name}".encode()).digest())
 
 

@@ -1,10 +1,10 @@
 """MedMCQA (Pal et al. 2022): questions of Indian medical entrance exams, four options each, from the hub or as raw
-JSON lines; a question with its explanation is a row, its subject the label.
+JSON lines; a question with its explanation is a row, and its subject is the label.
 
-The right option, `cop`, is counted from 0 on the hub (Parquet), from 1 in the raw files (JSON lines), and is -1 or missing
-in the test file, whose answers were never published; option `first` says it of files that were converted. A 0 where options
-are counted from 1, or a 4 where they are counted from 0, is refused: the others would be read as their neighbours. The
-validation file, `validation` or `dev`, is the test side of the task here, and rows of the test file carry neither an answer
+The right option, `cop`, is counted from 0 on the hub (Parquet) and from 1 in the raw files (JSON lines); it is -1 or missing
+in the test file, whose answers were never published. For converted files, option `first` tells how options are counted. A 0
+if they are counted from 1, or a 4 if they are counted from 0, is refused, because all other answers would be off by one. The
+validation file, `validation` or `dev`, is the test side of the task here, and rows of the test file have neither an answer
 nor a split.
 """
 
@@ -25,9 +25,9 @@ SPLITS = {"train": "train", "validation": "test", "dev": "test"}
 
 
 def read(files: list[Path], first: int = BY_FORMAT) -> Iterator[Record]:
-    """Validation first: of a question in two files the test row stays. `first`: what the first option is called, 0 or 1."""
+    """Read the validation file first: of a question in two files, the test row is kept. `first`: number of the first option."""
     if first not in (BY_FORMAT, 0, 1):
-        raise UserError(f"option first is {first}; it must be 0 or 1")
+        raise UserError(f"option first is {first}, but must be 0 or 1")
     sides = [(path, named(path, "test", *SPLITS)) for path in files]
     for path, side in sorted(sides, key=lambda pair: SPLITS.get(pair[1] or "") != "test"):
         numbered = first if first != BY_FORMAT else 0 if file_format(path) == ".parquet" else 1
@@ -38,7 +38,7 @@ def read(files: list[Path], first: int = BY_FORMAT) -> Iterator[Record]:
 
 
 def _answer(cop: object, first: int, where: str) -> int | None:
-    """The place of the right option, from 0 on, written as a number of any type or as a letter; None where it is none."""
+    """The index of the right option, counted from 0; in the file it is a number of any type or a letter. None if neither."""
     name = (scalar_name(cop) or "").strip().lower().removesuffix(".0")
     if len(name) == 1 and name in LETTERS:
         return LETTERS.index(name)
@@ -48,7 +48,7 @@ def _answer(cop: object, first: int, where: str) -> int | None:
         return place
     raise UserError(
         f"{where}: the right option, cop, is {cop!r}, but options are numbered from {first} to {first + len(OPTIONS) - 1} in "
-        "such a file; say options: {first: 0} or {first: 1} in the profile, whichever the file has"
+        "such a file; set options: {first: 0} or {first: 1} in the profile, whichever fits the file"
     )
 
 
@@ -79,6 +79,6 @@ def _record(row: dict, answer: int | None, side: str | None) -> Record:
 
 
 def _string(row: dict, name: str) -> str | None:
-    """A text that says something; exports write a missing one as null or as nothing."""
+    """A non-empty text, or None; exports write a missing one as null or as an empty text."""
     value = scalar_name(row.get(name))
     return value if value and value.strip() else None

