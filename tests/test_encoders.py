@@ -101,5 +101,5 @@ def test_an_electra_discriminator_is_refused(workspace, tmp_path):
     folder = tmp_path / "electra"
     folder.mkdir()
     ElectraForPreTraining(ElectraConfig(**SIZES | {"vocab_size": word_pieces(folder)})).save_pretrained(folder)
-    with pytest.raises(UserError, match="discriminator.*take the generator"):
+    with pytest.raises(UserError, match="discriminator.*use the generator"):
         audit(folder)

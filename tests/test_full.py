@@ -164,8 +164,9 @@ def test_what_the_user_did_not_bring_is_asked_for_or_switched_off(finished):
     (finished / "data/local" / BIOASQ).unlink()
     output = run(finished, "dvc", "repro", "-s", "-f", "fetch@biomed_mlm", code=None)
     assert (
-        f"dapt fetch: profiles/full.yaml: corpora.biomed_mlm.0: data/local/{BIOASQ} is missing: get it from bioasq.org "
-        "(Task B training data, after registration) and put it there, or set corpora.biomed_mlm.enabled: false in params.yaml"
+        f"dapt fetch: profiles/full.yaml: corpora.biomed_mlm.0: no such file or folder: data/local/{BIOASQ}; get it from "
+        "bioasq.org (Task B training data, after registration) and put it there, or correct files in the settings, or set "
+        "corpora.biomed_mlm.enabled: false in params.yaml"
     ) in output
     assert "Traceback" not in output
     (finished / "params.yaml").write_text(TEXT.replace("biomed_mlm: {enabled: true", "biomed_mlm: {enabled: false", 1))

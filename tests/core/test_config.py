@@ -28,7 +28,7 @@ def test_committed_settings_are_right():
         (SAMPLE, "  steps: 300", "  steps: 3.5", "train.steps: .*integer.*3.5"),
         (SAMPLE, "  steps: 300", "  steps: true", "train.steps: .*integer.*True"),
         (SAMPLE, "  steps: 300", "  steps: -1", "train.steps: .*greater than or equal to 0"),
-        (SAMPLE, "  warmup: 30", "  warmup: 301", "train: warmup is 301 steps, more than the 300"),
+        (SAMPLE, "  warmup: 30", "  warmup: 301", "train: warmup is 301 steps, but there are only 300 steps"),
         (SAMPLE, "  allow: false", "  allow: 1", "repair.allow: .*boolean.*1"),
         (SAMPLE, "  allow: false\n", "", "repair.allow: missing"),
         (SAMPLE, "  batch: 32\n  window", "  window", "train.batch: missing"),
@@ -37,7 +37,7 @@ def test_committed_settings_are_right():
         (SAMPLE, "  base: tiny", "  base: huge", "model.base: unknown name 'huge'"),
         (SAMPLE, "  target: biomed\n", "  target: law\n", "compare.target: unknown name 'law'"),
         (SAMPLE, "  task: biomed_topic\n", "  task: topics\n", "compare.task: unknown name 'topics'"),
-        (NAMES, "models:\n- base\n", "models:\n", "models must be base and the domains"),
+        (NAMES, "models:\n- base\n", "models:\n", "models must list base and then the domains"),
         (NAMES, "    words: overlap\n", "", "tasks.multiple_choice.words: missing"),
         (
             NAMES,
@@ -48,16 +48,16 @@ def test_committed_settings_are_right():
         (NAMES, "finetuned:\n- base\n- biomed\n", "finetuned:\n- base\n- law\n", "finetuned: unknown name 'law'"),
         (NAMES, "control: general", "control: none", "control: unknown name 'none'"),
         (NAMES, "  - biomed_mlm_2\n", "  - medmcqa_labeled\n", "domains.biomed: .*medmcqa_labeled"),
-        (NAMES, "profile: sample\n", "profile: [\n", "is not YAML"),
-        (NAMES, "domain: biomed\n", "domain: biomed\ndomain: finance\n", "is not YAML.*duplicate key"),
+        (NAMES, "profile: sample\n", "profile: [\n", "is not valid YAML"),
+        (NAMES, "domain: biomed\n", "domain: biomed\ndomain: finance\n", "is not valid YAML.*duplicate key"),
         (
             NAMES,
             "control: general\n",
             "control: general\nprofiles: {}\n",
-            "profiles: move each into a file .*profiles/NAME.yaml",
+            "profiles: move each profile into a file .*profiles/NAME.yaml",
         ),
         (SAMPLE, "  - 0\n  - 1\n  - 2\n", "  - 0\n", "finetune.seeds: .*at least 2"),
-        (SAMPLE, "  - 0\n  - 1\n  - 2\n", "  - 0\n  - 0\n", "finetune.seeds: a seed stands there twice"),
+        (SAMPLE, "  - 0\n  - 1\n  - 2\n", "  - 0\n  - 0\n", "finetune.seeds: a seed is listed twice"),
         (
             SAMPLE,
             "  multiple_choice:\n",
@@ -75,10 +75,10 @@ def test_committed_settings_are_right():
             "  - name: healthtweets\n",
             "  - {name: healthtweets, cleaner: tweets, local: {folder: data/local}, files: [a], licence: none}\n"
             "  - name: healthtweets\n",
-            "corpora.biomed_mlm_2: 2 sources, of which 2 are named healthtweets",
+            "corpora.biomed_mlm_2: 2 of its 2 sources are named healthtweets",
         ),
         (SAMPLE, "sha256: cfa3", "sha256: xfa3", "sha256"),
-        (SAMPLE, "\ncompare:", "\ncompare: [", "is not YAML"),
+        (SAMPLE, "\ncompare:", "\ncompare: [", "is not valid YAML"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_place(file, old, new, message):
@@ -97,9 +97,9 @@ def test_the_active_profile_alone_must_speak_of_every_corpus_and_task():
     sources = "  law:\n  - {name: law, cleaner: text, files: [a], local: {folder: data/local}, licence: mine}\n"
     more = (SAMPLE, "\ncorpora:\n", f"\ncorpora:\n{sources}")
     rows = "  statutes: {corpus: law, fields: [label], kind: classification, length: 64, epochs: 1, lr: 1.0e-3}\n"
-    with pytest.raises(UserError, match=f"{SAMPLE}: corpora says nothing of law, which params.yaml names"):
+    with pytest.raises(UserError, match=f"{SAMPLE}: corpora has no entry for law, which params.yaml names"):
         committed_params(corpus)
-    with pytest.raises(UserError, match=f"{SAMPLE}: tasks says nothing of statutes, which params.yaml names"):
+    with pytest.raises(UserError, match=f"{SAMPLE}: tasks has no entry for statutes, which params.yaml names"):
         committed_params(task)
     with pytest.raises(UserError, match=f"{SAMPLE}: corpora: unknown name 'law'"):
         committed_params(more)
@@ -108,7 +108,7 @@ def test_the_active_profile_alone_must_speak_of_every_corpus_and_task():
 
 @pytest.mark.parametrize("length", ["", "steps: 300\n  epochs: 1.0"])
 def test_a_training_has_one_length(length):
-    with pytest.raises(UserError, match=f"{SAMPLE}: train: must have one of steps, epochs and tokens"):
+    with pytest.raises(UserError, match=f"{SAMPLE}: train: must have exactly one of steps, epochs and tokens"):
         committed_params((SAMPLE, "steps: 300", length))
 
 

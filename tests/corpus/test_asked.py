@@ -82,11 +82,11 @@ def test_rows_of_one_question_are_one_group_unless_a_column_says_which_are(tmp_p
 @pytest.mark.parametrize(
     "row, options, message",
     [
-        ({"text": "a", "part": "heldout"}, {"split": "part"}, "x.jsonl row 1: its side is 'heldout'; .* says train,"),
-        ({"q": "a", "a": "x", "b": "y", "r": 1}, {}, "row 1: the answer is '1', which is none of its options and no letter"),
-        ({"q": "a", "a": "x", "b": "y", "r": "AB"}, {}, "the answer is 'AB', which is none of its options and no letter"),
-        ({"q": "a", "a": "x", "b": "y", "r": 0}, {"first": 1}, "the answer is '0', but its options are numbered from 1 to 2"),
-        ({"q": "a", "a": "x", "b": "y", "r": "x"}, {"first": 0}, "the answer is 'x', but its options are numbered from 0 to 1"),
+        ({"text": "a", "part": "heldout"}, {"split": "part"}, "x.jsonl row 1: unknown side 'heldout'; .* must contain train,"),
+        ({"q": "a", "a": "x", "b": "y", "r": 1}, {}, "row 1: the answer '1' is neither one of the options nor a letter"),
+        ({"q": "a", "a": "x", "b": "y", "r": "AB"}, {}, "the answer 'AB' is neither one of the options nor a letter"),
+        ({"q": "a", "a": "x", "b": "y", "r": 0}, {"first": 1}, "the answer is '0', but the options are numbered from 1 to 2"),
+        ({"q": "a", "a": "x", "b": "y", "r": "x"}, {"first": 0}, "the answer is 'x', but the options are numbered from 0 to 1"),
     ],
 )  # fmt: skip
 def test_what_a_row_cannot_mean_is_refused_with_its_place(tmp_path, row, options, message):
@@ -98,7 +98,7 @@ def test_what_a_row_cannot_mean_is_refused_with_its_place(tmp_path, row, options
 
 def test_a_text_file_has_no_labels(tmp_path):
     (tmp_path / "x.txt").write_text("a line\n")
-    with pytest.raises(UserError, match="x.txt: a .txt has no columns; give a task's rows as a table"):
+    with pytest.raises(UserError, match="x.txt: a .txt file has no columns; provide the rows of a task as a table"):
         cleaned(tmp_path, "text", tmp_path / "x.txt", label="label")
 
 

@@ -333,10 +333,13 @@ LABELLED = [row | {"label": "xy"[number % 2]} for number, row in enumerate(docum
     [
         (
             {"fields": ["labl"]},
-            "tasks.T of the profile: fields names 'labl', which no row of c has; there are: corpus, group, id, label",
+            "tasks.T of the profile: fields names 'labl', which no row of c has; its rows have: corpus, group, id, label",
         ),
         ({"input": "question"}, "tasks.T of the profile: input names 'question', which no row of c has"),
-        ({"labels": ["x", "z"]}, "tasks.T of the profile: labels names 'z', which no row of c has; there are: x, y"),
+        (
+            {"labels": ["x", "z"]},
+            "tasks.T of the profile: labels names 'z', which no row of c has; its rows have: x, y",
+        ),
     ],
 )
 def test_a_task_that_names_what_no_row_has_is_refused(tmp_path, settings, message):

@@ -74,7 +74,7 @@ def test_lone_surrogates_and_nul_bytes_can_be_written_again(tmp_path):
 def test_a_column_may_be_absent_from_some_rows_but_not_from_all(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"n": 1}\n{"text": "a", "n": 2}\n')
     assert list(rows(tmp_path / "x.jsonl", ("text",))) == [{"n": 1}, {"text": "a", "n": 2}]
-    with pytest.raises(UserError, match="x.jsonl has no column txt; it has: n"):
+    with pytest.raises(UserError, match="x.jsonl has no column txt; its columns are: n"):
         list(rows(tmp_path / "x.jsonl", ("txt",)))
 
 
@@ -82,7 +82,7 @@ def test_a_column_may_be_absent_from_some_rows_but_not_from_all(tmp_path):
 @pytest.mark.parametrize("name", ["x.csv", "x.json", "x.jsonl", "x.parquet"])
 def test_a_missing_column_is_named_with_those_there_are(tmp_path, name, packing):
     path = written(tmp_path / (name + packing), ROWS)
-    with pytest.raises(UserError, match=f"{path.name} has no column body; it has: text, n"):
+    with pytest.raises(UserError, match=f"{path.name} has no column body; its columns are: text, n"):
         list(rows(path, ("body",)))
 
 
@@ -105,7 +105,7 @@ def test_parquet_reads_no_column_that_nobody_asked_for(tmp_path):
 )
 def test_a_parquet_column_of_another_type_is_refused(tmp_path, values, kind):
     pq.write_table(pa.table({"text": values}), tmp_path / "x.parquet")
-    with pytest.raises(UserError, match=f"column text holds {kind}.* where text belongs"):
+    with pytest.raises(UserError, match=f"column text contains {kind}.*, not text"):
         list(rows(tmp_path / "x.parquet", ("text",)))
     assert [row["text"] for row in rows(tmp_path / "x.parquet", (), ("text",))] == values
 
@@ -124,31 +124,31 @@ def test_all_that_holds_text_in_parquet_is_read(tmp_path, kind):
     [
         ("x.jsonl", b"", "is empty"),
         ("x.jsonl", b" \n \n", "is empty"),
-        ("x.jsonl", b'{"text": "a"}\n{"text": "b', "line 2 is not JSON"),
-        ("x.jsonl", b"[" * 100_000, "no whole JSON list"),
-        ("x.jsonl", b'{"text": ' + b"[" * 100_000, "is not JSON"),
-        ("x.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "is not JSON"),
-        ("x.json", b'[{"text": "a"}, {"text": "b"', "no whole JSON list .*element 2"),
-        ("x.json", b'[{"text": "a"} {"text": "b"}]', "no comma"),
-        ("x.json", b'[{"text": "a"}]]', "something behind"),
-        ("x.json", b'[{"text": "a"},]', "no whole JSON list"),
-        ("x.json", b"[", "no whole JSON list"),
-        ("x.json", b"[]x", "something behind"),
+        ("x.jsonl", b'{"text": "a"}\n{"text": "b', "line 2 is not valid JSON"),
+        ("x.jsonl", b"[" * 100_000, "not a complete JSON list"),
+        ("x.jsonl", b'{"text": ' + b"[" * 100_000, "is not valid JSON"),
+        ("x.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "is not valid JSON"),
+        ("x.json", b'[{"text": "a"}, {"text": "b"', "not a complete JSON list .*element 2"),
+        ("x.json", b'[{"text": "a"} {"text": "b"}]', "a comma is missing"),
+        ("x.json", b'[{"text": "a"}]]', "something after"),
+        ("x.json", b'[{"text": "a"},]', "not a complete JSON list"),
+        ("x.json", b"[", "not a complete JSON list"),
+        ("x.json", b"[]x", "something after"),
         ("x.json", '[{"text": "ä"}]'.encode("latin-1"), "is not UTF-8"),
         ("x.json", '[{"text": "a"}]'.encode("utf-16"), "is not UTF-8"),
-        ("x.csv", b"", "has no column text; it has: none"),
+        ("x.csv", b"", "has no column text; its columns are: none"),
         ("x.csv", b'text,n\n"a,1\nb,2\n', "line 3: unexpected end of data"),
         ("x.csv", b'text,n\n"a"b,1\n', "line 2"),
         ("x.csv", b"text,text\na,b\n", "has the column text twice"),
         ("x.csv", "text\nä\n".encode("latin-1"), "is not UTF-8"),
-        ("x.parquet", b"", "no whole Parquet file"),
-        ("x.parquet", b"PAR1 and nothing more PAR1", "no whole Parquet file"),
-        ("x.parquet.gz", gzip.compress(b"nothing"), "no whole Parquet file"),
-        ("x.csv.gz", b"text\na\n", "no whole gzip file"),
-        ("x.csv.gz", gzip.compress(b"text\n" + bytes(range(97, 120)) * 500)[:60], "no whole gzip file"),
-        ("x.jsonl.zst", b'{"text": "a"}', "no whole zstd file"),
-        ("x.xlsx", b"", "ending .xlsx is none of .csv"),
-        ("x", b"", r"ending \(none\) is none"),
+        ("x.parquet", b"", "not a complete Parquet file"),
+        ("x.parquet", b"PAR1 and nothing more PAR1", "not a complete Parquet file"),
+        ("x.parquet.gz", gzip.compress(b"nothing"), "not a complete Parquet file"),
+        ("x.csv.gz", b"text\na\n", "not a complete gzip file"),
+        ("x.csv.gz", gzip.compress(b"text\n" + bytes(range(97, 120)) * 500)[:60], "not a complete gzip file"),
+        ("x.jsonl.zst", b'{"text": "a"}', "not a complete zstd file"),
+        ("x.xlsx", b"", "unknown file ending .xlsx; it must be one of .csv"),
+        ("x", b"", r"unknown file ending \(none\)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "data",
 )
@@ -182,7 +182,7 @@ def test_documents(tmp_path):
     (tmp_path / "x.json.gz").write_bytes(gzip.compress(b'\xef\xbb\xbf{"data": ["\\ud800"]}'))
     assert document(tmp_path / "x.json.gz") == {"data": ["\ufffd"]}
     (tmp_path / "y.json").write_text('{"data": [')
-    with pytest.raises(UserError, match="y.json is not JSON"):
+    with pytest.raises(UserError, match="y.json is not valid JSON"):
         document(tmp_path / "y.json")
 
 
@@ -247,7 +247,7 @@ def test_bytes_of_another_encoding_are_named_with_their_place(tmp_path):
             file.read()
     broken = pa.array([b"sound", b"20\xb0C"]).view(pa.string())
     pq.write_table(pa.table({"text": broken}), tmp_path / "x.parquet")
-    with pytest.raises(UserError, match="x.parquet, rows 1 and on: a text is not UTF-8"):
+    with pytest.raises(UserError, match="x.parquet, in row 1 or later: a text is not UTF-8"):
         list(rows(tmp_path / "x.parquet", ("text",)))
 
 
@@ -256,5 +256,5 @@ def test_an_object_written_for_people_is_a_row_and_two_are_refused(tmp_path):
     path.write_text(json.dumps({"text": "heart"}, indent=1))
     assert [row["text"] for row in rows(path, ("text",))] == ["heart"]
     path.write_text(json.dumps({"text": "heart"}, indent=1) * 2)
-    with pytest.raises(UserError, match="x.json, which is neither a list nor a value on each line, is not JSON"):
+    with pytest.raises(UserError, match="x.json, which is neither a list nor one value per line, is not valid JSON"):
         list(rows(path, ("text",)))

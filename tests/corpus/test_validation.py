@@ -42,9 +42,9 @@ def test_right_rows_pass(labelled, right):
         (False, row("a text", split="dev"), "split is 'dev'"),
         (True, row("a text", label=""), "label must be"),
         (True, row("a text", label=3), "label must be"),
-        (True, row("a text"), "no label, no options and no answer"),
+        (True, row("a text"), "must have a label, options or an answer"),
         (True, row("a text", options="abcd", answer=1), "options must be"),
-        (True, row("a text", options=["a", "b"], answer=2), "answer 2 is none of the 2 options"),
+        (True, row("a text", options=["a", "b"], answer=2), "answer 2 is not the index of one of the 2 options"),
         (True, row("a text", options=["a", "b"], answer=-1), "answer -1"),
         (True, row("a text", options=["a", "b"], answer=True), "answer True"),
     ],
@@ -54,7 +54,7 @@ def test_wrong_rows_are_told(labelled, wrong, message):
 
 
 def test_a_wrong_or_repeated_row_is_refused_with_its_line():
-    with pytest.raises(UserError, match="x.jsonl line 2: the same text stands further up"):
+    with pytest.raises(UserError, match="x.jsonl line 2: the same text is in an earlier line"):
         validated([row("One text"), row("one TEXT")], "x", False)
     with pytest.raises(UserError, match="x.jsonl line 3: corpus is 'y'"):
         validated([row("one"), row("two"), row("three", corpus="y")], "x", False)

@@ -80,7 +80,7 @@ def test_a_null_is_no_group_and_no_text(tmp_path, capsys):
         [{"text": "a", "group": None}, {"text": None}, {"text": "b", "group": None}, {"text": "c", "group": 7.0}],
     )
     assert [row["group"] for row in texts(tmp_path / "x.jsonl", None)] == ["row 1", "row 3", "7"]
-    assert "1 of 4 rows hold no text and are left out" in capsys.readouterr().err
+    assert "1 of 4 rows contain no text and are left out" in capsys.readouterr().err
 
 
 def test_of_one_group_there_is_no_interval_and_what_does_not_exist_is_null(model_folder, tmp_path, capsys):
@@ -128,4 +128,4 @@ def test_the_share_of_unknown_tokens_is_told_and_a_large_one_is_said(model_folde
     share = ids.count(tokenizer.unk_token_id) / len(ids)
     assert 0.05 < share < 0.3
     assert json.loads(printed.out)["unknown"] == round(share, 4)
-    assert f"{100 * share:.1f} % of the tokens are unknown to the tokenizer; they are never asked for" in printed.err
+    assert f"{100 * share:.1f} % of the tokens are unknown to the tokenizer; they are never predicted" in printed.err

@@ -28,5 +28,5 @@ def test_one_model_on_any_text_gives_the_figures_of_evaluate(model_folder, judge
 
 
 def test_draws_that_cannot_be_are_refused(model_folder, text):
-    with pytest.raises(UserError, match="--draws is 0; it must be 1 or more"):
+    with pytest.raises(UserError, match="--draws is 0, but must be at least 1"):
         per_token.run([model_folder], text, None, True, draws=0)

@@ -86,6 +86,8 @@ def test_a_word_that_a_tokenizer_does_not_know_is_asked_of_none(model_folder, by
     per_word.run([model_folder, byte_level], tmp_path / "text.jsonl", None, True, unknown="allow")
     printed = capsys.readouterr()
     results = [json.loads(line) for line in printed.out.splitlines()]
-    drawn, unknown = map(int, re.search(r"(\d+) words masked .*; (\d+) of them unknown", printed.err).groups())
+    drawn, unknown = map(
+        int, re.search(r"(\d+) words masked .*; (\d+) of the masked ones are unknown", printed.err).groups()
+    )
     assert unknown > 0 and results[0]["words"] == results[1]["words"] > 0
     assert results[0]["words"] + unknown == drawn

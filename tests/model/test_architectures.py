@@ -218,7 +218,7 @@ def test_what_is_not_packed_says_so_once_and_in_one_process(network_of, capsys, 
     for name in NOT_PACKED:
         MaskedLM(network_of(name))
         said = capsys.readouterr().err
-        assert said.count("\n") == 1 and f"type {ALL[name].model_type} is not packed" in said
+        assert said.count("\n") == 1 and f"type {ALL[name].model_type} are not packed" in said
         assert ("rows of each length by themselves" in said) == (name in PADDING_MATTERS)
     monkeypatch.setenv("RANK", "1")
     MaskedLM(network_of("albert"))

@@ -28,7 +28,7 @@ def test_a_folder_without_or_with_a_damaged_tokenizer_is_refused(tmp_path):
     with pytest.raises(UserError, match="no tokenizer"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(UserError, match="does not load"):
+    with pytest.raises(UserError, match="cannot be loaded"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(UserError, match="tokenizer.json is a Git LFS pointer, .* git lfs pull"):
@@ -146,14 +146,14 @@ def test_a_tokenizer_that_is_python_code_is_refused(tmp_path):
     tokens = ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWC", "<mask>"]
     (tmp_path / "vocab.txt").write_text("\n".join(tokens))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "esm"}))
-    with pytest.raises(UserError, match="EsmTokenizer, which exists as Python code alone"):
+    with pytest.raises(UserError, match="EsmTokenizer, which exists only as Python code"):
         load_tokenizer(tmp_path)
 
 
 def test_half_of_a_byte_level_vocabulary_is_refused(tmp_path):
     byte_pairs_of(tmp_path)
     (tmp_path / "merges.txt").unlink()
-    with pytest.raises(UserError, match="vocab.json without its merges.txt"):
+    with pytest.raises(UserError, match="vocab.json but no merges.txt"):
         load_tokenizer(tmp_path)
 
 

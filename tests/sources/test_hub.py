@@ -129,7 +129,7 @@ def test_a_connection_cut_off_half_way_is_resumed(hub, repository):
 def test_a_store_of_large_files_that_fails_is_one_line_and_plain_http_a_way_round_it(hub, repository):
     hub.xet = True
     message = dapt(hub, repository, "fetch", "general", code=2)
-    assert f"Salesforce/wikitext at {WIKITEXT}, {TRAIN}: " in message and "or with HF_HUB_DISABLE_XET=1" in message
+    assert f"Salesforce/wikitext at {WIKITEXT}, {TRAIN}: " in message and "or set HF_HUB_DISABLE_XET=1" in message
     dapt(hub, repository, "fetch", "general", HF_HUB_DISABLE_XET="1")
     assert raw(repository, "general/wikitext") == flat(TEXTS)
 
@@ -157,7 +157,7 @@ def test_another_file_than_the_pinned_one_is_refused(hub, repository):
     change(repository, old, f"{old}      sha256: [{right}, {'f' * 64}]\n", "profiles/full.yaml")
     message = dapt(hub, repository, "fetch", "general", code=2)
     assert f"{VALIDATION} of Salesforce/wikitext has sha256 {hashlib.sha256(TEXTS[VALIDATION]).hexdigest()}" in message
-    assert f"the settings say {'f' * 64}" in message and "mend sha256" in message
+    assert f"the settings say {'f' * 64}" in message and "correct sha256" in message
     assert hub.gets() == list(TEXTS)  # it is what the hub has, so another download would bring nothing else
 
 
@@ -182,7 +182,7 @@ def test_a_damaged_file_of_the_cache_is_downloaded_anew(hub, repository, links):
     ]
     assert len(found) == 1 and ("blobs" in found[0].parts) == links
     found[0].write_bytes(b"x" + TEXTS[TRAIN][1:])
-    assert "is damaged, in the hub's cache" in dapt(hub, repository, "fetch", "general", **settings)
+    assert "was damaged in the hub's cache" in dapt(hub, repository, "fetch", "general", **settings)
     assert raw(repository, "general/wikitext") == flat(TEXTS) and hub.gets() == [TRAIN, VALIDATION, TRAIN]
     assert "damaged" not in dapt(hub, repository, "fetch", "general", **settings)
 
@@ -210,11 +210,11 @@ def test_what_the_hub_refuses_is_told_in_one_line(hub, repository):
     wikitext.gated = True
     for settings in ({}, {"HF_TOKEN": TOKEN}):
         message = dapt(hub, repository, "fetch", "general", code=2, **settings)
-        assert "is gated: accept its terms on the hub, then set HF_TOKEN" in message
+        assert "is gated; accept its terms on the hub, then set HF_TOKEN" in message
     wikitext.gated = False
     wikitext.commit = COMMIT
     message = dapt(hub, repository, "fetch", "general", code=2)
-    assert f"Salesforce/wikitext at {WIKITEXT}: no such revision; mend it in the settings" in message
+    assert f"Salesforce/wikitext at {WIKITEXT}: no such revision; correct it in the settings" in message
     wikitext.commit = WIKITEXT
     del wikitext.files[VALIDATION]
     assert f"has no file {VALIDATION}; mend files" in dapt(hub, repository, "fetch", "general", code=2)
@@ -257,7 +257,7 @@ def test_pin_writes_commit_and_hashes_and_nothing_else(hub, repository):
 
 
 def test_check_names_what_is_not_pinned(hub, repository):
-    assert "not pinned: Hmehdi515/biomedical_en-de; dapt fetch --pin" in dapt(hub, repository, "check")
+    assert "not pinned: Hmehdi515/biomedical_en-de; run dapt fetch --pin" in dapt(hub, repository, "check")
 
 
 def model(*names: str) -> dict[str, bytes]:
@@ -277,7 +277,7 @@ def test_pin_without_a_name_pins_all_that_the_profile_reads(hub, repository):
         "datasets/takala/financial_phrasebank": Repository(bank, "4a94a2397c42fc3274b7db5632f913eb914e9e0f"),
         "datasets/openlifescienceai/medmcqa": Repository(questions, "91c6572c454088bf71b679ad90aa8dffcd0d5868"),
     }
-    assert "BioASQ-train-factoid-6b-full-annotated.json is missing: get it from bioasq.org" in dapt(
+    assert "BioASQ-train-factoid-6b-full-annotated.json; get it from bioasq.org" in dapt(
         hub, repository, "fetch", "--pin", code=2
     )
     assert written(repository) == (PARAMS, FULL)
@@ -380,7 +380,7 @@ def test_an_entry_that_is_not_written_out_is_pinned_by_hand():
 @pytest.mark.parametrize("place", [{"hub": {"repo": "a/b", "revision": "main"}}, {"local": {"folder": "data/local"}}])
 def test_hashes_are_hashes_and_one_for_each_file(place):
     [(kind, settings)] = place.items()
-    for hashes, message in (["0" * 64], "one hash for each of files"), (["0" * 63, "0" * 64], "pattern"):
+    for hashes, message in (["0" * 64], "one hash for each entry of files"), (["0" * 63, "0" * 64], "pattern"):
         with pytest.raises(ValueError, match=message):
             Origin.model_validate({kind: settings | {"sha256": hashes}, "files": ["a", "b"], "licence": "test"})
     assert committed_params(("params.yaml", "profile: sample", "profile: full")).unpinned()
@@ -401,7 +401,7 @@ def test_the_files_of_a_model_are_found_in_its_repository(hub, repository):
     del files["pytorch_model.bin"]
     shutil.rmtree(repository / "data")
     message = dapt(hub, repository, "fetch", "model", code=2)
-    assert "dmis-lab/biobert: files: auto needs one folder with a config.json and weights" in message
+    assert "dmis-lab/biobert: files: auto needs exactly one folder with a config.json and weights" in message
 
 
 def parquet(**columns: list[str]) -> bytes:

@@ -51,7 +51,7 @@ def test_options_of_the_cleaner_by_command_are_typed_and_refused_as_those_of_a_p
     run(tmp_path, *command, "--option", "column=body", "--option", "least=1")
     assert [row["text"] for row in read_lines(tmp_path / "o.jsonl")] == ["Oil rises"]
     for option, says in (
-        ("lesat=1", "--option: the cleaner text takes no option 'lesat'; it takes: least, column,"),
+        ("lesat=1", "--option: the cleaner text has no option 'lesat'; its options are: least, column,"),
         ("least=many", "--option.least: must be int, not 'many'"),
         ("least", "--option least: must be NAME=VALUE"),
     ):

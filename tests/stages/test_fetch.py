@@ -90,7 +90,9 @@ def test_a_users_file_is_copied_and_a_missing_or_wrong_one_says_what_to_do(tmp_p
     place = {"folder": str(given.parent), "ask": "bioasq.org"}
     out = tmp_path / "raw"
     out.mkdir()
-    with pytest.raises(UserError, match="b.json is missing: get it from bioasq.org and put it there$"):
+    with pytest.raises(
+        UserError, match="no such file or folder: .*b.json; get it from bioasq.org and put it there, or correct files"
+    ):
         fetch(Origin(local=place, files=["b.json"], licence=LICENCE), out)
     given.parent.mkdir()
     given.write_text("{}")
@@ -105,13 +107,13 @@ def test_a_users_file_is_copied_and_a_missing_or_wrong_one_says_what_to_do(tmp_p
     [
         (
             "biomed_mlm",
-            "profiles/sample.yaml: corpora.biomed_mlm.0: data/local/law is missing: get it from its owner and put it there, "
-            "or set corpora.biomed_mlm.enabled: false in params.yaml",
+            "profiles/sample.yaml: corpora.biomed_mlm.0: no such file or folder: data/local/law; get it from its owner and put "
+            "it there, or correct files in the settings, or set corpora.biomed_mlm.enabled: false in params.yaml",
         ),
         (
             "model",
-            "params.yaml: bases.tiny: data/local/mine is missing: get it from its owner and put it there, or name another "
-            "encoder as model.base in the profile",
+            "params.yaml: bases.tiny: no such folder: data/local/mine; get it from its owner and put it there, or correct "
+            "local.folder in the settings, or name another encoder as model.base in the profile",
         ),
     ],
 )
@@ -192,7 +194,7 @@ def test_safetensors_go_before_pickled_weights_and_shards_go_with_their_index(na
     ],
 )
 def test_no_model_or_two_are_refused(names):
-    with pytest.raises(UserError, match="files: auto needs one folder .* it has (none|a, b); name the files"):
+    with pytest.raises(UserError, match="files: auto needs exactly one folder .* found (none|a, b); name the files"):
         model_files(names, "a/b")
 
 
@@ -207,5 +209,5 @@ def test_files_of_one_name_keep_their_folders_and_a_models_must_not_be_called_al
     assert (tmp_path / "out/test/0000.jsonl").read_text() == "test/0000.jsonl"
     with pytest.raises(UserError, match="two files called 0000.jsonl"):
         fetch(given, tmp_path / "flat", flat)
-    with pytest.raises(ValidationError, match="files has a twice"):
+    with pytest.raises(ValidationError, match="files lists a twice"):
         Origin(local={"folder": "."}, files=["a", "a"], licence=LICENCE)

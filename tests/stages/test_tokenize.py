@@ -68,4 +68,4 @@ def test_unless_it_is_allowed(workspace, capsys):
     tokenize.run("biomed")
     said = json.loads((workspace / "data/tokens/biomed/tokens.json").read_text())
     assert 0.3 < said["train"]["unknown"] < 1 and said["valid"]["unknown"] == 0
-    assert "they are never asked for" in capsys.readouterr().err
+    assert "they are never predicted" in capsys.readouterr().err

@@ -27,14 +27,16 @@ def run(corpus: str) -> None:
         with whole_file(out):
             pass
     write_json(METRICS / "clean" / f"{corpus}.json", report.as_dict() | {"made_from": made_from(RAW / corpus)})
-    print(
-        f"{corpus}: {report.rows_in} rows in, {report.kept} kept, dropped {dict(report.dropped)}, "
-        f"repaired {dict(report.repaired)}"
+    why = "; ".join(
+        f"{what}: {', '.join(f'{count:,} {reason}' for reason, count in counts.most_common())}"
+        for what, counts in (("dropped", report.dropped), ("repaired", report.repaired))
+        if counts
     )
+    print(f"{corpus}: {report.rows_in:,} rows in, {report.kept:,} kept{f' ({why})' * bool(why)}")
 
 
 def run_file(name: str, raw: Path, out: Path, report_path: Path, options: dict) -> None:
     check_options(name, options, "--option")
     report = clean(raw.stem, [(name, [raw], options)], out)
     write_json(report_path, report.as_dict())
-    print(f"{raw}: {report.rows_in} rows in, {report.kept} kept")
+    print(f"{raw}: {report.rows_in:,} rows in, {report.kept:,} kept")

@@ -54,8 +54,12 @@ def run() -> None:
         }
         why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(cleaned["dropped"].items()))
         dropped = f" (cleaning dropped {why})" * bool(why)
+        shares = ", ".join(
+            f"{'undetermined' if code == 'in doubt' else code} {count / len(texts):.0%}"
+            for code, count in languages.most_common(3)
+        )
         print(
-            f"{name}: {figures['rows']:,} valid rows{dropped}, {lengths['mean']} tokens each, "
-            f"{dict(languages.most_common(3))}"
+            f"{name}: {figures['rows']:,} valid rows{dropped}, {lengths['mean']} tokens per row on average, "
+            f"language: {shares or 'none'}"
         )
     write_json(METRICS / "validate.json", found | {"made_from": made_from(PROCESSED)})

@@ -52,7 +52,7 @@ def test_a_number_that_the_numbering_does_not_have_is_refused(tmp_path, name, nu
 def test_the_numbering_can_be_said(tmp_path, first):
     path = lines(tmp_path / "train.json", [medmcqa(1, cop=first), medmcqa(2, cop=first + 3)])
     assert [record.fields["answer"] for record in reader.read([path], first=first)] == [0, 3]
-    with pytest.raises(UserError, match="first is 2; it must be 0 or 1"):
+    with pytest.raises(UserError, match="first is 2, but must be 0 or 1"):
         list(reader.read([path], first=2))
 
 

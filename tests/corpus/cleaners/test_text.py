@@ -62,7 +62,7 @@ def test_a_users_own_folder(tmp_path, capsys):
     ]
     (folder / "notes.docx").write_text("x")
     assert len(cleaned(tmp_path, "text", folder)[1]) == 3
-    assert "own: 1 of 4 files hold no text that is read here and are left out: notes.docx" in capsys.readouterr().err
+    assert "own: 1 of 4 files have no known text format and are left out: notes.docx" in capsys.readouterr().err
     with pytest.raises(UserError, match="notes.docx: the ending .docx"):
         cleaned(tmp_path, "text", folder / "notes.docx")
 
@@ -105,7 +105,7 @@ def test_the_shortest_text_may_be_chosen_and_documents_end_at_blank_lines(tmp_pa
     assert [row["text"] for row in cleaned(tmp_path, "text", path, least=10)[1]] == ["and falls.", "Shares fall"]
     found = cleaned(tmp_path, "text", path, least=1, documents="blank-line")[1]
     assert [row["text"] for row in found] == ["Oil rises and falls.", "Shares fall"]
-    with pytest.raises(UserError, match="option documents is 'page'; it must be line or blank-line"):
+    with pytest.raises(UserError, match="option documents is 'page', but must be line or blank-line"):
         cleaned(tmp_path, "text", path, documents="page")
 
 
