@@ -184,9 +184,7 @@ class Train(Settings):
     gradient_checkpointing: bool = False  # recompute activations in the backward pass: less memory, a third more time
     graphs: Literal["auto", "on", "off"] = "auto"  # steps as CUDA graphs; auto: on a GPU, if possible
     compile: bool = False  # torch.compile: half a minute to start, up to twice as fast for small models
-    deterministic: bool = (
-        False  # torch's deterministic algorithms; on a GPU, a resumed run needs them to give the same bits
-    )
+    deterministic: bool = False  # torch's deterministic algorithms; without, a run resumed on a GPU gives other bits
     valid_every: Count  # steps
     valid_windows: Count  # maximum number of windows for the loss during training
     save_every: Count  # steps between checkpoints to resume from

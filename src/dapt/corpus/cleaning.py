@@ -17,7 +17,7 @@ from dapt.telling.errors import UserError
 
 LEAST = "least"  # an option of every cleaner
 MINIMUM = 30  # characters, the original project's rule for most of its corpora
-ORIGINAL_ROWS = {  # cleaners of a corpus → its rows in the original project's table, corrected by what its scripts really read
+ORIGINAL_ROWS = {  # cleaners of a corpus → its rows in the original project's table, corrected by what its scripts read
     ("bioasq",): 2_511,
     ("biomed_en_de",): 11_145,
     ("finance_news", "financial_phrasebank"): 20_023,
@@ -115,7 +115,7 @@ def check_options(name: str, options: dict[str, str | int | float | bool], where
 
 
 def clean(corpus: str, sources: list[tuple[str, list[Path], dict]], out: Path, expected: int | None = None) -> Report:
-    """Clean `sources` (cleaner, files, options) into one file; labelled sources come first, so that of equal texts theirs stay."""
+    """Clean `sources` (cleaner, files, options) into one file; labelled ones come first, so that of equal texts theirs stay."""
     report = Report(expected)
     seen: set[bytes] = set()
     ordered = sorted(sources, key=lambda source: not getattr(cleaner(source[0]), "LABELLED", False))

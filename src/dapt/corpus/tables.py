@@ -225,9 +225,7 @@ def _elements(file: TextIO, name: str) -> Iterator[object]:
             if text[mark] not in ",]":
                 raise ValueError("a comma is missing between two elements")
         except (ValueError, RecursionError) as error:
-            more = file.read(
-                max(CHUNK, len(text) - start)
-            )  # at least as much again, so that a long element is not parsed too often
+            more = file.read(max(CHUNK, len(text) - start))  # as much again, or an element is parsed too often
             if not more:
                 raise UserError(
                     f"{name} is not a complete JSON list ({error}, in or after element {count + 1}); "

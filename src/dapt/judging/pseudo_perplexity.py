@@ -125,7 +125,7 @@ def run(folders: list[Path], text: Path, most: int | None, as_json: bool, unknow
     )
     passes = sum(piece.copies for piece in found)
     print(
-        f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes per model, models: {len(judged)}",
+        f"{len(rows)} texts, {int(count.sum())} tokens: {passes} forward passes per model",
         file=sys.stderr,
     )
     by_way = np.stack([sums(one, found, group, how) for one in judged], axis=1)

@@ -102,9 +102,7 @@ class MaskedLM(nn.Module):
         """The output of `states` → [picks, vocabulary]."""
         for name in self.head:
             module = getattr(self.model, name)
-            tied = (
-                (self.model.get_input_embeddings(),) if name == "lm_predictions" else ()
-            )  # it has no decoder of its own
+            tied = (self.model.get_input_embeddings(),) if name == "lm_predictions" else ()  # it has no own decoder
             hidden = module(hidden, *tied)
         return hidden
 

@@ -20,10 +20,7 @@ from dapt.core.files import whole_file
 from dapt.model.tokenizer import Special
 from dapt.telling.errors import UserError
 
-DOCUMENTS, CHARACTERS = (
-    4096,
-    1 << 21,
-)  # encoded at once, on all cores: at most so many documents and about so many characters
+DOCUMENTS, CHARACTERS = 4096, 1 << 21  # encoded at once, on all cores: the most documents, about so many characters
 AT_ONCE = 1 << 24  # tokens of a memory-mapped set that are counted at once
 WARNED, REFUSED = 0.05, 0.3  # shares of unknown tokens
 

@@ -9,11 +9,7 @@ import torch
 from safetensors import safe_open
 
 SAFE, PICKLED = "model*.safetensors", "pytorch_model*.bin"
-NESTED = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-)  # the keys of a training loop's own checkpoint that contain the weights
+NESTED = ("state_dict", "model_state_dict", "model")  # keys of a training loop's own checkpoint with the weights
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # the prefixes of DistributedDataParallel, torch.compile and Lightning
 
 

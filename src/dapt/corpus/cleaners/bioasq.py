@@ -1,9 +1,9 @@
 """BioASQ, in the two layouts in circulation; the file needs registration, so the user provides it.
 
 The SQuAD layout (`BioASQ-train-factoid-6b-full-annotated.json`, which the original project had):
-`data[].paragraphs[].context` is the abstract of a PubMed article and becomes one row. The challenge's own layout: `questions[]`, each with snippets of
-abstracts, one row each, and an ideal answer, which is a list or, in some old files, a string. Snippets of one abstract
-share a group; several questions may quote the same abstract.
+`data[].paragraphs[].context` is the abstract of a PubMed article and becomes one row. The challenge's own layout:
+`questions[]`, each with snippets of abstracts, one row each, and an ideal answer, which is a list or, in some old files, a
+string. Snippets of one abstract share a group; several questions may quote the same abstract.
 """
 
 from collections.abc import Iterator
