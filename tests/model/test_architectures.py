@@ -219,7 +219,7 @@ def test_what_is_not_packed_says_so_once_and_in_one_process(network_of, capsys, 
         MaskedLM(network_of(name))
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and f"type {ALL[name].model_type} are not packed" in said
-        assert ("rows of each length by themselves" in said) == (name in PADDING_MATTERS)
+        assert ("rows of one length at a time" in said) == (name in PADDING_MATTERS)
     monkeypatch.setenv("RANK", "1")
     MaskedLM(network_of("albert"))
     assert capsys.readouterr().err == ""

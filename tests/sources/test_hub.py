@@ -217,7 +217,7 @@ def test_what_the_hub_refuses_is_told_in_one_line(hub, repository):
     assert f"Salesforce/wikitext at {WIKITEXT}: no such revision; correct it in the settings" in message
     wikitext.commit = WIKITEXT
     del wikitext.files[VALIDATION]
-    assert f"has no file {VALIDATION}; mend files" in dapt(hub, repository, "fetch", "general", code=2)
+    assert f"has no file {VALIDATION}; correct files" in dapt(hub, repository, "fetch", "general", code=2)
     hub.repositories.clear()
     for settings in ({}, {"HF_TOKEN": TOKEN}):
         message = dapt(hub, repository, "fetch", "fiqa_labeled", code=2, **settings)

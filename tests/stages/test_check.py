@@ -29,7 +29,7 @@ def test_committed_settings_pass():
             "profiles/sample.yaml",
             "select: finance",
             "choose: finance",
-            "finance_mlm1.0.options: .*no option 'choose'; it takes: least, select",
+            "finance_mlm1.0.options: .*no option 'choose'; its options are: least, select",
         ),
         (
             "profiles/sample.yaml",

@@ -37,7 +37,7 @@ def test_rows_that_cleaning_did_not_count_stop_the_pipeline(workspace):
     path = workspace / "metrics/clean/general.json"
     report = json.loads(path.read_text())
     write_json(path, report | {"kept": report["kept"] + 1})
-    with pytest.raises(UserError, match=f"general.jsonl has {report['kept']} rows; .* run dvc repro clean@general"):
+    with pytest.raises(UserError, match=f"general.jsonl has {report['kept']} rows, .* run dvc repro clean@general"):
         validate.run()
 
 

@@ -208,7 +208,7 @@ def test_a_base_of_one_s_own_is_audited_and_named(dapt, folder, model_folder):
 
 
 @pytest.mark.parametrize(
-    "lacks, message", [("config.json", "needs one folder with a config.json"), ("vocab", "no tokenizer")]
+    "lacks, message", [("config.json", "needs exactly one folder with a config.json"), ("vocab", "no tokenizer")]
 )
 def test_a_base_that_is_no_use_is_not_written(dapt, folder, model_folder, lacks, message):
     shutil.copytree(

@@ -63,7 +63,7 @@ def test_a_users_own_folder(tmp_path, capsys):
     (folder / "notes.docx").write_text("x")
     assert len(cleaned(tmp_path, "text", folder)[1]) == 3
     assert "own: 1 of 4 files have no known text format and are left out: notes.docx" in capsys.readouterr().err
-    with pytest.raises(UserError, match="notes.docx: the ending .docx"):
+    with pytest.raises(UserError, match="notes.docx: unknown file ending .docx"):
         cleaned(tmp_path, "text", folder / "notes.docx")
 
 
