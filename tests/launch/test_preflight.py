@@ -131,7 +131,7 @@ def test_the_memory_of_a_card_is_that_of_the_documents_table():
 
 @pytest.mark.parametrize(
     "model, batch, window, megabytes",
-    [  # peaks of processes that write no checkpoints, docs/training.md, not compiled
+    [  # peaks of processes that write no checkpoints, docs/measurements.md, not compiled
         (estimates.Model(4_416_698, 128, 2, 30522), 32, 128, 939),
         (estimates.Model(22_700_000, 384, 6, 30522), 32, 128, 1752),
         (BERT, 8, 128, 2855),

@@ -18,7 +18,7 @@ from dapt.model.tokenizer import load_tokenizer
 from dapt.tasks.kinds import kind as kind_named
 
 SHARE = 0.25  # of the card's peak
-STEP = 0.03  # seconds; measured on an H100 with BERT-base (docs/training.md, 8 × 128)
+STEP = 0.03  # seconds; measured on an H100 with BERT-base (docs/measurements.md, 8 × 128)
 SAMPLE = 1000  # rows whose tokens are counted
 BYTES = 5  # of a token of text with its space, in a line of JSON
 
