@@ -1,15 +1,20 @@
-"""The tables of README and docs hold the committed figures, and the picture of the pipeline its stages."""
+"""The tables of README and docs hold the committed figures, the picture of the pipeline its stages, and the page of what
+callers may rely on the commands, keys and paths that there are."""
 
+import argparse
+import csv
 import json
 import re
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
 
+from dapt.cli import parser
 from dapt.reporting.tables import table
-from repositories import ROOT, committed_params, committed_text
+from repositories import ROOT, committed_params, committed_text, run
 
 PARAMS = committed_params()
 COMPARISON = json.loads(committed_text("metrics/comparison.json"))
@@ -131,3 +136,58 @@ def test_the_index_names_every_page_and_the_readme_can_be_read_at_one_sitting():
     index = (ROOT / "docs/index.md").read_text()
     assert {page.name for page in PAGES[3:]} - set(re.findall(r"\]\((\w+\.md)[#)]", index)) == {"index.md"}
     assert len(PAGES[0].read_text().splitlines()) <= 200
+
+
+def cells(heading: str, page: str = "docs/stable.md") -> list[list[str]]:
+    """The rows of the table that begins with this heading, without the heading."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rows = text[text.index(f"| {heading} |") :].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def commands(of: argparse.ArgumentParser) -> Iterator[tuple[str, int, set[str]]]:
+    """Each command below a parser, how many arguments it takes, and its long options."""
+    below = [action for action in of._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in below:
+        for command in action.choices.values():
+            yield from commands(command)
+    if not below:
+        options = {option for action in of._actions for option in action.option_strings if option.startswith("--")}
+        yield of.prog, sum(not action.option_strings for action in of._actions), options - {"--help"}
+
+
+def test_the_promised_commands_are_those_of_the_parser():
+    promised = {
+        (quoted(row[0])[0], len(quoted(row[1])), frozenset(quoted(row[2])))
+        for row in cells("command | arguments | options")
+    }
+    assert promised == {(name, count, frozenset(options)) for name, count, options in commands(parser())}
+
+
+def tracked(pattern: str) -> list[str]:
+    """Tracked files, by a pattern whose * stands for a name."""
+    return run(ROOT, "git", "ls-files", "--", f":(glob){pattern}").split()
+
+
+@pytest.mark.parametrize("row", cells("file | keys"), ids=lambda row: row[0])
+def test_the_promised_keys_are_in_the_committed_metrics(row):
+    name, _, part = row[0].partition(", ")
+    files = [path for path in tracked(name) if part == "" or path.endswith(".json")]
+    assert files
+    for file in files:
+        text = committed_text(file)
+        found = next(csv.reader(text.splitlines())) if file.endswith(".csv") else json.loads(text)
+        each = [cell for key, cell in found.items() if key != "made_from"] if part else [found]
+        assert [key for entry in each for key in quoted(row[1]) if key not in entry] == [], file
+
+
+def test_the_promised_paths_and_variables_are_those_of_the_code():
+    app = (ROOT / "src/dapt/serving/app.py").read_text(encoding="utf-8")
+    served = {f"{method.upper()} {path}" for method, path in re.findall(r'@app\.(get|post)\("([^"]+)"', app)}
+    assert {path for row in cells("path | answer") for path in quoted(row[0])} == served
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/dapt").rglob("*.py"))
+    assert {quoted(row[0])[0] for row in cells("variable | meaning")} == set(re.findall(r"DAPT_[A-Z_]+", code))
