@@ -256,6 +256,20 @@ def test_pin_writes_commit_and_hashes_and_nothing_else(hub, repository):
     assert "not pinned" not in dapt(hub, repository, "check")
 
 
+def test_files_that_have_changed_are_pinned_anew(hub, repository):
+    given = repository / "data/local/BioASQ-train-factoid-6b-full-annotated.json"
+    given.parent.mkdir(parents=True)
+    for content in (b"{}", b"{ }"):
+        given.write_bytes(content)
+        said = dapt(hub, repository, "fetch", "--pin", "biomed_mlm")
+        assert f"sha256 {hashlib.sha256(content).hexdigest()}" in said
+    old = f"revision: {WIKITEXT}\n"
+    change(repository, old, f"{old}      sha256: [{'e' * 64}, {'f' * 64}]\n", "profiles/full.yaml")
+    said = dapt(hub, repository, "fetch", "--pin", "general")
+    assert all(hashlib.sha256(content).hexdigest() in said for content in TEXTS.values())
+    dapt(hub, repository, "fetch", "general")
+
+
 def test_check_names_what_is_not_pinned(hub, repository):
     assert "not pinned: Hmehdi515/biomedical_en-de; run dapt fetch --pin" in dapt(hub, repository, "check")
 

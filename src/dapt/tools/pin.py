@@ -21,16 +21,18 @@ Values = dict[str, str | list[str]]  # of the settings `revision` and `sha256`
 
 
 def pins(origin: Origin) -> Values:
-    """What pins an origin: its files' sha256 and, on the hub, the commit at which they were downloaded. Files that are
-    `auto` are held against the hub's own hashes at that commit."""
+    """What pins an origin: its files' sha256 and, on the hub, the commit at which they were downloaded. What the settings said
+    of their sha256 before does not count: they are pinned anew. Files that are `auto` are compared with the hub's own hashes
+    at that commit."""
     files = named_files(origin)
     if origin.local:
-        return {"sha256": [sha256(path) for path in on_disk(origin, files)]} if origin.files != "auto" else {}
+        anew = origin.model_copy(update={"local": origin.local.model_copy(update={"sha256": []})})
+        return {"sha256": [sha256(path) for path in on_disk(anew, files)]} if origin.files != "auto" else {}
     from dapt.sources.hub import commit
 
     assert origin.hub is not None  # an origin has one of package, hub and local
     revision = commit(origin.hub, files[0])
-    pinned = origin.model_copy(update={"hub": origin.hub.model_copy(update={"revision": revision})})
+    pinned = origin.model_copy(update={"hub": origin.hub.model_copy(update={"revision": revision, "sha256": []})})
     hashes = [sha256(path) for path in on_disk(pinned, files)]
     return {"revision": revision} | ({"sha256": hashes} if origin.files != "auto" else {})
 
