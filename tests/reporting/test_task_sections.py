@@ -1,5 +1,7 @@
 """The report's sections on tasks."""
 
+from markdown_it import MarkdownIt
+
 from dapt.reporting import task_sections
 
 
@@ -53,4 +55,12 @@ def test_a_mistake_is_shown_in_words_as_they_are_or_by_its_row():
     row = {"id": "8f", "right": "option 1", "predicted": ["option 2", "option 1"], "confidence": [0.8, 0.9]}
     assert task_sections.mistake(row) == ["`8f`", "option 1", "option 2", "0.80"]
     words = row | {"text": "is it\na | b?", "right_text": "<b>a</b>", "predicted_text": "*b*"}
-    assert task_sections.mistake(words) == ["is it a \\| b?", r"\<b\>a\</b\>", r"\*b\*", "0.80"]
+    assert task_sections.mistake(words) == ["is it a | b?", r"\<b\>a\</b\>", r"\*b\*", "0.80"]
+
+
+def test_a_label_with_marks_of_its_own_stays_one_cell():
+    found = {
+        "one": {"base": {"calibration_error": 0.1, "confused": [{"right": "a|b", "predicted": "<c>", "times": 2}]}}
+    }
+    html = MarkdownIt("commonmark").enable("table").render(task_sections.confused(found))
+    assert "<td>a|b as &lt;c&gt; (2)</td>" in html and html.count("<td>") == 4

@@ -1,7 +1,7 @@
 """The data card, one of the pages of `dapt report`: what the corpora contain, from metrics/ alone."""
 
 from dapt.core.config import Params
-from dapt.reporting.markdown import share, telling
+from dapt.reporting.markdown import as_text, share, telling
 from dapt.reporting.metrics import Figures
 
 
@@ -103,7 +103,7 @@ def texts(found: dict[str, dict]) -> str:
         for name, one in found.items()
     ]
     labels = [
-        [name, f"{of['rows']:,}", f"{of['different']:,}", listed(dict(of["each"]))]
+        [name, f"{of['rows']:,}", f"{of['different']:,}", as_text(listed(dict(of["each"])))]
         for name, of in ((name, one["labels"]) for name, one in found.items())
         if of["rows"]
     ]

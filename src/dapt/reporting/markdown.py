@@ -1,18 +1,22 @@
 """Pieces of Markdown that the report and its cards are made of."""
 
+import re
+
 NOTHING = {"", "–", "0"}  # a cell that says nothing
+MARKS = re.compile(r"([\\`*_\[\]<>&~])")  # what Markdown does not print as it is
 
 
 def rows(lines: list[list], header: list[str]) -> str:
-    """A Markdown table.
+    """A Markdown table. A cell may contain Markdown, but a vertical bar in it is only that.
 
-    >>> print(rows([["a", 1]], ["name", "rows"]))
+    >>> print(rows([["a|b", 1]], ["name", "rows"]))
     | name | rows |
     | --- | --- |
-    | a | 1 |
+    | a\\|b | 1 |
     """
     return "\n".join(
-        "| " + " | ".join(str(cell) for cell in line) + " |" for line in [header, ["---"] * len(header), *lines]
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |"
+        for line in [header, ["---"] * len(header), *lines]
     )
 
 
@@ -28,6 +32,15 @@ def telling(lines: list[list], header: list[str]) -> str:
     columns = list(zip(*lines))
     stay = [at for at, cells in enumerate(columns) if not at or not {str(cell) for cell in cells} <= NOTHING]
     return rows([[line[at] for at in stay] for line in lines], [header[at] for at in stay])
+
+
+def as_text(text: str) -> str:
+    """Any text as Markdown that prints it as it is, on one line.
+
+    >>> print(as_text("a_b <c>"))
+    a\\_b \\<c\\>
+    """
+    return MARKS.sub(r"\\\1", " ".join(text.split()))
 
 
 def folded(summary: str, body: str) -> str:

@@ -1,15 +1,13 @@
 """The downstream tasks' part of the report, from metrics/comparison.json, mistakes.json and tasks/: Markdown."""
 
-import re
 from collections.abc import Callable
 
-from dapt.reporting.markdown import folded, rows, share
+from dapt.reporting.markdown import as_text, folded, rows, share
 from dapt.reporting.mistakes import surest_mistake
 from dapt.reporting.tables import difference, mean_sd, task_table
 from dapt.reporting.task_comparison import LEVEL, has_classes, significant
 
 Comparisons = dict[str, dict[str, dict]]  # task → model → figures
-MARKS = re.compile(r"([\\`*_\[\]<>|&~])")  # what Markdown would not print as it is
 
 
 def markdown(tasks: Comparisons, mistakes: dict, figures: Comparisons, about: dict[str, str], overlap: int) -> str:
@@ -87,7 +85,7 @@ def labels_by_side(figures: Comparisons) -> str:
     for task, of in found.items():
         for label in sorted({label for side in of["labels"].values() for label in side}):
             shares = [share(side.get(label, 0) / sum(side.values())) for side in of["labels"].values()]
-            lines.append([task, label, *shares])
+            lines.append([task, as_text(label), *shares])
     distances = "; ".join(
         f"{task}: " + ", ".join(f"{side} {far:.2f}" for side, far in of["label_distance"].items())
         for task, of in found.items()
@@ -203,7 +201,7 @@ def confused(mistakes: dict) -> str:
         for name, found in models.items():
             if found["calibration_error"] is not None:
                 pairs = [f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3]]
-                lines.append([task, name, f"{found['calibration_error']:.3f}", ", ".join(pairs) or "–"])
+                lines.append([task, name, f"{found['calibration_error']:.3f}", as_text(", ".join(pairs)) or "–"])
     return rows(lines, ["task", "model", "calibration error", "confused most often (number of times, over all seeds)"])
 
 
@@ -242,14 +240,5 @@ def mistake(row: dict) -> list[str]:
     """The cells of a mistake after the model's name."""
     sure, predicted = surest_mistake(row)
     if "text" not in row:
-        return [f"`{row['id']}`", row["right"], predicted, f"{sure:.2f}"]
+        return [f"`{row['id']}`", as_text(row["right"]), as_text(predicted), f"{sure:.2f}"]
     return [*(as_text(row[key]) for key in ("text", "right_text", "predicted_text")), f"{sure:.2f}"]
-
-
-def as_text(text: str) -> str:
-    """Any text as a cell that prints it as it is, on one line.
-
-    >>> as_text("a | b <c>")
-    'a \\\\| b \\\\<c\\\\>'
-    """
-    return MARKS.sub(r"\\\1", " ".join(text.split()))
