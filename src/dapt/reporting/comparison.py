@@ -42,7 +42,7 @@ def losses_by_group(models: list[str], folder: Path) -> dict[str, tuple[np.ndarr
 
 
 def check_tokenizers(evaluated: dict[str, dict]) -> None:
-    """A loss per token says nothing about a model that cuts text into other tokens; made_from names each tokenizer's hash."""
+    """Losses per token cannot be compared if models cut text into different tokens; made_from has the hash of each tokenizer."""
     of = {
         name: next((made["sha256"] for made in found["made_from"] if made["path"].endswith("/tokenizer.json")), None)
         for name, found in evaluated.items()
@@ -56,7 +56,7 @@ def check_tokenizers(evaluated: dict[str, dict]) -> None:
 
 
 def loss_difference(one: np.ndarray, other: np.ndarray, values: tuple[float, float]) -> dict:
-    """Of two losses and their paired resamples."""
+    """The difference of two losses, with the interval from their paired resamples."""
     return {"diff": round(values[0] - values[1], 4), "ci95": interval(one - other)}
 
 
@@ -67,7 +67,7 @@ def compare(
     tasks: dict[str, TaskPredictions],
     scores: dict[str, dict[str, dict]],
 ) -> dict:
-    """The matrix, the tasks, the ranking by each figure and the choice, as metrics/comparison.json holds them."""
+    """The matrix, the tasks, the ranking by each figure and the choice, as in metrics/comparison.json."""
     settings, models = params.active.compare, params.models
     matrix: dict = {name: {} for name in models}
     samples, means = {}, {}
@@ -121,13 +121,13 @@ def figure_of(task: str, scores: dict[str, dict[str, dict]]) -> str:
 
 
 def loss_over(sets: list[str]) -> str:
-    """The figure that a domain with these held-out sets is judged by."""
+    """The figure by which a domain with these held-out sets is judged."""
     return loss_on(sets[0]) if len(sets) == 1 else mean_over(sets)
 
 
 def rankings(params: Params, means: dict[str, np.ndarray], samples: dict[str, np.ndarray]) -> dict[str, list[dict]]:
-    """By the mean loss over all held-out sets, by the loss on each, and by that of each domain on its own; from losses
-    [models] and resamples [models, times] of each set."""
+    """Rankings by the mean loss over all held-out sets, by the loss on each set, and by the mean loss over the sets of each
+    domain; from losses [models] and resamples [models, times] of each set."""
     sets = {mean_over(params.heldout): params.heldout} | {loss_on(name): [name] for name in params.heldout}
     sets |= {loss_over(own): own for domain in params.domains if (own := params.own_sets(domain))}
     return {
@@ -139,7 +139,7 @@ def rankings(params: Params, means: dict[str, np.ndarray], samples: dict[str, np
 def of_finetuned(
     tasks: dict[str, TaskPredictions], samples: dict[str, np.ndarray], finetuned: list[str]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Of each task the figure of these models [models] and its resamples [models, times]."""
+    """For each task the figure of these models [models] and its resamples [models, times]."""
     which = {task: [of.models.index(name) for name in finetuned] for task, of in tasks.items()}
     return {task: (of.values.mean(1)[which[task]], samples[task][which[task]]) for task, of in tasks.items()}
 

@@ -17,8 +17,8 @@ BOLD = "Bold: the best of each column."
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as it is printed, a mark if it is significant, and how far it spreads, which stands behind both; all in
-    math mode, so that a minus is one."""
+    """A figure as it is printed, followed by a mark if it is significant and by its spread; all in math mode, so that a minus
+    sign is printed as one."""
 
     figure: str
     mark: str = ""
@@ -34,13 +34,13 @@ Rows = dict[str, list[Cell | None]]  # model → a cell per column; None where i
 
 @dataclass(frozen=True)
 class Table:
-    """What answers one question. `header` has lines of plain text, `blocks` are parted by a line."""
+    """The table that answers one question. `header` has lines of plain text; a rule separates `blocks`."""
 
     label: str
     caption: str
     header: list[list[str]]
     blocks: list[Rows]
-    highest: bool = False  # is the best figure; else the lowest
+    highest: bool = False  # whether the highest figure is the best one, not the lowest
 
     def tex(self) -> str:
         columns = zip(*(cells for rows in self.blocks for cells in rows.values()))
@@ -69,7 +69,7 @@ class Table:
 \\end{{table}}"""
 
     def best(self, column: Iterable[Cell | None]) -> str:
-        """As it is printed, so that figures that look equal are equally good."""
+        """The best figure as it is printed, so that figures that look equal are equally good."""
         return (max if self.highest else min)((cell.figure for cell in column if cell), key=float)
 
 
@@ -96,12 +96,12 @@ def difference(found: dict, mark: str) -> Cell:
 
 
 def apart_mark(found: dict | None) -> str:
-    """Of a paired difference of losses, which has an interval and no p."""
+    """The mark of a paired difference of losses, which has an interval but no p."""
     return APART if found and apart(found["ci95"]) else ""
 
 
 def holm_mark(found: dict | None) -> str:
-    """Of a difference on a task, whose p is adjusted."""
+    """The mark of a difference on a task, whose p is adjusted."""
     return HOLM if found and significant(found) else ""
 
 
@@ -122,7 +122,7 @@ def losses(matrix: dict[str, dict[str, dict]]) -> Table:
 
 
 def loss_differences(matrix: dict[str, dict[str, dict]], key: str, to: str) -> Table:
-    """`key` is vs_base or vs_control; `to` names that model in the caption."""
+    """The differences under `key`, which is vs_base or vs_control; `to` names that model in the caption."""
     rows: Rows = {
         name: [difference(cell[key], apart_mark(cell[key])) for cell in cells.values()]
         for name, cells in matrix.items()
@@ -146,7 +146,7 @@ def task_cell(cell: dict, finetuned: bool) -> Cell:
 
 
 def task_results(tasks: dict[str, dict[str, dict]]) -> Table:
-    """Fine-tuned models, and below them baselines: these have a single run, so nothing spreads."""
+    """Fine-tuned models, and below them baselines, which have a single run and therefore no spread."""
     found = {name: [of.get(name) for of in tasks.values()] for name in dict.fromkeys(chain(*tasks.values()))}
     finetuned = {name for name, cells in found.items() if any(cell and "vs_free" in cell for cell in cells)}
 
@@ -180,8 +180,8 @@ def holm_words(what: str) -> str:
 
 
 def latex(comparison: dict, origin: Iterable[str]) -> str:
-    """The tables of metrics/comparison.json, below comments: `origin`, lines on where the figures come from, and what
-    LaTeX needs."""
+    """The tables of metrics/comparison.json, after comments: `origin`, which says where the figures come from, and what LaTeX
+    needs."""
     matrix, tasks = comparison["matrix"], comparison["tasks"]
     control = next(name for name, cells in matrix.items() if not any("vs_control" in cell for cell in cells.values()))
     tables = [

@@ -9,7 +9,7 @@ from dapt.core.files import numbers, read_json
 
 @dataclass(frozen=True)
 class Figures:
-    """What metrics/ holds, by file or folder."""
+    """The contents of metrics/, by file or folder."""
 
     comparison: dict
     mistakes: dict

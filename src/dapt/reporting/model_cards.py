@@ -1,4 +1,4 @@
-"""A card for each model, in the hub's format: metadata, then what a reader must know."""
+"""A card for each model, in the hub's format: metadata, followed by what a reader must know."""
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -8,15 +8,15 @@ from dapt.reporting.tables import accuracy, mean_sd, signed
 
 
 def origins(params: Params, name: str, trained: dict, base: dict) -> list[Source]:
-    """The sources that weights of this model were trained on here: its domain's; general text where the base's head was
-    repaired on it, or where it was replayed."""
+    """The sources that this model's weights were trained on here: those of its domain, and general text if the base's head was
+    repaired on it or if it was replayed."""
     general = base["steps"] or trained.get(name, {}).get("replay")
     corpora = dict.fromkeys(params.domains.get(name, []) + (params.domains[params.control] if general else []))
     return [source for corpus in corpora for source in params.active.corpora[corpus]]
 
 
 def metadata(params: Params, name: str, comparison: dict, sources: list[Source]) -> str:
-    """A card's YAML in the hub's format. The licence is `other`: it is that of all sources together, named below it."""
+    """A card's YAML in the hub's format. The licence is `other`, because those of all sources apply; the card lists them."""
     base = params.bases[params.active.model.base].hub
     results = [
         EvalResult(
@@ -44,7 +44,7 @@ def metadata(params: Params, name: str, comparison: dict, sources: list[Source])
 
 
 def made(params: Params, name: str, trained: dict, base: dict) -> str:
-    """How the model came about, in a paragraph."""
+    """How the model was made, in one paragraph."""
     told = "This is the base model itself. "
     if corpora := params.domains.get(name):
         told = (
@@ -56,7 +56,7 @@ def made(params: Params, name: str, trained: dict, base: dict) -> str:
 
 
 def licences(params: Params, sources: list[Source], base: dict) -> list[str]:
-    """Of the text and the models that this one was made from."""
+    """The licences of the text and of the models that this model was made from."""
     model = params.active.model
     models = [model.base] + ([model.donor] if model.donor and "transplant" in base["repairs"] else [])
     of_text = {f"{source.name}: {source.licence}" for source in sources}

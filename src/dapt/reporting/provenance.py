@@ -1,4 +1,4 @@
-"""Which commit and which dvc.lock figures come from: in no file that DVC tracks, since it differs between two runs."""
+"""The commit and the dvc.lock that figures come from. No file that DVC tracks contains them, since two runs differ in them."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ LOCK = Path("dvc.lock")
 
 
 def provenance() -> str:
-    """Which commit, with `-dirty` where tracked files differ from it, and the hash of dvc.lock."""
+    """The commit, with `-dirty` if tracked files differ from it, and the hash of dvc.lock."""
     asked = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     done = subprocess.run(asked, capture_output=True, text=True)
     commit = done.stdout.strip() if done.returncode == 0 else "none"
