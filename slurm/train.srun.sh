@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One training through srun by hand:   slurm/train.srun.sh biomed [more options of srun]
-# `DAPT_LAUNCHER=slurm dapt train biomed` does the same from slurm/cluster.yaml, and starts again what is cut off.
+# One training through srun by hand:   slurm/train.srun.sh biomed [further options of srun]
+# `DAPT_LAUNCHER=slurm dapt train biomed` does the same with slurm/cluster.yaml, and restarts an interrupted training.
 set -euo pipefail
 domain=${1:?usage: slurm/train.srun.sh DOMAIN [options of srun]}
 cd "$(dirname "$0")/.."

@@ -1,4 +1,4 @@
-"""What each command of `dapt` does with what it was given: the module behind it is loaded, and run in the repository."""
+"""What each command of `dapt` does with its arguments: load the module that implements it, and run it in the repository."""
 
 import argparse
 import gc
@@ -12,27 +12,27 @@ from types import ModuleType
 from dapt.core.paths import MODELS, events_if_launched, repository
 from dapt.telling.errors import UserError
 
-STAGES = {  # name → the kind of name that it is given, what it does
-    "check": (None, "refuse wrong settings"),
-    "fetch": ("corpus", "raw files of a corpus, or of the model"),
-    "clean": ("corpus", "clean a corpus; with --cleaner any raw file"),
-    "validate": (None, "look at every cleaned row; the data card's figures"),
-    "split": (None, "train, valid and held-out sets, without leaks"),
-    "tokenize": ("domain", "token ids of a domain's train and valid sets"),
+STAGES = {  # name → the kind of name that it takes, what it does
+    "check": (None, "check the settings and reject wrong ones"),
+    "fetch": ("corpus", "download the raw files of a corpus or of the base model"),
+    "clean": ("corpus", "clean a corpus, or any raw file with --cleaner"),
+    "validate": (None, "check every cleaned row, and count for the data card"),
+    "split": (None, "split into train, valid and held-out sets, without leakage"),
+    "tokenize": ("domain", "write the token ids of a domain's train and valid sets"),
     "base": (None, "audit the base and repair its masked-LM head"),
     "train": ("domain", "adapt the base to a domain"),
-    "evaluate": ("model", "held-out loss of a model; with --model any model and text"),
+    "evaluate": ("model", "compute a model's held-out loss, or that of any model and text with --model"),
     "finetune": ("task", "fine-tune a model on a task, once per seed"),
-    "baseline": ("task", "what a task gives without a neural network"),
-    "compare": (None, "all models on all sets, and which is best"),
-    "report": (None, "the page, its Markdown twin and the pictures"),
-    "summary": (None, "the figures of the chosen domain"),
+    "baseline": ("task", "compute a task's baselines that need no neural network"),
+    "compare": (None, "compare all models on all sets"),
+    "report": (None, "write the report as a web page and as Markdown, with figures"),
+    "summary": (None, "summarise the metrics of the chosen domain"),
 }
 
 
 def loaded(module: str) -> ModuleType:
-    """A module of dapt. What it imports lives as long as the process: the garbage collector needn't walk that, neither
-    while it comes nor at the end, which with torch and transformers takes 1.7 of 4 seconds."""
+    """Import a module of dapt. Imported objects live as long as the process, so the garbage collector need not visit them,
+    neither during the import nor at exit; with torch and transformers that would take 1.7 of 4 seconds."""
     gc.disable()
     try:
         return import_module(f"dapt.{module}")
@@ -42,20 +42,20 @@ def loaded(module: str) -> ModuleType:
 
 
 def to_repository() -> None:
-    """Make the repository of the current folder the current folder."""
+    """Change to the root of the repository that contains the current folder."""
     root = repository(Path.cwd())
     if root is None:
-        raise UserError(f"no dvc.yaml in {Path.cwd()} or above; go to the repository")
+        raise UserError(f"no dvc.yaml in {Path.cwd()} or a parent folder; change to the repository first")
     os.chdir(root)
 
 
 def stage(args: argparse.Namespace) -> None:
-    """dapt.stages.COMMAND.run, with the name that it is given, here or on another node."""
+    """Run dapt.stages.COMMAND with the name from the command line, here or through Slurm."""
     to_repository()
     kind, given = STAGES[args.command][0], []
     if kind:
         if args.name is None:
-            raise UserError(f"needs the name of a {kind}")
+            raise UserError(f"the name of a {kind} is missing; `dapt {args.command} --help` shows examples")
         given = [known(kind, args.name, and_model=args.command == "fetch")]
     if kind == "model":
         has_model(MODELS / args.name)
@@ -70,7 +70,7 @@ def module_of(command: str) -> ModuleType:
 
 @contextmanager
 def told(command: str, name: str = "") -> Iterator[None]:
-    """What a stage does is told in events where a launcher started it."""
+    """Write events about a stage, if a launcher started it."""
     events = events_if_launched(command, name)
     with events.failures():
         events.tell("started")
@@ -90,16 +90,16 @@ def clean(args: argparse.Namespace) -> None:
     if not any(given):
         return stage(args)
     if args.name or not all(given):
-        raise UserError("--cleaner goes with --raw, --out and --report, and without a corpus")
+        raise UserError("--cleaner, --raw, --out and --report must be given together, and without the name of a corpus")
     known_cleaners = loaded("corpus.cleaners").names()
     if args.cleaner not in known_cleaners:
-        raise UserError(f"there is no cleaner {args.cleaner!r}; there are: {', '.join(known_cleaners)}")
+        raise UserError(f"unknown cleaner {args.cleaner!r}; choose one of: {', '.join(known_cleaners)}")
     options = dict(option(text) for text in args.option)
     return module_of("clean").run_file(args.cleaner, args.raw, args.out, args.report, options)
 
 
 def option(text: str) -> tuple[str, object]:
-    """NAME=VALUE, the value typed as in params.yaml.
+    """Parse NAME=VALUE; the value has a type as in params.yaml.
 
     >>> option("least=1"), option("column=body")
     (('least', 1), ('column', 'body'))
@@ -108,7 +108,7 @@ def option(text: str) -> tuple[str, object]:
 
     name, given, value = text.partition("=")
     if not given:
-        raise UserError(f"--option {text}: must be NAME=VALUE")
+        raise UserError(f"--option {text} is not of the form NAME=VALUE")
     return name, YAML(typ="safe", pure=True).load(value)
 
 
@@ -150,11 +150,11 @@ def evaluate(args: argparse.Namespace) -> None:
         return stage(args)
     if args.name or not (args.model and args.text):
         raise UserError(
-            "--model goes with --text, and without a model's name; --most, --draws, --words, --pseudo, "
-            "--unknown and --json go with both"
+            "--model and --text must be given together, and without the name of a model; --most, --draws, --words, --pseudo, "
+            "--unknown and --json need both"
         )
     if args.draws is not None and args.way != "per_token":
-        raise UserError("--draws is for the loss per token: --words masks each text once, and --pseudo every token")
+        raise UserError("--draws works only for the loss per token; remove it, or remove --words or --pseudo")
     for folder in args.model:
         has_model(folder)
     options = {name: value for name in ("draws", "unknown") if (value := getattr(args, name)) is not None}
@@ -177,13 +177,13 @@ def report(args: argparse.Namespace) -> None:
 
 
 def place_of(given: str) -> str:
-    """One on the hub as it is; a path, made absolute before the repository becomes the current folder. Links stay: what they
-    lead to may lie elsewhere."""
+    """A hub: place is returned unchanged; a path is made absolute before the current folder changes. Links are not resolved,
+    since their target may lie outside the repository."""
     return given if given.startswith("hub:") else os.path.abspath(given)
 
 
 def text_of(args: argparse.Namespace, side: str | None, **columns: str | None) -> object:
-    """The text that is added, of a data set's `side`; `columns` hold what the options of this name say."""
+    """The text to add, from split `side` of a data set; `columns` are the values of the options of the same names."""
     place = place_of(args.place)
     to_repository()
     given = columns | {"group": args.group} | dict(option(text) for text in args.option)
@@ -203,7 +203,7 @@ def add_corpus(args: argparse.Namespace) -> None:
 
 def add_task(args: argparse.Namespace) -> None:
     names = ("label", "question", "options", "answer", "split")
-    args.option = ["least=1", *args.option]  # a row of a task is not left out for being short
+    args.option = ["least=1", *args.option]  # rows of a task are not dropped for being short
     rows = text_of(args, None, column=args.text, **{name: getattr(args, name) for name in names})
     loaded("tools.add").task(args.name, args.kind, rows, args.profile, args.dry_run)
 
@@ -280,15 +280,15 @@ def bench(args: argparse.Namespace) -> None:
 
 
 def has_model(folder: Path) -> None:
-    """Refuse a folder that was mistyped, or that was never made."""
+    """Refuse a folder that is mistyped or was never created."""
     if not (folder / "config.json").is_file():
         raise UserError(
-            f"{folder} holds no model: it has no config.json; `dvc repro` and `dvc pull` put some into models/"
+            f"{folder} is not a model folder: it has no config.json; create the models with `dvc repro`, or download them with `dvc pull`"
         )
 
 
 def known(kind: str, name: str, and_model: bool = False) -> str:
-    """The name, if params.yaml has it among the corpora, domains, models or tasks; `and_model`: a corpus, or "model"."""
+    """The name, if params.yaml has a corpus, domain, model or task of this name; `and_model`: "model" is accepted as a corpus."""
     from dapt.core import config
 
     params = config.load()
@@ -299,6 +299,6 @@ def known(kind: str, name: str, and_model: bool = False) -> str:
         "task": list(params.tasks),
     }[kind]
     if name not in names:
-        known = f"it has: {', '.join(names)}"
-        raise UserError(f"params.yaml knows no {kind} {name!r}{config.instead(name, names, known)}")
+        known = f"choose one of: {', '.join(names)}"
+        raise UserError(f"params.yaml has no {kind} {name!r}{config.instead(name, names, known)}")
     return name

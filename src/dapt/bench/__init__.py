@@ -1,1 +1,1 @@
-"""What the project's speed is measured with: `dapt bench NAME` times our way and the usual way in turns."""
+"""Speed measurements: `dapt bench NAME` times dapt and a common alternative in turns."""

@@ -1,8 +1,8 @@
-"""`dapt bench clean`: seconds to clean the stand-in of all six corpora, against the usual way with `datasets`.
+"""`dapt bench clean`: seconds to clean synthetic versions of all six corpora, compared with a script that uses `datasets`.
 
-The usual way repairs every text by every rule with `map`, filters by length, then drops equal texts, and writes JSON
-lines; it mends no cp949, knows no German, and counts nothing. Both take turns, a process of its own each time, on one
-core; what is imported before the first corpus is not timed.
+The script applies every repair rule to every text with `map`, filters by length, drops duplicates, and writes JSON lines; it
+does not repair cp949, does not detect German, and counts nothing. The two run in turns, each time in a new process, on one core;
+imports before the first corpus are not timed.
 """
 
 import html
@@ -66,7 +66,7 @@ OTHERS = {
     "financial_phrasebank": ["label"],
     "fiqa": ["output"],
     "medmcqa": ["opa", "opb", "opc", "opd", "cop", "subject_name", "topic_name"],
-}  # written beside the text
+}  # columns written in addition to the text
 
 
 def ours(corpus: str, files: dict[str, list[Path]], out: Path) -> None:
@@ -125,7 +125,7 @@ def _fixed(text: str) -> str:
 
 
 def timed(way: Callable, raw: Path) -> dict:
-    """Of each corpus the seconds, rows and MB of text that are left, and the process's peak memory in MB."""
+    """Seconds, remaining rows and MB of text for each corpus, and the process's peak memory in MB."""
     import pyarrow
 
     pyarrow.set_cpu_count(1)
@@ -133,7 +133,7 @@ def timed(way: Callable, raw: Path) -> dict:
         import datasets
 
         datasets.disable_progress_bars()
-        datasets.disable_caching()  # else the news are cleaned in one corpus and only copied into the other
+        datasets.disable_caching()  # otherwise the news would be cleaned for one corpus and only copied for the other
     seconds, sizes = {}, {}
     with TemporaryDirectory() as work:
         outs = {corpus: Path(work) / f"{corpus}.jsonl" for corpus in standin.SOURCES}
@@ -154,7 +154,7 @@ def _make(raw: Path, scale: float) -> None:
 
 
 def measure(scale: float, rounds: int) -> list[dict]:
-    """One line for each corpus and one for all: median seconds of both ways."""
+    """One line per corpus and one for all: median seconds of both."""
     with TemporaryDirectory() as place:
         raw = Path(place)
         apart(_make, raw, scale)
@@ -182,9 +182,9 @@ def _line(name: str, corpora: list[str], runs: list[tuple[dict, dict]]) -> dict:
 
 def run(scale: float, rounds: int, as_json: bool) -> None:
     if find_spec("datasets") is None:
-        raise UserError("`datasets`, the usual way, is not installed; run pip install -r requirements-bench.txt")
+        raise UserError("the package datasets is not installed; run pip install -r requirements-bench.txt")
     if scale < 0.001 or rounds < 1:
-        raise UserError("--scale is at least 0.001, --rounds at least 1; give other numbers")
+        raise UserError("--scale must be at least 0.001, and --rounds at least 1")
     for line in measure(scale, rounds):
         print(
             json.dumps(line)

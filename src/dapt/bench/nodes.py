@@ -1,15 +1,15 @@
-"""`dapt bench nodes`: what several nodes bring to a training of BERT-base's shape; run it by srun to measure them.
+"""`dapt bench nodes`: how much several nodes speed up a training of BERT-base's size; run it with srun to measure this.
 
     dapt bench nodes
     srun --nodes=2 --ntasks-per-node=1 --mem=8G dapt bench nodes
 
-It times steps of 8 windows on the processor, one thread a process, each process with its share of them, and the sum of
-all gradients over the processes by itself (gloo). Then it says what the same means on GPUs, by these formulas:
+It times steps of 8 windows on the CPU, with one thread per process and the windows divided among the processes, and separately
+the sum of all gradients over the processes (gloo). Then it estimates the same for GPUs, with these formulas:
 
 - a step of B windows on one GPU takes its floating-point operations (`step_flops` of the bench `train`) divided by
-  SHARE of PEAK; on N GPUs an N-th of that, a third of it forwards, two thirds backwards;
-- a ring all-reduce of S bytes takes 2 (N - 1) / N · S / bandwidth (Patarasu and Yuan, 2009), and S is 4 bytes for each
-  parameter; in the best case it hides behind the backward pass, so a step takes forwards + max(backwards, all-reduce).
+  SHARE of PEAK; on N GPUs one N-th of that, one third for the forward pass, two thirds for the backward pass;
+- a ring all-reduce of S bytes takes 2 (N - 1) / N · S / bandwidth (Patarasu and Yuan, 2009), and S is 4 bytes per
+  parameter; at best it overlaps with the backward pass, so a step takes forward + max(backward, all-reduce).
 """
 
 import json
@@ -29,24 +29,24 @@ from dapt.mlm.masked_lm import MaskedLM
 from dapt.telling.errors import UserError
 from dapt.training.optimization.optimizer import optimizer
 
-WINDOWS, PICKS = 8, 19  # a step's windows, of all processes together; predicted tokens of each
-PEAK, SHARE = 53.8e12, 0.4  # FLOP/s of an RTX 2080 Ti in fp16, summed in fp32 (NVIDIA's white paper on Turing)
+WINDOWS, PICKS = 8, 19  # windows per step, over all processes; predicted tokens per window
+PEAK, SHARE = 53.8e12, 0.4  # FLOP/s of an RTX 2080 Ti in fp16 with fp32 accumulation (NVIDIA's white paper on Turing)
 NETWORKS = {"1 Gbit/s": 1e9, "10 Gbit/s": 10e9, "25 Gbit/s": 25e9, "InfiniBand, 100 Gbit/s": 100e9}
 
 
 def all_reduce_seconds(nodes: int, size: float, bits: float) -> float:
-    """Of `size` bytes round a ring of nodes, each of which sends `bits` a second."""
+    """Seconds of a ring all-reduce of `size` bytes between nodes that each send `bits` per second."""
     return 2 * (nodes - 1) / nodes * size * 8 / bits
 
 
 def speed_up(nodes: int, alone: float, all_reduce: float) -> float:
-    """How many times as many tokens a second as on one node, whose step takes `alone` seconds."""
+    """Ratio of tokens per second to those of one node, whose step takes `alone` seconds."""
     share = alone / nodes
     return alone / (share / 3 + max(2 / 3 * share, all_reduce))
 
 
 def median_seconds(rounds: int, act: Callable[[], object]) -> float:
-    """Of an act that all processes begin together, the first of them untimed."""
+    """Median seconds of an action that all processes start together; the first run is not timed."""
     seconds = []
     for _ in range(1 + rounds):
         if dist.is_initialized():
@@ -58,7 +58,7 @@ def median_seconds(rounds: int, act: Callable[[], object]) -> float:
 
 
 def measure(rounds: int, nodes: int) -> dict:
-    """Seconds of a step, and of the gradients' all-reduce, in one of `nodes` processes."""
+    """Seconds of a step and of the gradients' all-reduce, in one of `nodes` processes."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = MaskedLM(BertForMaskedLM(BertConfig()))
@@ -85,7 +85,7 @@ def measure(rounds: int, nodes: int) -> dict:
 
 
 def predicted(size: float, windows: int, nodes: int = 2) -> dict:
-    """The same on GPUs, one a node."""
+    """The estimate for GPUs, one per node."""
     alone = step_flops(BertConfig(), windows, WINDOW, windows * PICKS) / (PEAK * SHARE)
     return {"windows": windows, "gpu_step_ms": round(1000 * alone)} | {
         name: round(speed_up(nodes, alone, all_reduce_seconds(nodes, size, bits)), 2) for name, bits in NETWORKS.items()
@@ -93,12 +93,10 @@ def predicted(size: float, windows: int, nodes: int = 2) -> dict:
 
 
 def run(rounds: int, as_json: bool) -> None:
-    # Those of the step: in an allocation (salloc, sbatch) without srun this is one process, whatever SLURM_NTASKS says.
+    # The variables of the job step: in an allocation (salloc, sbatch) without srun there is one process, whatever SLURM_NTASKS says.
     nodes, rank = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)), int(os.environ.get("SLURM_PROCID", 0))
     if rounds < 1 or WINDOWS % nodes:
-        raise UserError(
-            f"--rounds is at least 1, and the processes (here {nodes}) a divisor of {WINDOWS}; give other numbers"
-        )
+        raise UserError(f"--rounds must be at least 1, and the number of processes (now {nodes}) must divide {WINDOWS}")
     if nodes > 1:
         LOGS.mkdir(exist_ok=True)
         meeting = LOGS.resolve() / f".bench-nodes-{os.environ['SLURM_JOB_ID']}-{os.environ['SLURM_STEP_ID']}"

@@ -1,8 +1,8 @@
-"""`dapt bench serve`: `dapt serve` against transformers' pipeline behind the same web framework, under 32 clients that ask for a
-masked word of a sentence each; and its vectors against sentence-transformers' `encode`.
+"""`dapt bench serve`: compares `dapt serve` with transformers' pipeline in the same web framework, under 32 clients that each ask
+for the masked word of a sentence; and its vectors with sentence-transformers' `encode`.
 
-The model has the shape of MiniLM-L6 with random weights, and the tokenizer of models/base. Both servers are processes of
-their own, asked in turns by the same clients, which each wait for their answer before they ask again.
+The model has the size of MiniLM-L6 with random weights, and the tokenizer of models/base. Each server is a separate process; the
+same clients use them in turns, and each waits for an answer before it asks again.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ MINILM: dict[str, Any] = {
     "intermediate_size": 1536,
     "num_attention_heads": 12,
 }
-WORDS = 20  # of a sentence
+WORDS = 20  # per sentence
 
 
 def prepare(folder: Path) -> None:
-    """models/minilm in a folder."""
+    """Write models/minilm into a folder."""
     from transformers import BertConfig, BertForMaskedLM
 
     from dapt.model.tokenizer import copy_tokenizer, load_tokenizer
@@ -47,7 +47,7 @@ def prepare(folder: Path) -> None:
 
 
 def sentences() -> list[str]:
-    """Held-out texts of at most WORDS words, one of them hidden."""
+    """The first WORDS words of held-out texts, one of them masked."""
     found = []
     for row in read_lines(SPLIT / "biomed/heldout.jsonl"):
         words = row["text"].split()[:WORDS]
@@ -82,7 +82,7 @@ def running(*command: str, port: int) -> Iterator[None]:
 
 
 async def asked(port: int, path: str, bodies: list[bytes], seconds: float) -> list[float]:
-    """How many seconds each answer took, asked by CLIENTS at once for so long."""
+    """How many seconds each answer took, with CLIENTS clients asking for `seconds` seconds."""
     took: list[float] = []
     end = time.monotonic() + seconds
 
@@ -96,7 +96,9 @@ async def asked(port: int, path: str, bodies: list[bytes], seconds: float) -> li
             answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             await reader.readexactly(int(answer.split("content-length: ")[1].split("\r")[0]))
             if not answer.startswith("http/1.1 200"):
-                raise UserError(f"the server of {path} answered {answer.splitlines()[0]}")
+                raise UserError(
+                    f"the server of {path} answered {answer.splitlines()[0]}; check that its port is free and run again"
+                )
             took.append(time.perf_counter() - begin)
             number += CLIENTS
         writer.close()
@@ -106,7 +108,7 @@ async def asked(port: int, path: str, bodies: list[bytes], seconds: float) -> li
 
 
 def load(port: int, path: str, body: Callable[[str], dict], texts: list[str]) -> dict:
-    """Answers per second and the 99th percentile of the seconds to one, after a first second that warms up."""
+    """Answers per second and the 99th percentile of their latency in seconds, after a warm-up of one second."""
     bodies = [json.dumps(body(text)).encode() for text in texts]
     asyncio.run(asked(port, path, bodies, 1.0))
     begin = time.monotonic()
@@ -167,7 +169,7 @@ def vectors(folder: Path, texts: list[str], rounds: int) -> dict:
 def run(rounds: int, as_json: bool) -> None:
     for path in (MODELS / "base/config.json", SPLIT / "biomed/heldout.jsonl"):
         if not path.exists():
-            raise UserError(f"{path} is not there, and the bench reads it; run `dvc repro` first")
+            raise UserError(f"{path} does not exist, but this benchmark needs it; run `dvc repro` first")
     texts = sentences()
     with TemporaryDirectory() as place:
         prepare(Path(place))

@@ -1,4 +1,4 @@
-"""The two sides of `dapt bench train`: our training step, and transformers' Trainer on the same texts, model, number of
+"""The two sides of `dapt bench train`: dapt's training step, and transformers' Trainer with the same texts, model, number of
 steps and threads.
 """
 
@@ -35,16 +35,16 @@ from dapt.training.optimization.schedule import Schedule
 
 WINDOW = 128
 CORPORA = {"biomed": ["biomed_mlm"], "finance": ["finance_mlm1", "finance_mlm2"]}
-HELD = 20  # one document in so many is held out
+HELD = 20  # one document out of so many is held out
 HELD_WINDOWS = 64
-SKIPPED = 3  # steps at the start that are not timed: they compile, and they take memory that is kept afterwards
-SKIPPED_ON_GPU = 10  # there the first steps are not graphs, and the clocks of the card rise
+SKIPPED = 3  # first steps, which are not timed: they compile, and allocate memory that is reused afterwards
+SKIPPED_ON_GPU = 10  # the first steps do not run as graphs, and the GPU's clocks rise
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A model: its shape, or None for the base that `dvc repro` made; windows a step, steps, learning rate, and whether
-    ours is compiled in the rows that count."""
+    """A model: its shape, or None for the base that `dvc repro` made; windows per step, steps, learning rate, and whether dapt's
+    step is compiled in the main rows."""
 
     shape: dict | None
     batch: int
@@ -55,7 +55,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Task:
-    """What both sides of a row are given: a model, and the folder of the texts' tokens."""
+    """The common input of both sides: a model, and the folder with the texts' tokens."""
 
     kind: Kind
     tokens: Path
@@ -74,7 +74,7 @@ class Task:
 
 
 def full_windows(documents: Iterable[list[int]], window: int = WINDOW) -> Iterator[list[int]]:
-    """The documents cut into pieces that fill a window; what is left at a document's end is dropped."""
+    """The documents cut into pieces that fill a window; the rest at a document's end is dropped."""
     size = window - 2
     for ids in documents:
         for start in range(0, len(ids) - size + 1, size):
@@ -86,7 +86,7 @@ def of_a_window(documents: Iterable[list[int]], window: int = WINDOW) -> Iterato
 
 
 def joined(rows: list[dict]) -> list[str]:
-    """The texts of each group in a row: definitions of one parent."""
+    """The texts of each group joined: definitions with the same parent."""
     groups = defaultdict(list)
     for row in rows:
         groups[row["group"]].append(row["text"])
@@ -94,7 +94,7 @@ def joined(rows: list[dict]) -> list[str]:
 
 
 def prepare(folder: Path, window: int = WINDOW) -> None:
-    """Tokens of both kinds of text in folder/biomed and folder/finance, sets train and heldout."""
+    """Write tokens of both kinds of text to folder/biomed and folder/finance, as sets train and heldout."""
     tokenizer, special = load_tokenizer(MODELS / "base")
     for text, corpora in CORPORA.items():
         rows = [row for corpus in corpora for row in read_lines(PROCESSED / f"{corpus}.jsonl")]
@@ -105,7 +105,7 @@ def prepare(folder: Path, window: int = WINDOW) -> None:
 
 
 class Clock(Run):
-    """Notes the time at the end of each step; on a GPU, which is behind, it waits for it where the timing begins and ends."""
+    """Records the time at the end of each step; a GPU runs asynchronously, so it is synchronised when the timing starts and ends."""
 
     name = "ours"
 
@@ -149,7 +149,7 @@ def ours(task: Task, precision: str, compiled: bool, graphed: bool = False, drop
 
 
 def peer(task: Task, precision: str, dropout: float | None, compiled: bool = False) -> dict:
-    """The Trainer as it comes, with `dropout` if one is given, and with its own torch_compile if `compiled`."""
+    """The Trainer with its defaults, with `dropout` if given, and with its own torch_compile if `compiled`."""
     from transformers import AutoTokenizer, DataCollatorForLanguageModeling, Trainer, TrainerCallback, TrainingArguments
 
     settings, schedule = config.load().active.train, task.schedule
@@ -180,7 +180,7 @@ def peer(task: Task, precision: str, dropout: float | None, compiled: bool = Fal
             fp16=precision == "fp16",
             torch_compile=compiled,
             per_device_train_batch_size=task.kind.batch,
-            dataloader_drop_last=True,  # a shorter batch at an epoch's end is another amount of work
+            dataloader_drop_last=True,  # a shorter batch at an epoch's end would be less work
             max_steps=schedule.steps,
             learning_rate=schedule.lr,
             lr_scheduler_type="linear",
@@ -211,7 +211,7 @@ def peer(task: Task, precision: str, dropout: float | None, compiled: bool = Fal
 
 
 def _rows(tokens: Tokens, special: Special) -> list[dict]:
-    """A text a row, as the usual script tokenizes them."""
+    """One text per row, as scripts usually tokenize them."""
     texts = [tokens.ids[start:stop].tolist() for start, stop in pairwise(tokens.offsets)]
     return [
         {
@@ -224,22 +224,22 @@ def _rows(tokens: Tokens, special: Special) -> list[dict]:
 
 
 def _heldout(accelerator: Accelerator, model: PreTrainedModel, task: Task, special: Special) -> float:
-    """Loss on the held-out windows under fixed masks: the same code for both sides."""
+    """Loss on the held-out windows with fixed masks: the same code for both sides."""
     text = read_tokens(task.tokens, "heldout", special)
     held = valid_batches(text_in_memory(text, task.window, special), 8, HELD_WINDOWS, config.load().active.train.mask)
     return mean_loss(accelerator, MaskedLM(model), held)
 
 
 def _peak_mb() -> float:
-    """The most memory held so far: of the GPU where there is one, else of this process."""
+    """Peak memory so far: of the GPU if there is one, else of this process."""
     return torch.cuda.max_memory_allocated() / MEGA if torch.cuda.is_available() else peak_mb()
 
 
 def _figures(slots: list[tuple[int, int]], ends: list[float], on_gpu: bool) -> dict:
-    """Over the timed steps tokens a second, seconds a step, and the share of padding: medians on a processor, means on a
-    GPU, whose single steps are not waited for. `slots` are (tokens, slots) of each step's batch, `ends` the time at the
-    end of each step."""
-    counts = np.array(slots[: len(ends)])  # the Trainer's loader reads a batch ahead
+    """Tokens per second, seconds per step, and the share of padding over the timed steps: medians on a CPU, means on a GPU, which
+    is not synchronised after each step. `slots` are (tokens, slots) of each step's batch, `ends` the time at the end of each
+    step."""
+    counts = np.array(slots[: len(ends)])  # the Trainer's loader reads one batch ahead
     first = SKIPPED_ON_GPU if on_gpu else SKIPPED
     tokens, seconds = counts[first:, 0], np.diff(ends)[first - 1 :]
     rate, step = (
@@ -249,7 +249,7 @@ def _figures(slots: list[tuple[int, int]], ends: list[float], on_gpu: bool) -> d
 
 
 def gemm_peak(precision: str, device: torch.device) -> float:
-    """GFLOP/s of a multiplication of square matrices: the median of many."""
+    """GFLOP/s of multiplying square matrices: the median of many runs."""
     size = 8192 if device.type == "cuda" else 2048
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     left, right = torch.randn(2, size, size, dtype=dtype, device=device)
@@ -264,8 +264,9 @@ def gemm_peak(precision: str, device: torch.device) -> float:
 
 
 def step_flops(shape: BertConfig, rows: int, size: int, picks: int) -> int:
-    """Of a step of ours: 6 for each weight of a matrix and token, as a weight is multiplied once forwards and twice
-    backwards; the head's for each pick only; and attention's two products, forwards and twice backwards."""
+    """Floating-point operations of one of dapt's steps: 6 per matrix weight and token, since a weight is used once in the forward
+    and twice in the backward pass; for the head only per predicted token; and attention's two products, once forward and twice
+    backward."""
     width, layers = shape.hidden_size, shape.num_hidden_layers
     body = layers * (4 * width**2 + 2 * width * shape.intermediate_size)
     head = width**2 + width * shape.vocab_size

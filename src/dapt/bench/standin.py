@@ -1,9 +1,9 @@
-"""A stand-in for the six corpora of the full profile: raw files of their size, in the sources' own schemas.
+"""Synthetic versions of the six corpora of the full profile: raw files of the same size, in the sources' schemas.
 
-The hub's files cannot be had everywhere, so the text is that of the sample profile's corpora, repeated and varied. What
-makes cleaning hard stands in it in the proportions measured in the sources: UTF-8 that was read as cp949, URLs, tags,
-entities, odd spaces, ends of line, nulls, German, equal rows, short ones. All chance is seeded: a scale's bytes are
-always the same.
+The files on the hub are not available everywhere, so the text is that of the sample profile's corpora, repeated and varied. It
+contains everything that makes cleaning hard, in the proportions measured in the sources: UTF-8 that was decoded as cp949, URLs,
+tags, entities, unusual spaces, line breaks, nulls, German, duplicates and short rows. All random choices are seeded, so the
+files of a scale are always identical.
 """
 
 import codecs
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from dapt.core.files import read_lines, write_json
 from dapt.telling.errors import UserError
 
-SOURCES = {  # corpus → cleaner → its raw files; the profile full has the same
+SOURCES = {  # corpus → cleaner → its raw files, as in the profile full
     "biomed_mlm": {"bioasq": ["BioASQ-train-factoid-6b-full-annotated.json"]},
     "biomed_mlm_2": {"biomed_en_de": ["0000.parquet"]},
     "finance_mlm1": {"finance_news": ["0000.parquet"], "financial_phrasebank": ["financial_phrasebank-train.parquet"]},
@@ -27,7 +27,7 @@ SOURCES = {  # corpus → cleaner → its raw files; the profile full has the sa
     "medmcqa_labeled": {"medmcqa": [f"{side}-00000-of-00001.parquet" for side in ("train", "validation", "test")]},
 }
 EMBEDDED = {"biomed": ("biomed_mlm", "biomed_mlm_2"), "finance": ("finance_mlm1", "finance_mlm2", "general")}
-WORD = 6.2  # characters of a word and its space
+WORD = 6.2  # characters of a word with its space
 GERMAN = (
     "Die Patienten wurden nach der Operation vier Wochen lang von den Ärzten untersucht und die Ergebnisse der "
     "Behandlung mit einer Gruppe von gesunden Personen verglichen, bei denen keine Störung bekannt war."
@@ -56,7 +56,7 @@ SUBJECTS = (
     "Unknown",
 )
 OPINION = "Offer your thoughts or opinion on the user's financial question."
-# Share of the texts that have one, and its forms. Of the news a quarter are PhraseBank's sentences, which have none.
+# The share of texts with a quirk, and its forms. A quarter of the news are PhraseBank sentences, which have none.
 ABSTRACT = (
     (0.006, ("<i>in vivo</i>", "10<sup>3</sup>")),
     (0.005, ("http://www.example.org/trial?id=7",)),
@@ -87,11 +87,11 @@ ANSWER = (
 
 
 def embedded(processed: Path) -> dict[str, list[str]]:
-    """The cleaned texts of each domain, those of the sample profile or of any other."""
+    """The cleaned texts of each domain, of the sample profile or any other."""
     files = {domain: [processed / f"{corpus}.jsonl" for corpus in corpora] for domain, corpora in EMBEDDED.items()}
     for path in chain.from_iterable(files.values()):
         if not path.exists():
-            raise UserError(f"{path} is not there, and the stand-in is made from it; run `dvc repro` first")
+            raise UserError(f"{path} does not exist, but this benchmark needs it; run `dvc repro` first")
     return {domain: [row["text"] for path in paths for row in read_lines(path)] for domain, paths in files.items()}
 
 
@@ -123,8 +123,8 @@ def write(folder: Path, texts: dict[str, list[str]], scale: float = 1.0) -> None
 
 
 def _text(pool: list[str], length: float, chance: Random, quirks: tuple = ()) -> str:
-    """About `length` characters: a stretch of the pool with one word in four from elsewhere, so that two texts share
-    no more than chance brings, and each quirk in its share."""
+    """About `length` characters: a stretch of the pool with one word in four from elsewhere, so that two texts are similar only
+    by chance; each quirk occurs with its share."""
     count = max(1, round(length / WORD))
     start = chance.randrange(max(1, len(pool) - count))
     words = pool[start : start + count]
@@ -136,19 +136,19 @@ def _text(pool: list[str], length: float, chance: Random, quirks: tuple = ()) ->
 
 
 def _length(mean: float, least: float, chance: Random) -> float:
-    """A length as texts have them: many near the mean, few several times as long."""
+    """A realistic length: many near the mean, a few several times as long."""
     return least + chance.gammavariate(1.5, (mean - least) / 1.5)
 
 
 def _repeated(rows: list, count: int, chance: Random) -> list:
-    """`count` rows in random order: each of `rows`, and some again."""
+    """`count` rows in random order: each of `rows`, and some of them repeated."""
     rows = rows + chance.choices(rows, k=count - len(rows))
     chance.shuffle(rows)
     return rows
 
 
 def _sides(rows: list, *ends: float) -> list[list]:
-    """The rows cut where the shares `ends` end."""
+    """The rows, cut at the cumulative shares `ends`."""
     places = [0, *(round(end * len(rows)) for end in ends), len(rows)]
     return [rows[start:end] for start, end in pairwise(places)]
 
@@ -174,7 +174,7 @@ def _bioasq(pool: list[str], scale: float) -> dict:
 
 
 def _en_de(pool: list[str], scale: float) -> list[dict]:
-    """JSON of a pair, or in one row of ten plain text: a column of Parquet has one type, so no value is an object."""
+    """A pair as a JSON string, or plain text in one row out of ten: a Parquet column has one type, so values are strings."""
     chance, rows = Random("en_de"), []
     for number in range(round(11_165 * scale)):
         length = _length(1_280, 200, chance)
@@ -213,7 +213,7 @@ def _read_as_cp949(text: str) -> str:
 
 
 def _lost_pair(error: UnicodeError) -> tuple[str, int]:
-    """A pair of bytes that cp949 lacks becomes one question mark; a lone 80 is a control character."""
+    """A pair of bytes that cp949 lacks becomes a question mark; a single 0x80 becomes a control character."""
     assert isinstance(error, UnicodeDecodeError)
     alone = error.object[error.start] == 0x80
     return ("\x80", error.start + 1) if alone else ("?", min(error.start + 2, len(error.object)))

@@ -1,11 +1,11 @@
-"""`dapt bench train`: tokens a second of our training step against transformers' Trainer, on the GPU where there is one,
-else on the processor.
+"""`dapt bench train`: tokens per second of dapt's training step compared with transformers' Trainer, on a GPU if there is one,
+else on the CPU.
 
-The peer is the Trainer with DataCollatorForLanguageModeling on the same texts, model, number of steps and threads: it
-computes logits at every position. Biomedical text is documents longer than a window, cut into full windows on both
-sides, so that the step alone is compared. Financial texts fit a window: one a row for the peer, padded to the longest
-of its batch, and packed for us. Each run is a process of its own; its first steps, loading and compiling are not timed.
-Tokens are those that are not padding, [CLS] and [SEP] counted on both sides.
+The Trainer uses DataCollatorForLanguageModeling with the same texts, model, number of steps and threads; it computes logits at
+every position. The biomedical documents are longer than a window and cut into full windows on both sides, so that only the step
+is compared. The financial texts fit into a window: the Trainer gets one per row, padded to the longest of its batch, and dapt
+packs them. Each run is a separate process; its first steps, loading and compiling are not timed. All tokens except padding are
+counted, on both sides including [CLS] and [SEP].
 """
 
 import json
@@ -28,18 +28,18 @@ from dapt.telling.errors import UserError
 from dapt.training.optimization.device import decide, this_device
 
 TINY = 128  # width of the tiny base
-DROPOUT = 0.1  # that the Trainer finds in BERT's configuration
-SIZES = ((8, 128), (32, 128), (32, 512))  # windows a step and tokens of a window, on a GPU
+DROPOUT = 0.1  # the Trainer's dropout, from BERT's configuration
+SIZES = ((8, 128), (32, 128), (32, 512))  # windows per step and tokens per window, on a GPU
 STEPS_ON_GPU = 60
 KINDS = {
     "tiny": Kind(None, 32, 40, 1e-3, True),
     "minilm": Kind({"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}, 32, 12, 5e-4, True),
-    "base": Kind({}, 8, 12, 1e-4, False),  # BertConfig's own shape; compiling it gains nothing
+    "base": Kind({}, 8, 12, 1e-4, False),  # BertConfig's default shape; compiling it gains nothing
 }
 
 
 def measure(kinds: dict[str, Kind], rounds: int) -> Iterator[dict]:
-    """The lines of each model and text, as soon as they are measured."""
+    """The lines for each model and text, as soon as they are measured."""
     best = decide("auto", this_device())
     with TemporaryDirectory() as place:
         folder = Path(place)
@@ -68,8 +68,8 @@ def measure(kinds: dict[str, Kind], rounds: int) -> Iterator[dict]:
 
 
 def measure_on_gpu(sizes: Iterable[tuple[int, int]], precisions: list[str], kind: Kind, rounds: int) -> Iterator[dict]:
-    """The lines of each (windows a step, tokens of a window) and precision: ours as graphs and eager, the Trainer as it comes
-    and with its own torch_compile, all with the Trainer's dropout."""
+    """The lines for each (windows per step, tokens per window) and precision: dapt with graphs and eager, the Trainer with its
+    defaults and with its own torch_compile, all with the Trainer's dropout."""
     with TemporaryDirectory() as place:
         for batch, window in sizes:
             folder = Path(place) / str(window)
@@ -120,31 +120,31 @@ def _line(name: str, mine: dict, theirs: dict) -> dict:
 
 def run(only: str | None, steps: int | None, rounds: int, as_json: bool) -> None:
     if only and only not in KINDS:
-        raise UserError(f"--only {only} is no model of this bench; give one of {', '.join(KINDS)}")
+        raise UserError(f"--only {only} is not a model of this benchmark; choose one of: {', '.join(KINDS)}")
     if rounds < 1 or (steps is not None and steps < 2 * SKIPPED):
-        raise UserError(f"--steps is at least {2 * SKIPPED}, --rounds at least 1; give other numbers")
+        raise UserError(f"--steps must be at least {2 * SKIPPED}, and --rounds at least 1")
     kinds = {name: replace(kind, steps=steps or kind.steps) for name, kind in KINDS.items() if only in (None, name)}
     on_gpu = torch.cuda.is_available()
     if on_gpu and only not in (None, "base"):
-        raise UserError(f"--only {only} is measured on a processor; set CUDA_VISIBLE_DEVICES= to leave the GPU alone")
+        raise UserError(f"--only {only} is measured on the CPU; set CUDA_VISIBLE_DEVICES= to hide the GPU")
     if on_gpu and steps is not None and steps < 2 * SKIPPED_ON_GPU:
-        raise UserError(f"--steps is at least {2 * SKIPPED_ON_GPU} on a GPU; give another number")
+        raise UserError(f"--steps must be at least {2 * SKIPPED_ON_GPU} on a GPU")
     needed = [
         MODELS / "base/config.json",
         *(PROCESSED / f"{corpus}.jsonl" for corpus in chain.from_iterable(CORPORA.values())),
     ]
     for path in needed:
         if not path.exists():
-            raise UserError(f"{path} is not there, and the bench trains on it; run `dvc repro` first")
+            raise UserError(f"{path} does not exist, but this benchmark needs it; run `dvc repro` first")
     if "tiny" in kinds and not on_gpu and read_json(needed[0])["hidden_size"] != TINY:
         raise UserError(
-            "models/base is not the tiny base; set its profile's model.base to tiny and run `dvc repro`, "
-            "or give --only minilm or --only base"
+            "models/base is not the tiny base; set model.base of the profile to tiny and run `dvc repro`, "
+            "or use --only minilm or --only base"
         )
     if on_gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = (cards() or ["0"])[
             0
-        ]  # the Trainer would share a batch among all that it sees
+        ]  # the Trainer would divide a batch among all visible GPUs
         kind = replace(KINDS["base"], steps=steps or STEPS_ON_GPU)
         halves = [half for half in ("bf16", "fp16") if getattr(this_device(), half)]
     for line in measure_on_gpu(SIZES, halves, kind, rounds) if on_gpu else measure(kinds, rounds):

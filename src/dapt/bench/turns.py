@@ -1,4 +1,4 @@
-"""What every bench needs: a process of its own for each run, and the memory that it took."""
+"""What every benchmark needs: a new process for each run, and its peak memory."""
 
 import os
 import resource
@@ -13,12 +13,12 @@ Result = TypeVar("Result")
 
 
 def apart(job: Callable[..., Result], *given: object) -> Result:
-    """What `job` returns in a process of its own, so that no run finds another's memory or imports. What is printed
-    there, by whatever library, goes to standard error: standard output holds the bench's own lines alone."""
+    """Run `job` in a new process and return its result, so that no run is affected by another's memory or imports. Everything
+    that libraries print there goes to standard error: standard output has only the benchmark's own lines."""
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=os.dup2, initargs=(2, 1)) as pool:
         return pool.submit(job, *given).result()
 
 
 def peak_mb() -> float:
-    """The most memory that this process has held so far, in MB."""
+    """Peak memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MEGA

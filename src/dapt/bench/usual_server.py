@@ -1,4 +1,4 @@
-"""The usual way to serve a masked language model: transformers' pipeline, called for each request by a FastAPI path."""
+"""A typical server for a masked language model: a FastAPI path that calls transformers' pipeline for each request."""
 
 import sys
 from typing import Any

@@ -1,1 +1,1 @@
-"""Where a stage runs: on GPUs of this machine or through Slurm. Nothing in dvc.yaml knows."""
+"""Where a stage runs: on this machine or through Slurm. dvc.yaml does not depend on it."""

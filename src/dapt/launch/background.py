@@ -1,7 +1,7 @@
-"""One stage of `dapt launch`: `dvc repro -s STAGE` as a process of its own, which outlives the shell.
+"""One stage of `dapt launch`: `dvc repro -s STAGE` in its own process, which outlives the shell.
 
-All that it says is in logs/launch-STAGE.log, what it does in its events; it holds a lock on that log as long as anything
-of it runs, so that whether it runs can be asked from any shell of this machine.
+Its output goes to logs/launch-STAGE.log, and it writes events. It and its child processes hold a lock on the log, so any
+shell on this machine can find out whether the stage is running.
 
     python -m dapt.launch.background train@biomed dapt train biomed
 """
@@ -28,7 +28,7 @@ from dapt.telling import events, signals
 from dapt.telling.errors import guarded
 from dapt.telling.events import Events
 
-STARTUP = 20  # seconds in which a process that was started can be told to stop
+STARTUP = 20  # seconds to wait until a newly started process can be asked to stop
 
 
 def log(stage: str) -> Path:
@@ -45,14 +45,14 @@ def events_of(stage: str) -> Events:
 
 
 def told(stage: str) -> list[dict]:
-    """The events of the stage since it was last planned or launched."""
+    """The events of a stage since it was last planned or launched."""
     found = events.read(events_file(stage))
     launches = [place for place, record in enumerate(found) if record["event"] in ("planned", "launched")]
     return found[launches[-1] :] if launches else []
 
 
 def environment(stage: str) -> dict[str, str]:
-    """With the `dapt` of this interpreter first, as the stages' commands name it."""
+    """Environment of a stage, with this interpreter's `dapt` first on PATH, since the stages' commands call it by name."""
     return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DAPT_EVENTS": str(events_file(stage).absolute()),
@@ -67,19 +67,19 @@ def running(stage: str) -> bool:
 
 
 def plan(stage: str) -> None:
-    """What was told of it before is of no more interest, unless it runs."""
+    """Mark a stage as planned, which hides its older events, unless it is running."""
     if not running(stage):
         events_of(stage).tell("planned")
 
 
 def start(stage: Stage) -> None:
-    """Start it, unless it runs."""
+    """Start a stage, unless it is running."""
     LOGS.mkdir(exist_ok=True)
     with open(log(stage.name), "a") as file:
         while not lock_taken(file):
             if not lock_taken(file, fcntl.LOCK_SH):
                 return
-            fcntl.flock(file, fcntl.LOCK_UN)  # only somebody who asks whether it runs has it
+            fcntl.flock(file, fcntl.LOCK_UN)  # a shared lock: somebody is only asking whether it runs
             time.sleep(0.05)
         file.truncate(0)
         events_of(stage.name).tell("launched")
@@ -94,12 +94,12 @@ def start(stage: Stage) -> None:
 
 
 def stop(stage: str) -> bool:
-    """Ask it to save and to end; False where it does not run."""
+    """Ask a stage to save and exit; False if it is not running."""
     deadline = time.monotonic() + STARTUP
     while running(stage) and time.monotonic() < deadline:
         for record in told(stage):
             if record["event"] == "begun":
-                with suppress(ProcessLookupError):  # only what it has started is left
+                with suppress(ProcessLookupError):  # the process has ended, and only its children are left
                     os.kill(record["pid"], signal.SIGTERM)
                     return True
                 return False
@@ -108,7 +108,7 @@ def stop(stage: str) -> bool:
 
 
 def _child(process: subprocess.Popen, command: list[str]) -> psutil.Process | None:
-    """The stage's command that DVC has started."""
+    """The process of the stage's command, which DVC has started."""
     for child in psutil.Process(process.pid).children(recursive=True):
         try:
             if child.cmdline()[-len(command) + 1 :] == command[1:]:
@@ -119,7 +119,7 @@ def _child(process: subprocess.Popen, command: list[str]) -> psutil.Process | No
 
 
 def run(stage: str, command: list[str], tell: Callable[..., None]) -> int:
-    """Run the stage in this process's place, and pass SIGTERM on to its command: DVC would leave it behind."""
+    """Run the stage as soon as a slot is free, and pass SIGTERM on to its command, since DVC would leave that running."""
     asked: list[int] = []
     signals.listen(asked.append, [signal.SIGTERM])
     tell("begun", pid=os.getpid())
@@ -139,7 +139,7 @@ def run(stage: str, command: list[str], tell: Callable[..., None]) -> int:
 
 
 def _repro(stage: str, command: list[str], variables: dict[str, str], asked: list[int]) -> int:
-    """The exit code of DVC. Another DVC command's lock is waited for, since a refusal would lose the stage's work."""
+    """Run DVC and return its exit code. It waits for the lock of other DVC commands: failing would lose the stage's work."""
     words = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-s", stage]
     process = subprocess.Popen(words, env=os.environ | variables)
     passed_on = False
@@ -152,7 +152,7 @@ def _repro(stage: str, command: list[str], variables: dict[str, str], asked: lis
 
 
 def main(stage: str, *command: str) -> None:
-    found, code = events_of(stage), 1  # of an error that is a bug
+    found, code = events_of(stage), 1  # the code if an unexpected exception ends this process
 
     def act() -> None:
         nonlocal code

@@ -1,8 +1,8 @@
-"""What starts the stages of `dapt launch`, each as soon as all that it needs is there, and outlives the shell.
+"""The process that starts the stages of `dapt launch`, each as soon as its dependencies are done; it outlives the shell.
 
     python -m dapt.launch.conductor LIMIT < stages.json
 
-It is told the stages (pipeline.outdated). A stage that another launch has started is waited for, not started twice.
+It reads the stages (pipeline.outdated) from standard input. If another launch has started a stage, this one waits for it.
 """
 
 import json
@@ -22,11 +22,11 @@ from dapt.launch.pipeline import Stage
 from dapt.telling import events, signals
 
 MODULE = ["-m", "dapt.launch.conductor"]
-PAUSE = 1  # seconds between two looks at what runs
+PAUSE = 1  # seconds between two checks of what is running
 
 
 def start(stages: dict[str, Stage], limit: int) -> subprocess.Popen:
-    """Start one, in a session of its own; what it says, which is nothing but errors, is in logs/launch.log."""
+    """Start such a process in its own session; its output (only errors) goes to logs/launch.log."""
     LOGS.mkdir(exist_ok=True)
     given = json.dumps([(stage.name, stage.command, sorted(stage.needs)) for stage in stages.values()])
     with open(LOGS / "launch.log", "a") as file:
@@ -45,7 +45,7 @@ def start(stages: dict[str, Stage], limit: int) -> subprocess.Popen:
 
 
 def stop_all() -> None:
-    """Ask those of this repository, on this machine, to end."""
+    """Ask all such processes of this repository on this machine to exit."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.cmdline()[1:3] == MODULE and Path(process.cwd()) == Path.cwd():
@@ -53,12 +53,12 @@ def stop_all() -> None:
 
 
 def startable(stages: dict[str, Stage], done: set[str], begun: Iterable[str]) -> list[Stage]:
-    """Those that have all that they need, and were not begun."""
+    """The stages whose dependencies are done, and that have not been started."""
     return [stage for name, stage in stages.items() if name not in begun and stage.needs <= done]
 
 
 def ended_well(stage: str, start: int) -> bool:
-    """Whether it ended with code 0, by the events from byte `start` on."""
+    """Whether a stage ended with code 0, according to its events from byte `start` on."""
     codes = [
         record["code"] for record in events.read(background.events_file(stage), start) if record["event"] == "ended"
     ]
@@ -66,10 +66,10 @@ def ended_well(stage: str, start: int) -> bool:
 
 
 def conduct(stages: dict[str, Stage], limit: int, asked: list[int]) -> None:
-    """Until nothing runs and nothing can be started. Where `asked` to end, what runs is asked to, too."""
+    """Start stages until nothing is running and nothing can be started. If `asked` to stop, ask the running stages to stop."""
     done: set[str] = set()
     stopped: set[str] = set()
-    begun: dict[str, int] = {}  # stage → where its events begin
+    begun: dict[str, int] = {}  # stage → byte at which its events start
     while True:
         running = [name for name in begun if background.running(name)]
         done |= {name for name, start in begun.items() if name not in running and ended_well(name, start)}

@@ -1,4 +1,4 @@
-"""Where a stage runs: on this machine (a training: local.py) or through Slurm (slurm.py)."""
+"""Chooses where a stage runs: on this machine (a training: local.py) or through Slurm (slurm.py)."""
 
 import os
 
@@ -10,7 +10,7 @@ from dapt.launch.cluster import Cluster
 
 
 def train(domain: str) -> None:
-    """Train where DAPT_LAUNCHER or slurm/cluster.yaml says."""
+    """Train locally or through Slurm, as DAPT_LAUNCHER or slurm/cluster.yaml says."""
     with events_of("train", domain).failures():
         threads = config.load().active.train.threads
         if settings := asked_for("train"):
@@ -23,7 +23,7 @@ def train(domain: str) -> None:
 
 
 def through_slurm(stage: str, *names: str) -> bool:
-    """Run a stage other than train where slurm/cluster.yaml sends it; False: it is not sent, and nothing was run."""
+    """Run a stage other than train through Slurm, if slurm/cluster.yaml sends it there; else return False and do nothing."""
     settings = asked_for(stage)
     if settings is None:
         return False
@@ -43,8 +43,8 @@ def asked_for(stage: str) -> Cluster | None:
 
 
 def threads_of(stage: str, profile: Profile, settings: Cluster) -> int:
-    """How many CPUs a stage other than train can use on a node: on one without GPUs the seeds of a fine-tuning are
-    trained side by side."""
+    """How many CPUs a stage other than train can use on a node: without a GPU, the seeds of a fine-tuning are trained in
+    parallel."""
     tuning = profile.finetune
     known = {
         "base": profile.train.threads,

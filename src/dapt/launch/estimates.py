@@ -1,4 +1,4 @@
-"""What a training needs of a card, a node and a disk, and how much it computes: estimates (docs/training.md)."""
+"""Estimates of what a training needs: GPU memory, memory of the node, disk space and computation (docs/training.md)."""
 
 import math
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from dapt.telling.errors import UserError
 from dapt.training.optimization.schedule import length
 from dapt.training.resume import KEPT
 
-PROCESS = 800_000_000  # bytes of a process before its model: Python, torch and what it loads
-CONTEXT = 500_000_000  # bytes that CUDA takes of a card
-DRIVER = 2_000_000_000  # bytes that CUDA's libraries take of a node for a process
+PROCESS = 800_000_000  # bytes of a process without the model: Python, torch and their libraries
+CONTEXT = 500_000_000  # bytes of GPU memory that CUDA itself uses
+DRIVER = 2_000_000_000  # bytes of the node's memory that CUDA's libraries use per process
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Model:
 
     @property
     def decoder(self) -> int:
-        """Weights of the output layer, which are the embeddings of words."""
+        """Weights of the output layer, which are the word embeddings."""
         return self.vocabulary * self.width
 
     @property
     def body(self) -> int:
-        """Weights that every token is multiplied with."""
+        """Weights that every token is multiplied by."""
         return self.parameters - self.decoder
 
 
@@ -45,18 +45,18 @@ class Text:
     documents: int
 
     def pieces(self, size: int) -> int:
-        """Documents, and what those longer than a window of `size` are cut into."""
+        """Number of documents, plus the pieces into which those longer than a window of `size` are cut."""
         return self.documents + self.tokens // (size - 2)
 
     def windows(self, size: int) -> int:
-        """Of `size` tokens, [CLS] and [SEP] of each piece included; packing leaves little padding."""
+        """Number of windows of `size` tokens, including each piece's [CLS] and [SEP]; packing leaves little padding."""
         return math.ceil((self.tokens + 2 * self.pieces(size)) / size)
 
 
 def model_in(folder: Path) -> Model:
-    """From config.json and the names and shapes in the weights' files, which are not read."""
+    """Read the sizes from config.json and from the headers of the weight files; the weights are not loaded."""
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} is not there; make it with `dvc repro base`, or bring it with `dvc pull`")
+        raise UserError(f"{folder} does not exist; create it with `dvc repro base`, or download it with `dvc pull`")
     shape, parameters = read_json(folder / "config.json"), 0
     for path in folder.glob("model*.safetensors"):
         with safe_open(path, "np") as weights:
@@ -64,18 +64,18 @@ def model_in(folder: Path) -> Model:
                 math.prod(weights.get_slice(name).get_shape()) for name in weights.keys() if "pooler." not in name
             )
     width, layers = (
-        shape.get(name) or shape[other]  # the other is DistilBERT's
+        shape.get(name) or shape[other]  # the other name is DistilBERT's
         for name, other in (("hidden_size", "dim"), ("num_hidden_layers", "n_layers"))
     )
     return Model(parameters, width, layers, shape["vocab_size"])
 
 
 def text_in(folder: Path) -> Text:
-    """Of a domain's train set."""
+    """The size of a domain's train set."""
     _, path = token_files(folder, "train")
     if not path.is_file():
         raise UserError(
-            f"{folder} is not there; make it with `dvc repro tokenize@{folder.name}`, or bring it with `dvc pull`"
+            f"{folder} does not exist; create it with `dvc repro tokenize@{folder.name}`, or download it with `dvc pull`"
         )
     offsets = np.load(path, mmap_mode="r")
     return Text(int(offsets[-1]), len(offsets) - 1)
@@ -93,12 +93,12 @@ def steps(train: Train, text: Text) -> int:
 
 
 def picks(train: Train) -> int:
-    """Tokens predicted in a window, at most."""
+    """The largest number of tokens predicted in a window."""
     return most_picks(train.window, train.mask)
 
 
 def training_bytes(model: Model, train: Train, processes: int, half: bool) -> int:
-    """Of one process, on a card or in a processor's memory: docs/training.md has the formula."""
+    """Memory of one process, on a GPU or in RAM; the formula is in docs/training.md."""
     windows = math.ceil(train.batch / processes / train.parts)
     tokens, layers = windows * train.window, 1 if train.gradient_checkpointing else model.layers
     inputs = 2 * model.layers * tokens * model.width * (1 if half else 2) if train.gradient_checkpointing else 0
@@ -113,8 +113,9 @@ def card_bytes(model: Model, train: Train, processes: int, half: bool) -> int:
 
 
 def host_bytes(model: Model, train: Train, gpus: int, nodes: int) -> int:
-    """Of a node. The first process holds a checkpoint, weights and AdamW's two moments, while it is written; with GPUs
-    in pinned memory, whose pieces are powers of two, and each process holds the weights, twice, while it loads them."""
+    """Memory of a node. The first process keeps a copy of the weights and AdamW's two moments while it writes a checkpoint; with
+    GPUs that copy is in pinned memory, which is allocated in powers of two, and each process has the weights in memory twice
+    while it loads them."""
     saved = 12 * model.parameters
     if gpus:
         return gpus * (PROCESS + DRIVER + 8 * model.parameters) + 2 * saved
@@ -122,8 +123,8 @@ def host_bytes(model: Model, train: Train, gpus: int, nodes: int) -> int:
 
 
 def state_bytes(model: Model, train: Train, text: Text) -> int:
-    """In the folder of resume.py: checkpoints of weights and moments, of which one more lies there while it is written,
-    kept weights, and the windows' places: 16 bytes a piece, 8 a window."""
+    """Disk space of the folder of resume.py: checkpoints of weights and moments (one more while it is being written), the weights
+    of train.keep, and the positions of the windows (16 bytes per piece, 8 per window)."""
     return (
         (KEPT + 1) * 12 * model.parameters
         + len(train.keep) * 4 * model.parameters
@@ -133,12 +134,13 @@ def state_bytes(model: Model, train: Train, text: Text) -> int:
 
 
 def models_bytes(model: Model, train: Train) -> int:
-    """In models/DOMAIN."""
+    """Disk space of models/DOMAIN."""
     return (1 + len(train.keep)) * 4 * model.parameters
 
 
 def flops(model: Model, train: Train, text: Text) -> int:
-    """Of a whole training: 6 for a weight and token, the decoder's for predicted tokens only, and attention."""
+    """Floating-point operations of a whole training: 6 per weight and token (for the decoder, per predicted token), and
+    attention."""
     windows = steps(train, text) * train.batch
     body = 6 * model.body * train.window
     attention = 12 * model.layers * train.window**2 * model.width
@@ -146,5 +148,5 @@ def flops(model: Model, train: Train, text: Text) -> int:
 
 
 def tokens_seen(train: Train, text: Text) -> int:
-    """Of text, in a whole training."""
+    """Text tokens that are read in a whole training."""
     return round(steps(train, text) * train.batch * text.tokens / text.windows(train.window))

@@ -1,8 +1,8 @@
-"""`dapt launch [TARGET …]`: brings stages up to date, as many at once as can be, in one workspace and one dvc.lock, and
-shows a table of where they are.
+"""`dapt launch [TARGET …]`: brings stages up to date, as many in parallel as possible, in one workspace with one dvc.lock, and
+shows their state in a table.
 
-Each is a process of its own (background.py), started when all that it needs is there (conductor.py). Both go on when this
-one is left; started again from any shell, this one follows what runs and starts what does not.
+Each stage is a separate process (background.py), started when its dependencies are done (conductor.py). Both kinds of process
+continue when this one exits; started again from any shell, it follows the running stages and starts the others.
 """
 
 import os
@@ -21,8 +21,8 @@ from dapt.launch import background, cluster, conductor, pipeline
 from dapt.launch.pipeline import Stage
 from dapt.telling.errors import UserError
 
-PAUSE = 1  # seconds between two looks at the events
-BEGINS = {  # event → the state that begins with it
+PAUSE = 1  # seconds between two reads of the events
+BEGINS = {  # event → the state that starts with it
     "launched": "starting",
     "turn": "waits for its turn",
     "queued": "queued",
@@ -47,12 +47,12 @@ COLUMNS = {
     "loss": "loss",
     "tokens_per_second": "tokens/s",
     "restarts": "restarts",
-}  # fact → heading
+}  # fact → column heading
 
 
 @dataclass
 class State:
-    """Where a stage is, as its events tell."""
+    """The state of a stage, according to its events."""
 
     state: str = "starting"
     started: bool = True
@@ -64,7 +64,7 @@ class State:
 
     @property
     def why(self) -> str:
-        """Why it did not finish."""
+        """Why the stage did not finish."""
         if self.state == "left" and "message" not in self.facts:
             return f"left at step {self.facts['step']}"
         return str(self.facts.get("message", self.state))
@@ -81,14 +81,14 @@ class State:
 
 
 def read(told: list[dict], running: bool) -> State:
-    """The state that the events since the launch tell of. One that ended without a word was killed."""
+    """The state according to the events since the launch. A stage that is gone without an `ended` event was killed."""
     state = State()
     for record in told:
         event = record["event"]
         state.state = BEGINS.get(event, state.state)
         shown = {"why", "message", "code", *COLUMNS} - (
             {"loss"} if event == "valid" else set()
-        )  # the training's loss is
+        )  # show the training loss instead
         state.facts |= {name: value for name, value in record.items() if name in shown}
         if event == "queued":
             state.facts["queued"] = time.strftime("%m-%d %H:%M:%S", time.localtime(record["time"]))
@@ -105,7 +105,7 @@ def read(told: list[dict], running: bool) -> State:
 
 
 def table(states: dict[str, State]) -> Table:
-    """One row per stage; columns that say nothing yet are left out."""
+    """One row per stage; empty columns are omitted."""
     rows = [
         {
             "stage": name,
@@ -125,8 +125,10 @@ def table(states: dict[str, State]) -> Table:
 
 
 def states_of(stages: dict[str, Stage]) -> dict[str, State]:
-    """Where each is; one that was not started yet waits for what it needs."""
-    running = {name for name in stages if background.running(name)}  # first: one may end in between
+    """The state of each stage; one that has not been started waits for its dependencies."""
+    running = {
+        name for name in stages if background.running(name)
+    }  # before the events are read: a stage may end in between
     states: dict[str, State] = {}
     for name, stage in stages.items():
         told = background.told(name)
@@ -140,7 +142,7 @@ def states_of(stages: dict[str, Stage]) -> dict[str, State]:
 
 
 def follow(stages: dict[str, Stage], starter: subprocess.Popen) -> dict[str, State]:
-    """Show where they are until what starts them ends: a table on a terminal, else a line when something changes."""
+    """Show the stages' states until `starter` exits: as a table on a terminal, otherwise one line per change."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     last: dict[str, str] = {}
     with Live(console=console, auto_refresh=False) as live:
@@ -166,9 +168,9 @@ def follow(stages: dict[str, Stage], starter: subprocess.Popen) -> dict[str, Sta
 
 def run(targets: list[str], partition: str | None, limit: int) -> None:
     domains = config.load().domains
-    cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load(), partition)  # refuses what is not understood
+    cluster.launcher(os.environ.get("DAPT_LAUNCHER"), cluster.load(), partition)  # refuses an unknown launcher
     if limit < 1:
-        raise UserError(f"--at-once is {limit}; at least one stage must run")
+        raise UserError(f"--at-once is {limit}; it must be at least 1")
     if partition:
         os.environ["DAPT_PARTITION"] = partition
     stages = pipeline.outdated(targets, domains, background.running)
@@ -182,15 +184,15 @@ def run(targets: list[str], partition: str | None, limit: int) -> None:
         states = follow(stages, conductor.start(stages, limit))
     except KeyboardInterrupt:
         print(
-            f"\nleft; they continue. {again}: look again; {again.replace('launch', 'launch --stop')}: have them save and end"
+            f"\nthe stages continue in the background; follow them again: {again}; stop them: {again.replace('launch', 'launch --stop')}"
         )
         return
     if problem := unfinished(states):
-        raise UserError(f"{problem}; the same command takes them up again")
+        raise UserError(f"{problem}; run the same command again to continue")
 
 
 def unfinished(states: dict[str, State]) -> str | None:
-    """What did not finish, and why; None where all did."""
+    """Which stages did not finish, and why; None if all finished."""
     failed = [
         f"{name} ({state.why}; log: {background.log(name)})"
         for name, state in states.items()
@@ -205,12 +207,12 @@ def unfinished(states: dict[str, State]) -> str | None:
 
 
 def stop(targets: list[str]) -> None:
-    """Have those that run save and end; without a target all of them, and nothing more is started."""
+    """Ask the running stages to save and exit. Without a target: all of them, and no further stage is started."""
     names = pipeline.named(targets, config.load().domains)
     if not targets:
         conductor.stop_all()
     asked = [name for name in names if background.stop(name)]
     for name in names if targets else asked:
-        print(f"{name}: {'is asked to save and end' if name in asked else 'does not run'}")
+        print(f"{name}: {'asked to save and exit' if name in asked else 'not running'}")
     if not targets and not asked:
-        print("nothing runs")
+        print("no stage is running")

@@ -1,4 +1,4 @@
-"""GPUs by the names that clusters give them as features of their nodes."""
+"""GPUs by the feature names that clusters give to their nodes."""
 
 import re
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ class Card:
     name: str
     capability: tuple[int, int]
     memory: int  # GiB
-    tflops: float  # peak of dense fp16 or bf16 products summed in fp32, of the slowest variant
+    tflops: float  # peak of dense fp16 or bf16 products with fp32 accumulation, of the slowest variant
 
     def device(self, built_for: tuple[str, ...]) -> Device:
-        """What the training would find on the node, where torch has code for `built_for`."""
+        """The device as a training would see it on the node, with a torch that has code for `built_for`."""
         return gpu(self.name, self.capability, built_for)
 
 
 # Capabilities: NVIDIA's page "CUDA GPU Compute Capability". Memory and peaks: NVIDIA's data sheets and, for GeForce and
-# Titan, its architecture white papers. Pascal has no tensor cores: there the peak is that of its ordinary ones.
+# Titan, its architecture white papers. Pascal has no tensor cores; its peak is that of the ordinary cores.
 CARDS = {
     "1080": Card("GTX 1080", (6, 1), 8, 8.9),
     "1080ti": Card("GTX 1080 Ti", (6, 1), 11, 11.3),
@@ -46,7 +46,7 @@ MAKERS = re.compile(r"^(nvidia|geforce|tesla|gtx|rtx(?=a?\d))*")  # as in nvidia
 
 
 def alternatives(constraint: str | None) -> list[str]:
-    """What Slurm may choose among: "a100|v100" and "[a100|v100]" are two.
+    """The alternatives that a constraint allows: "a100|v100" and "[a100|v100]" have two.
 
     >>> alternatives("[a100|v100]&ib"), alternatives(None)
     (['a100&ib', 'v100&ib'], [])
@@ -60,7 +60,7 @@ def alternatives(constraint: str | None) -> list[str]:
 
 
 def card_of(features: str) -> Card | None:
-    """The card among features that are asked for together.
+    """The GPU named by one of several features that are requested together.
 
     >>> card_of("ib&RTX_2080_Ti").name, card_of("highmem")
     ('RTX 2080 Ti', None)

@@ -1,7 +1,8 @@
-"""How long the stages that need a GPU take: estimates from the text that is there.
+"""Estimates of how long the stages that need a GPU take, from the size of the existing text.
 
-Work is 2 operations for a weight and token forwards, 4 backwards. A card is taken to reach SHARE of its peak; and in all but
-trainings, which may be CUDA graphs, Python and the launch of kernels take STEP for a step, whatever the card.
+The work is 2 operations per weight and token in the forward pass, 4 in the backward pass. A GPU is assumed to reach SHARE of
+its peak. In all stages except trainings, which may run as CUDA graphs, Python and kernel launches take at least STEP per step,
+whatever the GPU.
 """
 
 import itertools
@@ -17,15 +18,15 @@ from dapt.model.activations import encoder_bytes
 from dapt.model.tokenizer import load_tokenizer
 from dapt.tasks.kinds import kind as kind_named
 
-SHARE = 0.25  # of the card's peak
+SHARE = 0.25  # of the GPU's peak
 STEP = 0.03  # seconds; measured on an H100 with BERT-base (docs/measurements.md, 8 × 128)
 SAMPLE = 1000  # rows whose tokens are counted
-BYTES = 5  # of a token of text with its space, in a line of JSON
+BYTES = 5  # of a token with its space, in a line of JSON
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Of a task's training side: rows, sequences to a row, and tokens of a sequence on average."""
+    """A task's training side: number of rows, sequences per row, and mean number of tokens per sequence."""
 
     rows: int
     count: int
@@ -33,7 +34,7 @@ class Sequences:
 
 
 def computing(operations: float, tflops: float) -> float:
-    """Seconds, at a share of the peak."""
+    """Seconds of computation, at SHARE of the peak."""
     return operations / (SHARE * tflops * 1e12)
 
 
@@ -42,12 +43,12 @@ def seconds(operations: float, steps: int, tflops: float) -> float:
 
 
 def train(model: Model, settings: Train, text: Text, tflops: float, processes: int) -> float:
-    """Hours of a training on a card for each process."""
+    """Hours of a training with one GPU per process."""
     return computing(estimates.flops(model, settings, text), tflops) / processes / 3600
 
 
 def sequences_of(name: str, task: Task) -> Sequences | None:
-    """Counted in a sample of the rows; None where they are not there yet."""
+    """Estimated from a sample of the rows; None if they do not exist yet."""
     path = SPLIT / "tasks" / name / "train.jsonl"
     if not path.is_file():
         return None
@@ -64,16 +65,16 @@ def sequences_of(name: str, task: Task) -> Sequences | None:
 
 
 def finetune(model: Model, params: Params, task: Task, read: Sequences, tflops: float) -> float:
-    """Hours of a fine-tuning of all seeds, if none stops early."""
+    """Hours of fine-tuning all seeds, if none stops early."""
     settings = params.active.finetune
     steps = len(settings.seeds) * task.epochs * math.ceil(read.rows / settings.batch)
     tokens = len(settings.seeds) * task.epochs * read.rows * read.count * read.tokens
-    attention = 12 * model.layers * read.tokens * model.width  # a token, forwards and backwards
+    attention = 12 * model.layers * read.tokens * model.width  # per token, forward and backward
     return seconds(tokens * (6 * model.body + attention), steps, tflops) / 3600
 
 
 def evaluate(model: Model, params: Params, tflops: float) -> float | None:
-    """Hours of judging a model on all held-out sets; None where they are not there yet."""
+    """Hours of evaluating a model on all held-out sets; None if they do not exist yet."""
     settings = params.active.evaluate
     paths = [SPLIT / name / "heldout.jsonl" for name in params.heldout]
     if not all(path.is_file() for path in paths):
@@ -85,7 +86,7 @@ def evaluate(model: Model, params: Params, tflops: float) -> float | None:
 
 
 def base(model: Model, params: Params, tflops: float) -> float:
-    """Hours of the longest repair of the head: the body forwards, the head alone backwards as well."""
+    """Hours of the longest possible repair of the head: encoder forward, head forward and backward."""
     repair, train = params.active.repair, params.active.train
     tokens = repair.max_steps * train.batch * train.window
     decoder = train.mask * model.decoder
@@ -93,6 +94,6 @@ def base(model: Model, params: Params, tflops: float) -> float:
 
 
 def finetune_bytes(model: Model, params: Params, task: Task, read: Sequences) -> int:
-    """Of a card: weights, gradients and moments, and activations of the longest batch in half precision."""
+    """GPU memory: weights, gradients and moments, and activations of the longest batch in half precision."""
     tokens = params.active.finetune.batch * read.count * task.length
     return 18 * model.parameters + encoder_bytes(tokens, model.width, model.layers, half=True) + CONTEXT

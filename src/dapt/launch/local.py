@@ -1,7 +1,7 @@
-"""A training on this machine, alone or as one of several (node.py): as one process `python -m dapt.stages.train X`, as
-several `accelerate launch --module dapt.stages.train X`, whose import takes seconds.
+"""Runs a training on this machine, which may be one of several (node.py). A single process is `python -m dapt.stages.train X`;
+several are `accelerate launch --module dapt.stages.train X`, whose import takes seconds.
 
-A signal that asks to leave is passed on to the training, which answers it by its exit code.
+A signal that asks to stop is passed on to the training, whose exit code tells whether it has saved.
 """
 
 import os
@@ -18,13 +18,13 @@ from dapt.telling import signals
 
 @dataclass(frozen=True)
 class Place:
-    """A machine's part in a training; the first machine of several is met at `address`:`port`."""
+    """A machine's part in a training; the machines connect to the first one at `address`:`port`."""
 
     machines: int = 1
     rank: int = 0
     processes: int = 1  # on each machine
     address: str = "127.0.0.1"
-    port: int = 0  # 0: any, where there is one machine
+    port: int = 0  # 0: any free port, if there is only one machine
 
     @property
     def total(self) -> int:
@@ -33,13 +33,13 @@ class Place:
 
 
 def arguments(domain: str, threads: int, place: Place) -> list[str]:
-    """What `accelerate launch` is given for several processes. The training decides on its precision itself."""
+    """Arguments of `accelerate launch` for several processes. The training chooses its precision itself."""
     return [
         "--num_processes",
         str(place.total),
         "--num_machines",
         str(place.machines),
-        "--multi_gpu",  # also what starts several without a GPU
+        "--multi_gpu",  # also starts several processes without a GPU
         "--machine_rank",
         str(place.rank),
         "--main_process_ip",
@@ -59,29 +59,29 @@ def arguments(domain: str, threads: int, place: Place) -> list[str]:
 
 
 def start(domain: str, threads: int, place: Place = Place()) -> None:
-    """Train; a training that fails has said why, and its exit code is raised as SystemExit."""
+    """Train; if the training fails, it has printed why, and its exit code is raised as SystemExit."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGQUIT"  # torchrun leaves the others to us
+    os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGQUIT"  # torchrun leaves the other signals to us
     try:
         returned = _several(arguments(domain, threads, place)) if place.total > 1 else _one(domain)
-    finally:  # the training has ended: a signal that comes now must not change the exit code
+    finally:  # the training has ended; a late signal must not change the exit code
         signals.ignore(signals.ASKS)
     if -returned in signals.ASKS:
-        print(f"{domain}: asked to leave before it had begun; run the same command again", flush=True)
+        print(f"{domain}: stopped before the training had started; run the same command again", flush=True)
         raise SystemExit(signals.CODE)
     if returned:
         raise SystemExit(returned)
 
 
 def _pass_on(number: int) -> None:
-    """To the processes of the training; ^C as SIGTERM, which ends one that does not listen yet without a traceback."""
+    """Pass a signal on to the training's processes; ^C as SIGTERM, so that a process without a handler ends without a traceback."""
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
             child.send_signal(signal.SIGTERM if number == signals.INTERRUPT else number)
 
 
 def _one(domain: str) -> int:
-    """The return code of a training by a single process, which ^C reaches through this one alone."""
+    """Run a training in a single process, which gets ^C only through this one; return its exit code."""
     signals.listen(_pass_on)
     signals.ignore([signals.INTERRUPT])
     training = subprocess.Popen([sys.executable, "-m", "dapt.stages.train", domain])
@@ -90,7 +90,7 @@ def _one(domain: str) -> int:
 
 
 def _several(options: list[str]) -> int:
-    """That of the first process that failed, or 0."""
+    """Run a training in several processes; return the exit code of the first that failed, or 0."""
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 

@@ -1,4 +1,4 @@
-"""What srun starts once on each node: accelerate with the processes and machines of Slurm's variables.
+"""The program that srun starts once per node: runs accelerate with the number of processes and machines from Slurm's variables.
 
 srun … python -m dapt.launch.node biomed
 """
@@ -19,18 +19,18 @@ from dapt.core.paths import LOGS
 from dapt.launch import local
 from dapt.telling.errors import UserError, guarded
 
-PATIENCE = 300  # seconds that a node waits for the first one
+PATIENCE = 300  # seconds that a node waits for the first node
 
 
 def meeting_point(variables: Mapping[str, str]) -> Path:
-    """The file, on the file system that all nodes share, in which the first node says where it is; one a start."""
+    """The file on the shared file system in which the first node writes its address; a new one per start."""
     names = (variables["SLURM_JOB_ID"], variables["SLURM_STEP_ID"], variables.get("SLURM_RESTART_COUNT", "0"))
     return LOGS / f".first-node-{'-'.join(names)}"
 
 
 @contextmanager
 def met(path: Path, rank: int) -> Iterator[tuple[str, int]]:
-    """Host name and a free port of the first node, for all of them."""
+    """Host name and a free port of the first node, the same on all nodes."""
     if rank == 0:
         with socket.socket() as free:
             free.bind(("", 0))
@@ -41,8 +41,8 @@ def met(path: Path, rank: int) -> Iterator[tuple[str, int]]:
     while not path.exists():
         if time.monotonic() > deadline:
             raise UserError(
-                f"the first node did not write {path} in {PATIENCE} s; the repository must lie on "
-                "a file system that all nodes share"
+                f"the first node did not write {path} within {PATIENCE} s; move the repository to a file system that all "
+                "nodes share"
             )
         time.sleep(0.2)
     address, port = path.read_text().split()

@@ -1,6 +1,6 @@
-"""The stages of dvc.yaml as the launcher sees them: which there are, what each needs, and which are out of date.
+"""The stages of dvc.yaml for the launcher: their names, dependencies, and which are out of date.
 
-DVC itself is asked, in this process.
+DVC is called as a library, in this process.
 """
 
 import time
@@ -13,32 +13,32 @@ from typing import Any
 from dapt.core.config import instead
 from dapt.telling.errors import UserError, short
 
-BUSY = "is busy, it is being"  # what DVC says of a path that another of its processes writes or reads: it does not wait
-TRIES = 20  # where a path is busy
-PAUSE = 2  # seconds between two tries
-MISSING = ("deleted", "not in cache")  # what DVC says of a file that is not in the workspace, or in no cache
+BUSY = "is busy, it is being"  # in DVC's error about a path that another DVC process uses: it does not wait
+TRIES = 20  # attempts while a path is busy
+PAUSE = 2  # seconds between two attempts
+MISSING = ("deleted", "not in cache")  # DVC's status of a file that is not in the workspace, or in no cache
 
 
 class Busy(UserError):
-    """Another DVC process writes what is asked for."""
+    """Another DVC process is writing the requested files."""
 
 
 @dataclass(frozen=True)
 class Stage:
     name: str  # train@biomed
     command: tuple[str, ...]  # dapt train biomed
-    needs: frozenset[str]  # the stages that make what it reads
+    needs: frozenset[str]  # the stages whose outputs it reads
 
 
 def outdated(
     targets: Iterable[str], domains: Collection[str], running: Callable[[str], bool] = lambda name: False
 ) -> dict[str, Stage]:
-    """The stages that bring the targets up to date, in an order in which they can be run: those that have changed or are
-    `running`, and those that read what such a stage makes. `needs` names these alone."""
+    """The stages to run to bring the targets up to date, in a valid order: those that have changed or are `running`, and all that
+    depend on them. Their `needs` contain only stages of the result."""
     for _ in range(TRIES - 1):
         try:
             return _outdated(targets, domains, running)
-        except Busy:  # one was started meanwhile
+        except Busy:  # another process was started in the meantime
             time.sleep(PAUSE)
     return _outdated(targets, domains, running)
 
@@ -47,7 +47,7 @@ def _outdated(targets: Iterable[str], domains: Collection[str], running: Callabl
     with opened() as repo:
         stages = leading_to(targets, domains, repo)
         changed = {name for name in stages if running(name)}
-        for name, stage in stages.items():  # DVC refuses to look at what a running stage writes
+        for name, stage in stages.items():  # DVC refuses to check the outputs of a running stage
             changed |= {name} if stage.needs & changed else set()
         if asked := [name for name in stages if name not in changed]:
             changed |= set(repo.status(asked))
@@ -55,11 +55,11 @@ def _outdated(targets: Iterable[str], domains: Collection[str], running: Callabl
 
 
 def stale(target: str) -> list[str]:
-    """The stages up to this one that have run with other settings, code or inputs than those of the workspace, or never,
-    and those that read what such a stage makes; in an order in which they can be run.
+    """The stages up to `target` that never ran, or ran with other settings, code or inputs than those of the workspace, and the
+    stages that depend on them; in a valid order.
 
-    Files that are only missing, as in a clone before `dvc pull`, say nothing against figures that are there. `check`
-    writes the same for all settings. What another DVC process holds is not waited for, but a UserError.
+    Missing files alone, as in a clone before `dvc pull`, do not make existing metrics stale. `check` is ignored, since its output
+    is the same for all settings. If another DVC process holds the lock, this raises a UserError instead of waiting.
     """
     with opened(wait=False) as repo:
         stages = leading_to([target], (), repo)
@@ -69,7 +69,7 @@ def stale(target: str) -> list[str]:
 
 
 def only_missing(changes: list[str | dict[str, dict[str, Any]]]) -> bool:
-    """Whether what `dvc status` says of a stage is that files of it are not there, and no more.
+    """Whether `dvc status` reports nothing about a stage except missing files.
 
     >>> only_missing([{"changed deps": {"data/eval": "deleted"}}, {"changed outs": {"data/curves": "not in cache"}}])
     True
@@ -83,7 +83,7 @@ def only_missing(changes: list[str | dict[str, dict[str, Any]]]) -> bool:
 
 
 def leading_to(targets: Iterable[str], domains: Collection[str], repo: Any) -> dict[str, Stage]:
-    """The stages that targets name and all that they need, each behind what it needs."""
+    """The stages that match the targets and all their dependencies, each after its own dependencies."""
     graph = repo.index.graph
     commands = {stage.addressing: tuple(str(stage.cmd).split()) for stage in graph}
     above = {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph}
@@ -92,8 +92,8 @@ def leading_to(targets: Iterable[str], domains: Collection[str], repo: Any) -> d
 
 
 def from_these_on(names: Collection[str], stages: dict[str, Stage]) -> dict[str, Stage]:
-    """Of stages in an order in which they can be run those of these names, and those behind them; `needs` names these
-    alone."""
+    """From stages in a valid order, those with these names and all that depend on them; their `needs` contain only stages of the
+    result."""
     found: dict[str, Stage] = {}
     for name, stage in stages.items():
         needs = stage.needs & found.keys()
@@ -103,7 +103,7 @@ def from_these_on(names: Collection[str], stages: dict[str, Stage]) -> dict[str,
 
 
 def named(targets: Iterable[str], domains: Collection[str]) -> list[str]:
-    """The stages that targets name, in the order of dvc.yaml."""
+    """The stages that match the targets, in the order of dvc.yaml."""
     with opened() as repo:
         every = [stage.addressing for stage in repo.index.stages]
     wanted = chosen(targets, every, domains)
@@ -112,8 +112,8 @@ def named(targets: Iterable[str], domains: Collection[str]) -> list[str]:
 
 @contextmanager
 def opened(wait: bool = True) -> Iterator[Any]:
-    """DVC's view of the repository, locked, since dvc.lock is written in place; another command's lock is waited for, or
-    only for DVC's three seconds."""
+    """DVC's view of the repository, locked, since dvc.lock is written in place. Waits for the lock of another command, or with
+    `wait=False` only for DVC's three seconds."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
@@ -126,8 +126,8 @@ def opened(wait: bool = True) -> Iterator[Any]:
 
 
 def chosen(targets: Iterable[str], stages: Collection[str], domains: Collection[str]) -> set[str]:
-    """The stages that targets name; all for none. A target is a stage (train@biomed), all stages of a name (train), a
-    pattern (finetune@*-biomed), or a domain, which stands for its training.
+    """The stages that match the targets; all stages if there are no targets. A target is a stage (train@biomed), all stages of a
+    name (train), a pattern (finetune@*-biomed), or a domain, which means its training.
 
     >>> sorted(chosen(["biomed", "eval*"], ["train@biomed", "evaluate@base", "evaluate@biomed", "split"], ["biomed"]))
     ['evaluate@base', 'evaluate@biomed', 'train@biomed']
@@ -144,7 +144,7 @@ def chosen(targets: Iterable[str], stages: Collection[str], domains: Collection[
 
 
 def upstream(names: Iterable[str], above: dict[str, set[str]]) -> set[str]:
-    """These stages, and all that they need, directly or not."""
+    """These stages and all their direct and indirect dependencies."""
     found, waiting = set(), list(names)
     while waiting:
         name = waiting.pop()
@@ -155,7 +155,7 @@ def upstream(names: Iterable[str], above: dict[str, set[str]]) -> set[str]:
 
 
 def in_order(names: Collection[str], above: dict[str, set[str]]) -> list[str]:
-    """Each behind all that it needs; else by name.
+    """Topological order: each stage after its dependencies, otherwise by name.
 
     >>> in_order(["c", "b", "a"], {"a": {"c"}, "b": set(), "c": set()})
     ['b', 'c', 'a']

@@ -1,5 +1,5 @@
-"""`dapt launch --plan [TARGET …]`: when each allowed partition and GPU would start, and what the stages need that need a GPU
-and are still to be run.
+"""`dapt launch --plan [TARGET …]`: when a job would start in each allowed partition and on each GPU, and what the remaining stages
+that use a GPU need.
 """
 
 import itertools
@@ -21,14 +21,14 @@ from dapt.telling.errors import UserError
 
 @dataclass(frozen=True)
 class Answer:
-    """Slurm's to whether and when it would start a job: `start` in its own format, or `refusal`."""
+    """Slurm's answer to when it would start a job: `start` in Slurm's format, or the reason for a `refusal`."""
 
     start: str | None = None
     refusal: str | None = None
 
 
 def read(said: str, settings: Cluster) -> Answer:
-    """What `srun --test-only` says.
+    """Parse the output of `srun --test-only`.
 
     >>> read("srun: Job 7 to start at 2026-01-31T09:30:00 using 2 processors on nodes n1 in partition gpu", None).start
     '2026-01-31T09:30:00'
@@ -36,13 +36,13 @@ def read(said: str, settings: Cluster) -> Answer:
     if start := slurm_answers.start_of_test(said):
         return Answer(start=start)
     if slurm_answers.away(said) or slurm_answers.NO_CLUSTER in said:
-        raise UserError("the controller of Slurm does not answer; try again where and when `scontrol ping` says UP")
-    last = (said.strip().splitlines() or ["no word of why"])[-1]
+        raise UserError("Slurm's controller does not answer; try again when `scontrol ping` reports UP on this machine")
+    last = (said.strip().splitlines() or ["no reason given"])[-1]
     return Answer(refusal=slurm_answers.meaning(said, settings) or last.removeprefix("allocation failure: "))
 
 
 def soonest(answers: dict[str, Answer]) -> str:
-    """The partition that starts first; of several the one that is named first."""
+    """The partition with the earliest start; of several, the one that is listed first."""
     starts = {name: answer.start for name, answer in answers.items() if answer.start}
     if not starts:
         raise UserError(
@@ -53,7 +53,7 @@ def soonest(answers: dict[str, Answer]) -> str:
 
 
 def seconds(time: str) -> int:
-    """Slurm's --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]].
+    """Parse Slurm's --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]].
 
     >>> seconds("90"), seconds("3:00:00"), seconds("1-12"), seconds("2:30")
     (5400, 10800, 129600, 150)
@@ -67,23 +67,23 @@ def seconds(time: str) -> int:
 
 
 def align(rows: list[list[str]]) -> str:
-    """Columns as wide as their widest cell; the last one is not filled up."""
+    """Pad each column to its widest cell, except the last one."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
 
 def settings_of_slurm() -> Cluster:
-    """What a training asks for, where Slurm's commands are there to ask."""
+    """What a training requests from Slurm; refuses a machine without Slurm's commands."""
     settings = cluster.through_slurm("train", "slurm", cluster.load())
     if settings is None:
-        raise UserError(f"{CLUSTER} sends no training to Slurm; name train in one of its groups")
+        raise UserError(f"{CLUSTER} sends no training to Slurm; add train to one of its groups")
     check_srun()
     return settings
 
 
 def check_srun() -> None:
     if not shutil.which("srun"):
-        raise UserError("there is no srun on PATH, so nobody to ask; go to a login node of the cluster")
+        raise UserError("srun is not on PATH, so Slurm cannot be asked; use a login node of the cluster")
 
 
 def partitions() -> str:
@@ -91,8 +91,8 @@ def partitions() -> str:
 
 
 def ask(settings: Cluster, partition: str, state: str, **changed: object) -> Answer:
-    """Slurm's answer to what a training would ask for in this partition, with some settings changed."""
-    if state != "UP":  # --test-only does not look at that
+    """Slurm's answer to a training's request in this partition, with some settings changed."""
+    if state != "UP":  # --test-only does not check this
         return Answer(refusal=f"the partition is {state}")
     asked = settings.model_copy(update={"partitions": [partition], **changed})
     srun, *options = slurm.srun(asked, config.load().active.train.threads, slurm.training("plan"))
@@ -101,14 +101,14 @@ def ask(settings: Cluster, partition: str, state: str, **changed: object) -> Ans
 
 
 def choose(partition: str | None, settings: Cluster) -> Cluster:
-    """The settings with the partition that is asked for; auto is the one where the job would start soonest."""
+    """The settings with the requested partition; auto chooses the one where the job would start earliest."""
     if partition is None:
         return settings
     if partition == "auto":
         check_srun()
         states = slurm_answers.of_partitions(partitions(), "State")
         partition = soonest({name: ask(settings, name, states.get(name, "UP")) for name in settings.partitions})
-        slurm.say(f"partition {partition} starts soonest")
+        slurm.say(f"partition {partition} has the earliest start")
     return settings.model_copy(update={"partitions": [partition]})
 
 
@@ -136,7 +136,7 @@ def starts(settings: Cluster) -> str:
 
 
 def measured(domain: str) -> tuple[float, str] | None:
-    """Tokens a second of `dapt launch --smoke` through Slurm, where that was run, and on what."""
+    """Tokens per second measured by `dapt launch --smoke` through Slurm, and the device; None if it was not run."""
     path = LOGS / f"smoke-{domain}.json"
     if not path.is_file():
         return None
@@ -146,7 +146,7 @@ def measured(domain: str) -> tuple[float, str] | None:
 
 @dataclass(frozen=True)
 class Need:
-    """Of a stage on a card: hours, and bytes of the card, of the node and of disks; None where it is not known."""
+    """What a stage needs on a GPU: hours, and bytes of GPU memory, memory and disk; None if unknown."""
 
     stage: str
     card: str
@@ -166,7 +166,7 @@ class Need:
 
 
 def table(needs: list[Need]) -> str:
-    """A row for each stage and card, and where there are several stages their sum on each card."""
+    """One row per stage and GPU, and with several stages a total per GPU."""
     rows = [["stage", "GPU", "hours", "GPU memory", "memory", "disk"], *(need.cells() for need in needs)]
     for card in dict.fromkeys(need.card for need in needs):
         known = [need.hours for need in needs if need.card == card and need.hours is not None]
@@ -177,7 +177,7 @@ def table(needs: list[Need]) -> str:
 
 
 def trainings(domains: list[str], settings: Cluster) -> tuple[list[Need], list[str]]:
-    """What the trainings need, and remarks on it."""
+    """What the trainings need, and remarks."""
     train, model, limit = config.load().active.train, estimates.model_in(MODELS / "base"), seconds(settings.time) / 3600
     processes = settings.nodes * max(settings.gpus, 1)
     host = estimates.host_bytes(model, train, settings.gpus, settings.nodes)
@@ -195,30 +195,30 @@ def trainings(domains: list[str], settings: Cluster) -> tuple[list[Need], list[s
                 if card
                 else None
             )
-            half = train.precision != "fp32"  # every card that is known has fp16
+            half = train.precision != "fp32"  # every known GPU supports fp16
             memory = estimates.card_bytes(model, train, processes, half) if settings.gpus else None
             needs.append(Need(f"train@{domain}", feature, took, memory, host, disk))
             if took and took > limit:
                 remarks.append(
-                    f"{domain} on {feature}: {took:.1f} hours, and the limit (time) is {settings.time}: "
-                    f"it is started again {int(took / limit)} times"
+                    f"{domain} on {feature}: {took:.1f} hours, but the time limit is {settings.time}: "
+                    f"it will be restarted {int(took / limit)} times"
                 )
         if speed:
             remarks.append(
-                f"{domain}: hours from {speed[0]:,} tokens a second, measured by dapt launch --smoke on {speed[1]}"
+                f"{domain}: hours from {speed[0]:,} tokens per second, measured by dapt launch --smoke on {speed[1]}"
             )
         else:
             computed.append(domain)
     if computed:
         remarks.append(
-            f"{', '.join(computed)}: hours are an estimate, at {SHARE:.0%} of the card's peak; "
-            "dapt launch --smoke measures"
+            f"{', '.join(computed)}: hours are estimated, at {SHARE:.0%} of the GPU's peak; "
+            "measure the speed with dapt launch --smoke"
         )
     return needs, remarks
 
 
 def others(stages: list[str], params: Params, settings: Cluster) -> tuple[list[Need], list[str]]:
-    """What the repair of the base, evaluations and fine-tunings need, each on one card, and remarks on it."""
+    """What the repair of the base, evaluations and fine-tunings need, each on one GPU, and remarks."""
     model, tasks = estimates.model_in(MODELS / "base"), params.active_tasks
     task_of = {f"finetune@{task}-{name}": task for task in tasks for name in params.finetuned}
     used = {task_of[stage] for stage in stages if stage in task_of}
@@ -235,20 +235,20 @@ def others(stages: list[str], params: Params, settings: Cluster) -> tuple[list[N
             took = (hours.base if stage == "base" else hours.evaluate)(model, params, card.tflops)
         needs.append(Need(stage, feature if settings.gpus else "none", took, gpu, None, disk))
     remarks = [
-        f"{SPLIT / 'tasks' / task} is not there, so its hours are not known; make it with `dvc repro split`"
+        f"{SPLIT / 'tasks' / task} does not exist, so its hours are unknown; create it with `dvc repro split`"
         for task, read in reads.items()
         if read is None
     ]
     if any(need.hours is not None for need in needs):
         remarks.append(
-            f"base, evaluate, finetune: hours are an estimate, at {SHARE:.0%} of the card's peak, and {hours.STEP * 1000:.0f} "
-            "ms for a step at least"
+            f"base, evaluate, finetune: hours are estimated, at {SHARE:.0%} of the GPU's peak and at least "
+            f"{hours.STEP * 1000:.0f} ms per step"
         )
     return needs, remarks
 
 
 def to_run(targets: list[str], params: Params) -> list[str]:
-    """The stages that need a GPU and are still to be run; outside of a DVC repository trainings, which may be."""
+    """The stages that use a GPU and still have to run; outside a DVC repository, where that is unknown, the trainings."""
     if not Path(".dvc").is_dir():
         every = [f"train@{name}" for name in params.domains]
         wanted = pipeline.chosen(targets, every, params.domains)

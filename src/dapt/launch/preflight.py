@@ -1,4 +1,4 @@
-"""What can be known to fail before the queue is asked: `check` decides from facts, `look` gathers them."""
+"""Finds problems before a job is queued: `look` gathers facts, `check` judges them."""
 
 import os
 import shutil
@@ -31,46 +31,46 @@ class Disk:
 
 @dataclass(frozen=True)
 class Facts:
-    torch: str  # its version
+    torch: str  # version
     built_for: tuple[str, ...]  # GPU architectures; empty: a CPU build
     model: Model
     disks: list[Disk]
-    remote: str | None = None  # what is wrong with it
+    remote: str | None = None  # what is wrong with the DVC remote
 
 
 def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
-    """What a user should know before the job is queued; a UserError where it can't go well."""
+    """Notes for the user before the job is queued; a UserError if the job cannot succeed."""
     notes = []
     if cluster.gpus and not facts.built_for:
         notes.append(
-            f"this torch ({facts.torch}) is a CPU build, which leaves a GPU alone; docs/install.md has the others"
+            f"this torch ({facts.torch}) is a CPU build and will not use the GPU; docs/install.md shows how to install a CUDA build"
         )
     elif cluster.gpus and cluster.constraint:
         for feature in alternatives(cluster.constraint):
             notes += check_card(feature, cluster, train, facts)
     elif cluster.gpus:
-        notes.append(f"no card is asked for (constraint in {CLUSTER}): the training looks at the one it gets")
+        notes.append(f"no GPU type is requested (constraint in {CLUSTER}): the training checks the one it gets")
     host = estimates.host_bytes(facts.model, train, cluster.gpus, cluster.nodes)
     if 0 < memory_bytes(cluster.memory) < host:
         raise UserError(
-            f"the training needs about {host / GB:.1f} GB of a node's memory, and memory in {CLUSTER} is "
+            f"the training needs about {host / GB:.1f} GB of memory per node, but memory in {CLUSTER} is "
             f"{cluster.memory}; raise it"
         )
     for disk in facts.disks:
         if disk.needed > disk.free:
             raise UserError(
-                f"the training writes {disk.needed / GB:.1f} GB to {disk.where}, which has "
-                f"{disk.free / GB:.1f} GB free; make room there (DAPT_STATE names another place for "
-                "checkpoints)"
+                f"the training writes {disk.needed / GB:.1f} GB to {disk.where}, which has only "
+                f"{disk.free / GB:.1f} GB free; free some space there, or set DAPT_STATE to another folder for "
+                "checkpoints"
             )
     return [*notes, facts.remote] if facts.remote else notes
 
 
 def check_card(feature: str, cluster: Cluster, train: Train, facts: Facts) -> list[str]:
-    """The same for one of the alternatives of `constraint`."""
+    """The checks for one of the alternatives of `constraint`."""
     card = card_of(feature)
     if card is None:
-        return [f"{feature}: no card that is known here; the training looks at it when it starts"]
+        return [f"{feature}: not a known GPU; the training checks it when it starts"]
     device = card.device(facts.built_for)
     check_built_for(device)
     half = decide(train.precision, device) != "fp32"
@@ -78,7 +78,7 @@ def check_card(feature: str, cluster: Cluster, train: Train, facts: Facts) -> li
 
 
 def check_memory(card: Card, processes: int, train: Train, model: Model, half: bool) -> list[str]:
-    """A card that is too small: the engine of one process halves its batch until it fits, several do not."""
+    """Check the GPU's memory: a single process splits its batch until it fits, several processes cannot."""
 
     def needed(parts: int) -> int:
         return estimates.card_bytes(model, train.model_copy(update={"parts": parts}), processes, half)
@@ -89,18 +89,20 @@ def check_memory(card: Card, processes: int, train: Train, model: Model, half: b
     more = (parts for parts in range(train.parts + 1, share + 1) if share % parts == 0)
     fits = next((parts for parts in more if needed(parts) <= has), None)
     short = (
-        f"the training needs about {needed(train.parts) / GB:.1f} GB of memory on a card, and {card.name} has "
+        f"the training needs about {needed(train.parts) / GB:.1f} GB of GPU memory, but {card.name} has "
         f"{card.memory} GB"
     )
     if fits is None:
-        raise UserError(f"{short}, even a window at a time; ask for a larger card, or make train.window smaller")
+        raise UserError(
+            f"{short}, too little even for one window at a time; request a larger GPU, or make train.window smaller"
+        )
     if processes > 1:
-        raise UserError(f"{short}; set train.parts to {fits}, or ask for a larger card")
-    return [f"{short}; it will take its batch in parts (train.parts {fits} does so from the start)"]
+        raise UserError(f"{short}; set train.parts to {fits}, or request a larger GPU")
+    return [f"{short}; it will split its batch into parts (set train.parts to {fits} to do so from the start)"]
 
 
 def memory_bytes(memory: str) -> int:
-    """Slurm's --mem: MiB without a unit; 0 is all of the node.
+    """Parse Slurm's --mem: MiB without a unit; 0 means all memory of the node.
 
     >>> memory_bytes("2G") == memory_bytes("2048") == 2 * 2**30
     True
@@ -110,25 +112,25 @@ def memory_bytes(memory: str) -> int:
 
 
 def built_for() -> tuple[str, ...]:
-    """The GPU architectures that this torch has code for, also where there is no GPU."""
+    """The GPU architectures that this torch has code for, even on a machine without a GPU."""
     return tuple((torch._C._cuda_getArchFlags() or "").split()) if torch.version.cuda else ()
 
 
 def existing(path: Path) -> Path:
-    """The folder, or where it would be made."""
+    """The folder, or the existing folder in which it would be created."""
     path = path.resolve()
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def named(path: Path) -> str:
-    """A folder as people speak of it who stand in the repository."""
+    """A folder's name for messages, relative to the repository."""
     path, here = path.resolve(), Path.cwd()
     return "the repository" if path == here else str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def disks(domain: str, state: Path, train: Train, model: Model, text: Text) -> list[Disk]:
-    """The file systems that a training writes to, and how much more it writes than lies there from an earlier start;
-    its checkpoints go to `state`."""
+    """The file systems that a training writes to, and how much it writes in addition to files of an earlier start; its
+    checkpoints go to `state`."""
     there = sum(
         file.stat().st_size for folder in resume.folders(state, domain) for file in folder.rglob("*") if file.is_file()
     )
@@ -144,7 +146,7 @@ def disks(domain: str, state: Path, train: Train, model: Model, text: Text) -> l
 
 
 def facts_of(domains: list[str], train: Train) -> Facts:
-    """Of the trainings of these domains."""
+    """Facts about the trainings of these domains."""
     model, texts = estimates.model_in(MODELS / "base"), {name: estimates.text_in(TOKENS / name) for name in domains}
     wrong, state = remote.look().problem if Path(".dvc").is_dir() else None, resume.root()
     written = [disk for name, text in texts.items() for disk in disks(name, state, train, model, text)]

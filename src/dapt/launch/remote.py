@@ -1,6 +1,6 @@
-"""Whether DVC's default remote answers: asked in a process of its own, since a network may hang.
+"""Checks whether DVC's default remote is reachable; in a separate process, since network access may hang.
 
-python -m dapt.launch.remote       # in a repository; one line of JSON
+python -m dapt.launch.remote       # in a repository; prints one line of JSON
 """
 
 import json
@@ -14,7 +14,7 @@ WAIT = 20  # seconds
 @dataclass(frozen=True)
 class Remote:
     text: str
-    problem: str | None = None  # and how to mend it
+    problem: str | None = None  # and how to fix it
 
 
 def ask() -> Remote:
@@ -30,22 +30,22 @@ def ask() -> Remote:
         if remote.fs.exists(remote.path):
             return Remote(f"{name}: reachable")
     except NotDvcRepoError:
-        return Remote("none: this is no DVC repository")
-    except Exception as error:  # of whatever client the remote's kind has
+        return Remote("none: this is not a DVC repository")
+    except Exception as error:  # depends on the client of the remote's type
         return Remote(
             f"{name}: not reachable",
             f"DVC's remote {name} does not answer "
-            f"({' '.join(str(error).split())[:200]}); see `dvc remote list` and its credentials",
+            f"({' '.join(str(error).split())[:200]}); check its URL (`dvc remote list`) and credentials",
         )
     return Remote(
-        f"{name}: not there",
+        f"{name}: not found",
         f"DVC's remote {name} has nothing at {remote.path}, or does not answer; mount "
-        "it, mend its address (dvc remote modify), or make it with a first dvc push",
+        "it, correct its URL (dvc remote modify), or create it with a first dvc push",
     )
 
 
 def look() -> Remote:
-    """As `ask`, but no longer than WAIT seconds."""
+    """Like `ask`, but for at most WAIT seconds."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", "dapt.launch.remote"], capture_output=True, text=True, timeout=WAIT
@@ -53,11 +53,11 @@ def look() -> Remote:
     except subprocess.TimeoutExpired:
         return Remote(
             "no answer",
-            f"DVC's default remote has not answered in {WAIT} s; try `dvc status -c` where there is a network",
+            f"DVC's default remote has not answered within {WAIT} s; check the network, and try `dvc status -c`",
         )
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:]
-        return Remote("unknown", f"DVC could not be asked for its remote ({''.join(said)}); try `dvc remote list`")
+        return Remote("unknown", f"DVC could not read its remote ({''.join(said)}); try `dvc remote list`")
     return Remote(**json.loads(done.stdout))
 
 

@@ -1,6 +1,6 @@
-"""How much of this machine stages that run here may use at once: a slot for each GPU, or for each team of processor threads.
+"""Limits how many stages run on this machine at the same time: one slot per GPU, or per group of CPU threads.
 
-A slot is a lock file in logs/, so that all launches of a repository share them.
+A slot is a lock file in logs/, so all launches of a repository share the slots.
 """
 
 import os
@@ -17,7 +17,7 @@ from dapt.core.paths import LOGS
 
 
 def cards() -> list[str]:
-    """The GPUs that CUDA shows here, by the number or name that CUDA_VISIBLE_DEVICES takes."""
+    """The visible GPUs, as numbers or names for CUDA_VISIBLE_DEVICES."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
     if not shutil.which("nvidia-smi"):
@@ -27,8 +27,7 @@ def cards() -> list[str]:
 
 
 def slots(threads: int) -> dict[str, dict[str, str]]:
-    """Slot → the environment variables of what runs in it: one for each GPU, else as many as the processor has teams of
-    `threads`."""
+    """Slot → environment variables of a stage that runs in it: one slot per GPU, or without GPUs one per `threads` CPU cores."""
     if found := cards():
         return {f"gpu-{card.replace('/', '-')}": {"CUDA_VISIBLE_DEVICES": card} for card in found}
     cores = len(psutil.Process().cpu_affinity())
@@ -37,8 +36,8 @@ def slots(threads: int) -> dict[str, dict[str, str]]:
 
 @contextmanager
 def slot(threads: int, given_up: Callable[[], bool], waits: Callable[[], None]) -> Iterator[dict[str, str] | None]:
-    """The variables of a free slot, which is held meanwhile; None where `given_up` comes first. `waits` is called once
-    where all are taken."""
+    """Wait for a free slot and hold it; gives its variables, or None if `given_up` becomes true first. `waits` is called once
+    if all slots are taken."""
     places = slots(threads)
     files = {name: open(LOGS / f".slot-{name}", "w") for name in places}
     try:

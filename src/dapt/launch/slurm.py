@@ -1,8 +1,8 @@
-"""`dapt train X`, or another stage, through srun: queued, watched, and started again until it is done.
+"""Runs `dapt train X`, or another stage, through srun: queues it, watches it, and restarts it until it is done.
 
-`srun` is what is asked for, slurm_answers.py what Slurm's answers mean; `until_done` and `Job` act on them. Each srun is
-a job of its own, with its own log logs/STAGE-NAME-JOB.log; checkpoints carry a training from one to the next. How far
-the program in a job has come is read from its events (telling.events).
+`srun` builds the request, slurm_answers.py interprets Slurm's answers, `until_done` and `Job` act on them. Each srun is a
+separate job with its own log, logs/STAGE-NAME-JOB.log; a training continues from one job to the next through its checkpoints.
+The progress of the program in a job is read from its events (telling.events).
 """
 
 import os
@@ -38,10 +38,10 @@ from dapt.telling import events, signals
 from dapt.telling.errors import UserError
 from dapt.telling.events import Events
 
-NO_SRUN = "there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local"
-PAUSE = 5  # seconds between two questions to the controller
-LOOK = 1  # seconds between two looks at the events of a job that is about to begin
-# Told at once, since Python takes seconds to start: an event for the launcher, a line for people.
+NO_SRUN = "srun is not on PATH; use a login node of the cluster, or set DAPT_LAUNCHER=local"
+PAUSE = 5  # seconds between two requests to the controller
+LOOK = 1  # seconds between two reads of the events of a job that is about to start
+# Written by the shell, since Python takes seconds to start: an event for the launcher, and a line for people.
 ALLOCATED = '{"time": %s, "event": "allocated", "stage": "%s", "name": "%s", "job": "%s", "node": "%s"}\\n'
 FIRST = f"""if [ "$SLURM_NODEID" = 0 ]; then
 printf '{ALLOCATED}' "$(date +%s)" "$1" "$2" "$SLURM_JOB_ID" "$SLURM_STEP_NODELIST" >> "$DAPT_EVENTS"
@@ -52,7 +52,7 @@ shift 2"""
 
 @dataclass(frozen=True)
 class Work:
-    """What jobs are for: a stage, what it is called after, and the program that each node runs."""
+    """What a job runs: a stage, the name of its domain or task, and the program that each node runs."""
 
     stage: str
     name: str
@@ -68,10 +68,10 @@ def training(domain: str) -> Work:
 
 
 def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
-    """srun for one job: one task per node, with as many CPUs as its processes have threads."""
+    """The srun command for one job: one task per node, with as many CPUs as its processes have threads."""
     constraint = [f"--constraint={cluster.constraint}"] if cluster.constraint else []
     gpus = [f"--gpus-per-node={cluster.gpus}"] if cluster.gpus else []
-    notice = [f"--signal=USR1@{cluster.leave_before}"] if work.stage == "train" else []  # it alone listens
+    notice = [f"--signal=USR1@{cluster.leave_before}"] if work.stage == "train" else []  # only a training handles it
     shell = "\n".join([FIRST, *cluster.setup, 'exec "$@"'])
     return [
         "srun",
@@ -100,7 +100,7 @@ def srun(cluster: Cluster, threads: int, work: Work) -> list[str]:
 
 
 def ask(*words: str, environment: dict[str, str] | None = None) -> tuple[bool, str]:
-    """Whether a command of Slurm went well, and what it said."""
+    """Whether a Slurm command succeeded, and its output."""
     done = subprocess.run(
         words,
         env=environment,
@@ -117,7 +117,7 @@ def say(text: str) -> None:
 
 
 class Job:
-    """One srun: its lines go to the screen and, after `heading`, to its log; its program tells events."""
+    """One srun. Its output goes to the screen and, after `heading`, to its log; its program writes events."""
 
     def __init__(self, words: list[str], work: Work, environment: dict[str, str], heading: str):
         self.work, self.heading = work, heading
@@ -148,11 +148,11 @@ class Job:
         self.lines.put(None)
 
     def told(self) -> list[dict]:
-        """The events since this job was asked for."""
+        """The events since this job was requested."""
         return events.read(self.events, self.begun)
 
     def leave(self) -> None:
-        """Ask the training to save and to end: srun passes this signal on, or gives up its place in the queue."""
+        """Ask the training to save and exit: srun passes the signal on, or leaves the queue."""
         self.leaving = True
         self.process.send_signal(signal.SIGUSR1)
 
@@ -186,7 +186,7 @@ class Job:
             self._find_number(waits or stepless_job(line))
 
     def _find_number(self, said: str | None = None) -> None:
-        """The job's number, as srun says it or as the job itself tells it, is the name of its log."""
+        """Open the log, which is named after the job's number, once srun or the job's own event has given the number."""
         if self.log:
             return
         told = [record["job"] for record in self.told() if record["event"] == "allocated"]
@@ -202,17 +202,17 @@ class Job:
         self.log.writelines([self.heading, *self.said])
 
     def _look(self) -> None:
-        """Say why the job waits and when Slurm thinks that it starts, where that has changed."""
+        """Print why the job is waiting and when Slurm expects it to start, if that has changed."""
         self._find_number()
         if not self.queued or self.number is None:
             return
         well, told = ask("squeue", "-h", "-j", self.number, "-o", "%r|%S")
         if not well:
-            note = "the controller does not answer; the job keeps its place"
+            note = "the controller does not answer; the job keeps its place in the queue"
         elif told:
             reason, start = told.split("|")
             estimate = {} if start == "N/A" else {"start": start}
-            note = f"job {self.number} waits: {waiting(reason)}" + "".join(
+            note = f"job {self.number} is waiting: {waiting(reason)}" + "".join(
                 f"; estimated start {at}" for at in estimate.values()
             )
             if note != self.note:
@@ -224,7 +224,7 @@ class Job:
         self.note = note
 
     def _state(self, number: str) -> str | None:
-        """How Slurm says that the job ended; None where it has forgotten, or where that is of no more interest."""
+        """The job's final state in Slurm; None if Slurm no longer knows it, or if this process was asked to stop."""
         asked = 0
         while not self.leaving:
             _, told = ask("scontrol", "-o", "show", "job", number)
@@ -241,18 +241,18 @@ class Job:
 
 
 def can_ask() -> None:
-    """Refuse where no job can be asked for."""
+    """Raise a UserError if no job can be submitted from here."""
     if not shutil.which("srun"):
         raise UserError(NO_SRUN)
     if job := os.environ.get("SLURM_JOB_ID"):
         raise UserError(
-            f"this is inside of Slurm's job {job} already; leave it, or set DAPT_LAUNCHER=local to run right here"
+            f"this shell is already inside Slurm job {job}; leave it, or set DAPT_LAUNCHER=local to run here"
         )
 
 
 def train(domain: str, threads: int, cluster: Cluster) -> None:
     """Train on the cluster (`Restarts.until_done`)."""
-    from dapt.launch import preflight  # imports torch, which other stages do without
+    from dapt.launch import preflight  # imports torch, which other stages do not need
 
     can_ask()
     for line in preflight.look([domain], cluster):
@@ -261,15 +261,15 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
 
 
 def stage(command: str, names: Sequence[str], threads: int, cluster: Cluster) -> None:
-    """Another stage, as this machine would run it. A fine-tuning continues with the seeds and epochs that are left, the
-    others keep nothing and begin anew."""
+    """Run another stage in a job. After an interruption, a fine-tuning continues with the remaining seeds and epochs; other stages
+    save nothing and start over."""
     can_ask()
     program = ["env", "DAPT_LAUNCHER=local", sys.executable, "-m", "dapt", command, *names]
     Restarts(Work(command, "-".join(names), program), threads, cluster).until_done()
 
 
 class Restarts:
-    """Jobs for some work, one after the other, until it is done."""
+    """Submits jobs for some work, one after the other, until it is done."""
 
     def __init__(self, work: Work, threads: int, cluster: Cluster):
         self.work, self.cluster, self.words = work, cluster, srun(cluster, threads, work)
@@ -280,13 +280,13 @@ class Restarts:
             os.environ | cluster.environment | {"OMP_NUM_THREADS": str(threads), "DAPT_EVENTS": str(path)}
         )
         self.tell = Events(path, work.stage, work.name).tell
-        self.asked: list[int] = []  # signals that ask to leave
+        self.asked: list[int] = []  # signals that ask this process to stop
         self.job: Job | None = None
         self.step, self.idle, self.restarts, self.heading = -1, 0, 0, ""
 
     def until_done(self) -> None:
-        """Return when the work is done; else SystemExit with the program's code, 75 where this process is asked to
-        leave, or a UserError for what Slurm refuses or has ended for good.
+        """Return when the work is done. Raises SystemExit with the program's exit code, or with 75 if this process is asked to
+        stop; a UserError if Slurm refuses a job or has ended it for good.
         """
         with signals.on_signal(self._pass_on, (*signals.SIGNALS, signal.SIGINT)):
             while self._wait_for_controller():
@@ -307,8 +307,8 @@ class Restarts:
                 elif what == "failed":
                     if meaning := refusal(end.said, self.cluster):
                         raise UserError(meaning)
-                    raise SystemExit(end.code or 1)  # srun's 0 without a finished training is no success
-        say("asked to leave; run again to continue")
+                    raise SystemExit(end.code or 1)  # srun's code 0 without a finished training is not success
+        say("stopped as requested; run the same command again to continue")
         raise SystemExit(signals.CODE)
 
     def _pass_on(self, number: int) -> None:
@@ -317,13 +317,13 @@ class Restarts:
             self.job.leave()
 
     def _again(self, job: Job, end: End, progress: bool) -> None:
-        """Count a restart, unless too many in a row have saved nothing new."""
+        """Count a restart; give up if too many in a row have made no progress."""
         self.idle = 0 if progress else self.idle + 1
         ended = manner(end)
         if self.idle > self.cluster.restarts_without_progress:
             raise UserError(
-                f"job {job.number} ended ({ended}), and {self.idle} in a row have saved nothing new; "
-                f"see {LOGS}, and time and leave_before in {CLUSTER}"
+                f"job {job.number} ended ({ended}), and {self.idle} jobs in a row have saved nothing new; "
+                f"check the logs in {LOGS}, and time and leave_before in {CLUSTER}"
             )
         self.restarts += 1
         step = max(self.step, 0)
@@ -333,12 +333,12 @@ class Restarts:
         time.sleep(PAUSE if self.idle else 0)
 
     def _from(self, step: int) -> str:
-        """Where the next job begins."""
+        """Where the next job starts."""
         meanings = {"train": f"from step {step}", "finetune": f"with {step} epochs saved"}
         return meanings.get(self.work.stage, "from the beginning")
 
     def _wait_for_controller(self) -> bool:
-        """Return True when the controller answers, or False when asked to leave before."""
+        """Return True when the controller answers, or False if this process is asked to stop before that."""
         said = False
         while not self.asked:
             if ask("scontrol", "ping")[0]:

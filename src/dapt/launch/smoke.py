@@ -1,7 +1,7 @@
-"""`dapt launch --smoke`: ten steps of a training through its real launcher, into a folder that is thrown away.
+"""`dapt launch --smoke`: ten steps of a training through the real launcher, in a temporary folder.
 
-The folder lies in logs/, on the file system that the nodes share, and has links to the code, the tokens and the base.
-Models, metrics, checkpoints and dvc.lock of the repository stay as they are.
+The folder is in logs/, on the file system that the nodes share, and has links to the code, the tokens and the base. Models,
+metrics, checkpoints and dvc.lock of the repository are not changed.
 """
 
 import os
@@ -24,13 +24,13 @@ from dapt.launch.cluster import Cluster, Group
 from dapt.telling import events, signals
 
 STEPS = 10
-TIMED = 5  # the last ones: the first make a GPU ready
+TIMED = 5  # the last steps; the first ones warm a GPU up
 LIMIT = "10"  # minutes
 LINKED = (Path("dvc.yaml"), Path("src"), TOKENS, MODELS / "base")
 
 
 def shortened(train: dict) -> dict:
-    """The settings of a training of STEPS steps; what decides the speed of a step stays.
+    """The settings of a training of STEPS steps; everything that affects the speed of a step is kept.
 
     >>> shortened({"epochs": 2.0, "warmup": 100, "batch": 8, "valid_windows": 512, "keep": [1500]}) == {
     ...     "steps": 10, "warmup": 2, "batch": 8, "valid_windows": 8, "valid_every": 5, "save_every": 10, "keep": []}
@@ -48,7 +48,7 @@ def shortened(train: dict) -> dict:
 
 
 def hurried(settings: Cluster) -> Cluster:
-    """A short job starts sooner, and is not started again."""
+    """Settings for a short job, which starts sooner, without restarts."""
     short = min(LIMIT, settings.time, key=plan.seconds)
     changed = {"time": short, "leave_before": 60, "restarts_without_progress": 0}
     return settings.model_copy(update=changed | {"groups": {"training": Group(stages=["train"])}})
@@ -80,7 +80,7 @@ def workspace(domain: str, settings: Cluster | None) -> Iterator[Path]:
 
 
 def train(domain: str, folder: Path, launcher: str, log: Path) -> tuple[int, list[dict]]:
-    """The exit code of `dapt train` there, and its events."""
+    """Run `dapt train` in this folder; return its exit code and events."""
     told = folder / "events.jsonl"
     variables = {"DAPT_LAUNCHER": launcher, "DAPT_STATE": str(folder / "state"), "DAPT_EVENTS": str(told)}
     process = subprocess.Popen(
@@ -103,7 +103,7 @@ def train(domain: str, folder: Path, launcher: str, log: Path) -> tuple[int, lis
 
 
 def one(told: list[dict], event: str, **facts: object) -> dict:
-    """The event with these facts."""
+    """The first event of this kind with these facts."""
     return next(record for record in told if record["event"] == event and facts.items() <= record.items())
 
 
@@ -112,7 +112,7 @@ def smoke(domain: str, launcher: str, settings: Cluster | None) -> None:
     with workspace(domain, settings) as folder:
         code, told = train(domain, folder, launcher, log)
         if code:
-            print(f"{domain}: the ten steps ended with code {code}; log: {log}", file=sys.stderr)
+            print(f"{domain}: the ten steps failed with exit code {code}; log: {log}", file=sys.stderr)
             raise SystemExit(code)
         result = read_json(folder / METRICS / f"train/{domain}.json")
     started = one(told, "started")
@@ -140,7 +140,7 @@ def smoke(domain: str, launcher: str, settings: Cluster | None) -> None:
 
 
 def run(domains: list[str], partition: str | None) -> None:
-    """One domain after the other; the first that fails ends it, with its exit code."""
+    """Run one domain after the other; stop at the first failure, with its exit code."""
     settings = cluster.load()
     slurm = cluster.through_slurm("train", os.environ.get("DAPT_LAUNCHER"), settings, partition)
     chosen = plan.choose(partition, slurm) if slurm else settings

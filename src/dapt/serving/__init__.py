@@ -1,1 +1,1 @@
-"""Models that answer people and programs: packed batches, an API over HTTP, a page, and the same from the shell."""
+"""Serves models: packed batches, an HTTP API, a web page, and the same operations for the shell."""

@@ -1,4 +1,4 @@
-"""The API: its paths, and the page. What answers is behind the Batcher."""
+"""The paths of the API, and the page. Requests are answered through the Batcher."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         404: "There is no such model.",
         413: "The body is too large.",
         422: "The request cannot be answered.",
-        429: "Too many requests wait; Retry-After says for how long to pause.",
+        429: "Too many requests are waiting; Retry-After says how long to wait.",
         503: "The answer took too long.",
     }.items()
 }
@@ -42,28 +42,28 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one server takes upon itself."""
+    """The limits of a server."""
 
-    key: str | None = None  # who asks must have it
-    characters: int = 2_000_000  # of all texts that wait
-    seconds: float = 60.0  # for an answer
+    key: str | None = None  # clients must send it
+    characters: int = 2_000_000  # of all waiting texts
+    seconds: float = 60.0  # until an answer must be ready
 
 
 def guards(key: str | None) -> list[Any]:
-    """What a path asks for before it answers: the key, where there is one."""
+    """What a path checks before it answers: the key, if there is one."""
     if key is None:
         return []
 
     async def allowed(given: Annotated[Any, Depends(HTTPBearer(auto_error=False))]) -> None:
         if not (given and secrets.compare_digest(given.credentials.encode(), key.encode())):
-            message = "the key is missing or wrong: send Authorization: Bearer KEY"
+            message = "the key is missing or wrong; send the header Authorization: Bearer KEY"
             raise HTTPException(401, message, {"WWW-Authenticate": "Bearer"})
 
     return [Depends(allowed)]
 
 
 def asking(batcher: Batcher, limits: Limits) -> Ask:
-    """A function that has a request answered, within the limits."""
+    """A function that gets a request answered within the limits."""
 
     async def ask(operation: str, asked: Asked) -> Any:
         size = sum(map(len, asked.texts()))
@@ -71,7 +71,9 @@ def asking(batcher: Batcher, limits: Limits) -> Ask:
             async with asyncio.timeout(limits.seconds):
                 result = await batcher.ask(asked.model, operation, asked, size)
         except Full:
-            raise HTTPException(429, "too many requests wait; try again in a second", {"Retry-After": "1"}) from None
+            raise HTTPException(
+                429, "too many requests are waiting; try again in a second", {"Retry-After": "1"}
+            ) from None
         except TimeoutError:
             late = f"no answer within {limits.seconds:g} s; try again"
             raise HTTPException(503, late, {"Retry-After": "5"}) from None
@@ -83,7 +85,7 @@ def asking(batcher: Batcher, limits: Limits) -> Ask:
 
 
 def create(store: Store, limits: Limits) -> FastAPI:
-    """The application that serves the models of a store."""
+    """The web application that serves the models of a store."""
 
     def run(name: str, operation: str, requests: list[Any], wanted: Callable[[], bool]) -> list[Any]:
         model = store.get(name)
@@ -115,7 +117,7 @@ def add_operations(app: FastAPI, ask: Ask, needs: list[Any]) -> None:
 
     @app.post("/v1/fill-mask", **more)
     async def fill_mask(asked: FillMask) -> Answer:
-        """The likeliest tokens for each [MASK], with their probabilities."""
+        """The most likely tokens for each [MASK], with their probabilities."""
         return Answer(model=asked.model, results=await ask("fill-mask", asked))
 
     @app.post("/v1/score", **more)
@@ -125,26 +127,28 @@ def add_operations(app: FastAPI, ask: Ask, needs: list[Any]) -> None:
 
     @app.post("/v1/embed", **more)
     async def embed(asked: Embed) -> Answer:
-        """A vector for each text: the mean of its last hidden states; of a ranking model of length 1."""
+        """A vector for each text: the mean of its last hidden states; ranking models normalise it to length 1."""
         return Answer(model=asked.model, results=await ask("embed", asked))
 
     @app.post("/v1/classify", **more)
     async def classify(asked: Classify) -> Answer:
-        """The classes of each text with their probabilities, the likeliest first."""
+        """The classes of each text with their probabilities, the most likely first."""
         return Answer(model=asked.model, results=await ask("classify", asked))
 
     @app.post("/v1/rank", **more)
     async def rank(asked: Rank) -> Answer:
-        """The documents, the best first: by cosine, or of a model for multiple choice by probability."""
+        """The documents, best first: by cosine similarity, or for a multiple-choice model by probability."""
         return Answer(model=asked.model, results=await ask("rank", asked))
 
     @app.post("/v1/embeddings", **more)
     async def embeddings(asked: OpenAIEmbeddings) -> dict[str, Any]:
-        """As OpenAI's API has it."""
+        """Vectors in the format of OpenAI's API."""
         results = await ask("embed", Embed(model=asked.model, text=asked.input))
         vectors, tokens = [of["embedding"] for of in results], sum(of["tokens"] for of in results)
         if asked.dimensions not in (None, len(vectors[0])):
-            raise Refused(f"dimensions: the model's vectors have {len(vectors[0])}")
+            raise Refused(
+                f"dimensions: the model's vectors have {len(vectors[0])}; send this number, or omit the field"
+            )
         shown = [encoded(vector) if asked.encoding_format == "base64" else vector for vector in vectors]
         return {
             "object": "list",
@@ -168,14 +172,14 @@ def encoded(vector: list[float]) -> str:
 def add_facts(app: FastAPI, store: Store, meters: Meters, needs: list[Any]) -> None:
     @app.get("/v1/models", dependencies=needs)
     async def models() -> dict[str, Any]:
-        """What can be asked for, and what each is for."""
+        """The available models, and the kind of each."""
         known = await asyncio.to_thread(store.names)
         data = [{"id": name, "object": "model", "owned_by": "dapt", "kind": kind} for name, kind in known.items()]
         return {"object": "list", "data": data}
 
     @app.get("/v1/comparison", dependencies=needs)
     async def comparison() -> dict[str, Any]:
-        """The loss of each model on each held-out set, of the last run; empty where there is none."""
+        """The loss of each model on each held-out set in the last run; empty if there is none."""
         path = METRICS / "comparison.json"
         return {"matrix": read_json(path)["matrix"]} if path.is_file() else {"matrix": {}}
 

@@ -1,4 +1,4 @@
-"""What stands around every path: the size of a body, errors in one sentence, metrics and logs."""
+"""What all paths share: the limit on a body's size, one-sentence errors, metrics and logs."""
 
 import json
 import sys
@@ -19,8 +19,8 @@ from dapt.serving.requests import sentence
 from dapt.serving.store import Gone
 
 BODY = 2_000_000  # bytes
-GONE = 499  # the status of a request whose client went away
-QUIET = ("/healthz", "/readyz", "/metrics")  # asked all the time
+GONE = 499  # the status of a request whose client has disconnected
+QUIET = ("/healthz", "/readyz", "/metrics")  # requested continuously by monitoring
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LATENCIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -30,7 +30,7 @@ def refusal(code: int, message: str, **headers: str) -> JSONResponse:
 
 
 class Smaller:
-    """Refuses a body of more than BODY bytes before it has been read, whatever its headers say."""
+    """Refuses a body of more than BODY bytes before all of it has been read, whatever its headers say."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -62,7 +62,7 @@ class Smaller:
 
 
 class Meters:
-    """What Prometheus reads."""
+    """The metrics for Prometheus."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -70,22 +70,22 @@ class Meters:
             "dapt_requests", "Requests by path and status", ["path", "status"], registry=self.registry
         )
         self.seconds = Histogram(
-            "dapt_request_seconds", "Seconds to an answer", ["path"], registry=self.registry, buckets=LATENCIES
+            "dapt_request_seconds", "Seconds until the answer", ["path"], registry=self.registry, buckets=LATENCIES
         )
         self.batches = Histogram("dapt_batch_requests", "Requests in a batch", registry=self.registry, buckets=BATCHES)
-        self.waiting = Gauge("dapt_waiting_characters", "Characters of the texts that wait", registry=self.registry)
+        self.waiting = Gauge("dapt_waiting_characters", "Characters of the waiting texts", registry=self.registry)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
 
 
 def log(**facts: Any) -> None:
-    """A line of JSON on standard error; never a text of a request."""
+    """Print a line of JSON to standard error; it never contains a request's text."""
     print(json.dumps({"time": round(time.time(), 3)} | facts), file=sys.stderr, flush=True)
 
 
 class Told:
-    """Each request counted, and a line of it in the log."""
+    """Counts each request, and logs one line about it."""
 
     def __init__(self, app: ASGIApp, meters: Meters):
         self.app, self.meters = app, meters
@@ -103,11 +103,11 @@ class Told:
 
         try:
             await self.app(scope, receive, seen)
-        except Exception as error:  # a fault of ours; what it says might quote a text
+        except Exception as error:  # a bug in the server; its message might quote a text, so it is not logged
             last = traceback.extract_tb(error.__traceback__)[-1]
             log(fault=type(error).__name__, file=Path(last.filename).name, line=last.lineno)
             if status == GONE:
-                await refusal(500, "a fault of the server; its log says where")(scope, receive, seen)
+                await refusal(500, "internal error; the server's log says where")(scope, receive, seen)
         finally:
             took = time.perf_counter() - begin
             path = getattr(scope.get("route"), "path", "other")

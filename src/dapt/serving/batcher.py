@@ -1,4 +1,4 @@
-"""Requests of many clients become batches: a thread takes what waits for one model and one operation, as soon as it is free."""
+"""Batches the requests of many clients: as soon as a thread is free, it takes those that wait for one model and operation."""
 
 import asyncio
 import threading
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-CHARACTERS = 30_000  # of a batch: some 8,000 tokens
-MOST = 256  # requests of a batch
-GRACE = 30  # seconds in which what was accepted is answered, when the server is asked to stop
+CHARACTERS = 30_000  # per batch: about 8,000 tokens
+MOST = 256  # requests per batch
+GRACE = 30  # seconds in which accepted requests are still answered when the server is asked to stop
 WAIT = 0.002  # seconds that the first request of a batch waits for others
 
 
 class Full(Exception):
-    """More waits than can be answered soon."""
+    """Too many requests are waiting."""
 
 
 Run = Callable[[str, str, list[Any], Callable[[], bool]], list[Any]]
@@ -23,7 +23,7 @@ Run = Callable[[str, str, list[Any], Callable[[], bool]], list[Any]]
 
 @dataclass
 class Job:
-    """A request that waits; its answer is given to `done`, in the loop of whoever asked."""
+    """A waiting request; its answer is given to the future `done`, in the caller's event loop."""
 
     model: str
     operation: str
@@ -34,7 +34,7 @@ class Job:
 
     def give(self, result: Any) -> None:
         def give() -> None:
-            if self.done.done():  # the client went away
+            if self.done.done():  # the client has disconnected
                 return
             if isinstance(result, BaseException):
                 self.done.set_exception(result)
@@ -45,26 +45,26 @@ class Job:
 
 
 def wanted(batch: list[Job]) -> Callable[[], bool]:
-    """Whether anybody still waits for one of these."""
+    """A function that tells whether any client still waits for one of these."""
     return lambda: not all(job.done.done() for job in batch)
 
 
 class Batcher:
-    """`run(model, operation, requests, wanted)` gives a result, or an exception, for each request; it is called by one thread.
-    `wanted()` says whether anybody still waits for them."""
+    """`run(model, operation, requests, wanted)` returns a result or an exception for each request; only one thread calls it.
+    `wanted()` says whether any client still waits for them."""
 
     def __init__(self, run: Run, most_characters: int, told: Callable[[int], object] = int):
-        """`told` hears how many requests each batch has."""
+        """`told` is called with the number of requests in each batch."""
         self.run, self.most_characters, self.told = run, most_characters, told
         self.waiting: deque[Job] = deque()
-        self.characters = 0  # of all that wait
+        self.characters = 0  # of all waiting requests
         self.change = threading.Condition()
         self.ends = False
         self.thread = threading.Thread(target=self._work, name="batches", daemon=True)
         self.thread.start()
 
     async def ask(self, model: str, operation: str, request: Any, size: int) -> Any:
-        """The result of a request; Full where it would have to wait for too many others."""
+        """The result of a request; raises Full if too many others are waiting."""
         job = Job(model, operation, request, size, asyncio.get_running_loop().create_future())
         with self.change:
             if self.characters + size > self.most_characters and self.waiting:
@@ -75,7 +75,7 @@ class Batcher:
         return await job.done
 
     def close(self) -> None:
-        """Answer what waits, then end; what takes longer than GRACE ends with the process."""
+        """Answer the waiting requests, then end; requests that take longer than GRACE end with the process."""
         with self.change:
             self.ends = True
             self.change.notify()
@@ -86,14 +86,14 @@ class Batcher:
             first = batch[0]
             try:
                 results = self.run(first.model, first.operation, [job.request for job in batch], wanted(batch))
-            except Exception as error:  # a refusal for all alike, or a fault of ours, which must not end the thread
+            except Exception as error:  # a refusal of all requests, or a bug, which must not end the thread
                 results = [error] * len(batch)
             self.told(len(batch))
             for job, result in zip(batch, results, strict=True):
                 job.give(result)
 
     def _next(self) -> list[Job]:
-        """The jobs of the next batch: of the model and operation of the one that waits longest; none at the end."""
+        """The jobs of the next batch: those with the model and operation of the oldest one; empty at the end."""
         with self.change:
             self.change.wait_for(lambda: self.waiting or self.ends)
             if not self.waiting:

@@ -1,4 +1,4 @@
-"""Models in memory. Texts of mixed lengths share rows, as in training, and logits are made where they are asked for only."""
+"""Models in memory. Texts of different lengths share rows, as in training, and logits are computed only where needed."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -20,21 +20,21 @@ from dapt.model.architectures import usable_positions
 from dapt.model.tokenizer import load_tokenizer
 from dapt.telling.errors import UserError
 
-ROW = 128  # tokens that short texts share
-STEP = 16  # a row has a multiple of so many tokens: each new shape costs the processor's kernels time and memory
-AT_ONCE = 64 * ROW  # tokens of a forward pass
+ROW = 128  # tokens per row, which short texts share
+STEP = 16  # row lengths are multiples of this: each new shape costs the CPU's kernels time and memory
+AT_ONCE = 64 * ROW  # tokens per forward pass
 KINDS = {"ForSequenceClassification": "classification", "ForMultipleChoice": "multiple_choice"}
 
-Ids = np.ndarray  # of a text, int64 [tokens], [CLS] and [SEP] included
+Ids = np.ndarray  # a text's token ids, int64 [tokens], including [CLS] and [SEP]
 
 
 class Refused(UserError):
-    """A request that cannot be answered; the sentence is for whoever sent it."""
+    """A request that cannot be answered; the message is for the client."""
 
 
 def kind_of(folder: Path) -> str:
-    """What a model's config.json says it is for: classification, multiple_choice, or else an encoder's masked-lm; an encoder that
-    sentence-transformers reads too is for ranking."""
+    """A model's purpose according to its config.json: classification, multiple_choice, or masked-lm for other encoders; an encoder
+    with files of sentence-transformers is for ranking."""
     (name, *_) = read_json(folder / "config.json").get("architectures") or [""]
     found = next((kind for ending, kind in KINDS.items() if name.endswith(ending)), None)
     return found or ("ranking" if (folder / "modules.json").is_file() else "masked-lm")
@@ -53,7 +53,7 @@ class Model:
         self.mask = str(self.tokenizer.id_to_token(self.special.mask))
         self.longest = int(min(usable_positions(network), self.special.longest or 1 << 20, 1 << 20))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.wanted: Callable[[], bool] = always  # whether anybody waits for the answer, asked between two passes
+        self.wanted: Callable[[], bool] = always  # whether a client waits for the answer; checked between two passes
         self.network: Any = network.eval().to(device=self.device)
         if self.device.type == "cpu":
             use_onednn(network)
@@ -63,7 +63,7 @@ class Model:
         return sum(value.numel() * value.element_size() for value in self.network.parameters())
 
     def ids(self, texts: list[str]) -> list[Ids]:
-        """Without truncation. [MASK] is understood by models whose own mask token is another."""
+        """Token ids, without truncation. [MASK] is accepted by models with another mask token too."""
         if self.mask != "[MASK]":
             texts = [text.replace("[MASK]", self.mask) for text in texts]
         encodings = self.tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -71,7 +71,7 @@ class Model:
 
 
 class Encoder(Model):
-    """A masked language model, with a head or without one."""
+    """A masked language model, with or without a head."""
 
     def __init__(self, folder: Path):
         network, audit = checkpoint.load(folder)
@@ -83,19 +83,19 @@ class Encoder(Model):
             self.longest = min(self.longest, read_json(folder / "sentence_bert_config.json")["max_seq_length"])
 
     def cut(self, ids: Ids) -> Ids:
-        """A text as a ranking model was trained to read it, whose end is left out where it is too long."""
+        """Truncate a text that is too long, as in the training of a ranking model."""
         return ids if len(ids) <= self.longest else np.append(ids[: self.longest - 1], self.special.sep)
 
     def passes(self, texts: list[Ids]) -> Iterator[list[int]]:
-        """The numbers of the texts of each pass, as long as anybody waits."""
+        """The numbers of the texts in each pass, as long as a client waits."""
         for some in chunks([len(ids) for ids in texts]):
             if not self.wanted():
-                raise Refused("nobody waits for the answer any more")
+                raise Refused("the client no longer waits for the answer")
             yield some
 
     @torch.inference_mode()
     def logits(self, texts: list[Ids], asked: list[np.ndarray]) -> torch.Tensor:
-        """Of each text at the places in it that are asked for: fp32 [places of all texts, vocabulary]."""
+        """Logits of each text at the requested positions: fp32 [positions of all texts, vocabulary]."""
         found = []
         for some in self.passes(texts):
             ids, segments, positions, start = (self.on_device(array) for array in rows([texts[one] for one in some]))
@@ -106,12 +106,12 @@ class Encoder(Model):
 
     @torch.inference_mode()
     def vectors(self, texts: list[Ids]) -> torch.Tensor:
-        """The mean of each text's last hidden states, fp32 [texts, width]; of a ranking model of length 1."""
+        """The mean of each text's last hidden states, fp32 [texts, width]; normalised to length 1 for a ranking model."""
         found = torch.cat([self.means([texts[one] for one in some]) for some in self.passes(texts)])
         return F.normalize(found, dim=-1) if self.pooled else found
 
     def means(self, texts: list[Ids]) -> torch.Tensor:
-        if not self.lm.head:  # each by itself: padding or neighbours might change it
+        if not self.lm.head:  # one text at a time: padding or neighbours might change the result
             encoder = self.network.base_model
             return torch.stack([encoder(self.on_device(ids[None])).last_hidden_state[0].mean(0).cpu() for ids in texts])
         ids, segments, positions, start = (self.on_device(array) for array in rows(texts))
@@ -129,7 +129,7 @@ class Encoder(Model):
 
 
 class Chooser(Model):
-    """A classifier, or a scorer of the options of a question."""
+    """A classifier, or a model that scores the options of a question."""
 
     def __init__(self, folder: Path):
         auto = {"classification": "AutoModelForSequenceClassification", "multiple_choice": "AutoModelForMultipleChoice"}
@@ -141,7 +141,7 @@ class Chooser(Model):
 
     @torch.inference_mode()
     def scores(self, batches: list[dict[str, torch.Tensor]]) -> list[torch.Tensor]:
-        """Softmax of the logits, fp32 [candidates], of inputs with one row each."""
+        """Softmax of the logits, fp32 [candidates], for inputs with one row each."""
         return [
             self.network(**{name: value.to(self.device) for name, value in one.items()})
             .logits[0]
@@ -157,7 +157,7 @@ def load(folder: Path) -> Encoder | Chooser:
 
 
 def chunks(lengths: list[int]) -> list[list[int]]:
-    """The numbers of texts that are read in one pass, in order: AT_ONCE tokens, or a single longer one."""
+    """The numbers of the texts in each pass, in order: up to AT_ONCE tokens, or a single longer text."""
     found: list[list[int]] = [[]]
     size = 0
     for number, length in enumerate(lengths):
@@ -170,8 +170,8 @@ def chunks(lengths: list[int]) -> list[list[int]]:
 
 
 def rows(texts: list[Ids]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Texts in rows that they share: ids, segments (0: padding) and positions, int64 [rows, size], and the slot, counted over
-    all rows, at which each text begins, int64 [texts].
+    """Pack texts into shared rows: ids, segments (0: padding) and positions, int64 [rows, size], and the slot at which each text
+    starts, counted over all rows, int64 [texts].
 
     >>> ids, segments, positions, start = rows([np.array([7, 8, 9]), np.array([5, 6])])
     >>> ids[0, :5].tolist(), segments[0, :6].tolist(), positions[0, :5].tolist(), start.tolist()

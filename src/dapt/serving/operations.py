@@ -1,4 +1,4 @@
-"""What models do with requests: many at once, each of which gets its result, or the reason why there is none."""
+"""The operations of the models, for many requests at once; each request gets its result, or the reason why there is none."""
 
 from collections.abc import Callable, Iterable, Sized
 from itertools import pairwise
@@ -11,15 +11,15 @@ import torch.nn.functional as F
 from dapt.serving.engine import Chooser, Encoder, Ids, Model, Refused
 from dapt.serving.requests import MOST_MASKS, Asked, Classify, Embed, FillMask, Rank, Score
 
-APART = 7  # tokens of which one is hidden at a time, where not each is hidden alone: a share of 14 %, as in training
-MOST_READ = 300_000  # tokens, of all copies of all texts that are read to score them
+APART = 7  # without `pseudo`, one token out of so many is masked in each copy: 14 %, about as in training
+MOST_READ = 300_000  # tokens in all copies of all texts of a scoring request
 
 
 Result = dict[str, Any] | list[Any] | Refused
 
 
 def each(model: Model, requests: list[Any], prepare: Callable, answer: Callable) -> list[Result]:
-    """`prepare(model, request)` gives what is read, or raises Refused; `answer(model, prepared, requests)` what comes of it."""
+    """`prepare(model, request)` returns the inputs or raises Refused; `answer(model, prepared, requests)` returns the results."""
     prepared: list[Any] = []
     for request in requests:
         try:
@@ -35,25 +35,25 @@ def each(model: Model, requests: list[Any], prepare: Callable, answer: Callable)
 
 
 def checked(model: Model, texts: list[str]) -> list[Ids]:
-    """Token ids; a text with more tokens than the model has positions is refused."""
+    """Token ids; a text that is longer than the model's positions is refused."""
     found = model.ids(texts)
     for number, ids in enumerate(found, 1):
         if len(ids) > model.longest:
             raise Refused(
-                f"text {number} has {len(ids)} tokens, more than the {model.longest} that the model reads; cut it"
+                f"text {number} has {len(ids)} tokens, but the model reads at most {model.longest}; shorten it"
             )
     return found
 
 
 def parts(found: Iterable[Sized], values: Any) -> list[Any]:
-    """Values in groups of the sizes of `found`."""
+    """Split `values` into groups of the sizes of `found`."""
     ends = np.cumsum([0, *map(len, found)])
     return [values[start:end] for start, end in pairwise(ends)]
 
 
 def with_head(model: Model) -> Encoder:
     if not isinstance(model, Encoder) or not model.has_head:
-        raise Refused(f"the model is for {model.kind} and fills in no words; take an encoder, such as base")
+        raise Refused(f"a {model.kind} model cannot fill in words; use an encoder, such as base")
     return model
 
 
@@ -66,9 +66,9 @@ def _masks(model: Model, request: FillMask) -> list[tuple[Ids, np.ndarray]]:
     for number, ids in enumerate(checked(with_head(model), request.text), 1):
         asked = np.flatnonzero(ids == model.special.mask)
         if not len(asked):
-            raise Refused(f"text {number} has no {model.mask}; put it where a word is wanted")
+            raise Refused(f"text {number} has no {model.mask}; put it in place of a word")
         if len(asked) > MOST_MASKS:
-            raise Refused(f"text {number} has {len(asked)} times {model.mask}; at most {MOST_MASKS} are filled in")
+            raise Refused(f"text {number} has {model.mask} {len(asked)} times; at most {MOST_MASKS} are allowed")
         found.append((ids, asked))
     return found
 
@@ -98,17 +98,17 @@ def score(model: Model, requests: list[Score]) -> list[Result]:
 
 
 def _copies(model: Model, request: Score) -> list[tuple[Ids, list[np.ndarray]]]:
-    """Of each text its ids and the places that are hidden in each copy of it."""
+    """For each text its ids, and the positions that are masked in each copy of it."""
     found = []
     for number, ids in enumerate(checked(with_head(model), request.text), 1):
         asked = np.flatnonzero(model.special.known(ids))
         if not len(asked):
-            raise Refused(f"text {number} has no token that the model knows; give another")
+            raise Refused(f"text {number} has no token that the model knows; send another text")
         apart = len(asked) if request.pseudo else min(APART, len(asked))
         found.append((ids, [asked[first::apart] for first in range(apart)]))
     if (read := sum(len(ids) * len(copies) for ids, copies in found)) > MOST_READ:
         raise Refused(
-            f"{read:,} tokens would be read to score this, more than {MOST_READ:,}; send fewer or shorter texts"
+            f"scoring this request takes {read:,} tokens, more than the limit of {MOST_READ:,}; send fewer or shorter texts"
         )
     return found
 
@@ -128,7 +128,7 @@ def _score(model: Encoder, prepared: list[list[tuple[Ids, list[np.ndarray]]]], r
 
 
 def _losses(model: Encoder, ids: Ids, places: np.ndarray, losses: np.ndarray, tokens: bool) -> dict[str, Any]:
-    """The mean over a text's tokens and its exponential; `tokens`: each with its loss, null where it is not counted."""
+    """The mean loss over a text's tokens and its exponential; with `tokens` also each token's loss, null if it is not counted."""
     mean = float(losses.mean())
     result: dict[str, Any] = {"loss": mean, "perplexity": float(np.exp(min(mean, 700))), "tokens": len(places)}
     if tokens:
@@ -144,7 +144,7 @@ def embed(model: Model, requests: list[Embed]) -> list[Result]:
 
 def _encoder(model: Model) -> Encoder:
     if not isinstance(model, Encoder):
-        raise Refused(f"the model is for {model.kind} and makes no vectors; take an encoder or a ranking model")
+        raise Refused(f"a {model.kind} model has no vectors; use an encoder or a ranking model")
     return model
 
 
@@ -153,7 +153,7 @@ def _read(model: Model, request: Embed) -> list[Ids]:
 
 
 def for_vectors(model: Encoder, texts: list[str]) -> list[Ids]:
-    """Token ids; a ranking model reads the beginning of a text that is too long, as it was trained to."""
+    """Token ids; for a ranking model, texts that are too long are truncated, as in its training."""
     return [model.cut(ids) for ids in model.ids(texts)] if model.pooled else checked(model, texts)
 
 
@@ -171,7 +171,7 @@ def classify(model: Model, requests: list[Classify]) -> list[Result]:
 
 def _texts(model: Model, request: Classify) -> list[Ids]:
     if not isinstance(model, Chooser) or model.kind != "classification":
-        raise Refused(f"the model is for {model.kind} and knows no classes; take one that was fine-tuned to classify")
+        raise Refused(f"a {model.kind} model has no classes; use one that was fine-tuned for classification")
     return checked(model, request.text)
 
 
@@ -188,7 +188,7 @@ def _classes(model: Chooser, prepared: list[list[Ids]], requests: list[Classify]
 
 
 def rank(model: Model, requests: list[Rank]) -> list[Result]:
-    """By the cosine of question and document, or, of a model for multiple choice, by the probability of each option."""
+    """Rank by the cosine similarity of query and document, or with a multiple-choice model by the probability of each option."""
     return each(model, requests, _documents, _ranked)
 
 
@@ -196,16 +196,14 @@ def _documents(model: Model, request: Rank) -> Any:
     if isinstance(model, Encoder):
         return for_vectors(model, [request.query, *request.documents])
     if model.kind != "multiple_choice":
-        raise Refused(
-            f"the model is for {model.kind} and ranks nothing; take a ranking model, or one for multiple choice"
-        )
+        raise Refused(f"a {model.kind} model cannot rank; use a ranking model, or one for multiple choice")
     pairs = model.tokenizer.encode_batch([(request.query, document) for document in request.documents])
     if (longest := max(len(pair.ids) for pair in pairs)) > model.longest:
         raise Refused(
-            f"query and document have {longest} tokens, more than the {model.longest} that the model reads; cut them"
+            f"query and document have {longest} tokens, but the model reads at most {model.longest}; shorten them"
         )
     fields = {"input_ids": "ids", "attention_mask": "attention_mask"}
-    if getattr(model.network.config, "type_vocab_size", 0) > 1:  # as in the fine-tuning
+    if getattr(model.network.config, "type_vocab_size", 0) > 1:  # as in fine-tuning
         fields["token_type_ids"] = "type_ids"
     padded = {
         name: [
@@ -231,7 +229,7 @@ def _ranked(model: Model, prepared: list[Any], requests: list[Rank]) -> list[Res
 
 
 def best_first(scores: torch.Tensor) -> list[tuple[int, float]]:
-    """The place of each score, and the score; of equals the first one first."""
+    """The index of each score, and the score, in descending order; ties keep their order."""
     best = scores.sort(descending=True, stable=True)
     return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 

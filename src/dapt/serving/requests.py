@@ -1,37 +1,37 @@
-"""What can be asked, and what is answered; the fields are those of the API and of `dapt predict`."""
+"""Requests and answers; their fields are those of the API and of `dapt predict`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
-MOST_TEXTS = 256  # of a request
-MOST_CHARACTERS = 20_000  # of a text
-MOST_MASKS = 10  # of a text
+MOST_TEXTS = 256  # per request
+MOST_CHARACTERS = 20_000  # per text
+MOST_MASKS = 10  # per text
 
 TEXTS = ["The patient was given [MASK] for the infection."]
 
 
 def readable(text: str) -> str:
-    """Refuse what is no text for any tokenizer."""
+    """Refuse a text that no tokenizer can read."""
     if "\0" in text:
-        raise ValueError("holds a NUL character; leave it out")
+        raise ValueError("contains a NUL character; remove it")
     return text
 
 
 def whole(value: object) -> object:
-    """JSON has one kind of number: 5.0 is a whole one."""
+    """JSON has only one type of number, so 5.0 is accepted as an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def listed(value: object) -> object:
-    """One text in place of a list."""
+    """Accept a single text instead of a list."""
     return [value] if isinstance(value, str) else value
 
 
 Count = Annotated[int, Field(ge=1), BeforeValidator(whole)]
 
-# The pattern says the same as `readable` to readers of the API's description.
+# The pattern describes the check of `readable` in the API's description.
 Text = Annotated[
     str,
     Field(min_length=1, max_length=MOST_CHARACTERS, json_schema_extra={"pattern": r"^[^\x00]+$"}),
@@ -43,7 +43,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200, examples=["biomed"])]
 
 
 def sentence(problem: Mapping[str, Any], place: Sequence[object]) -> str:
-    """What is wrong with a request, of pydantic's errors, without any of its text."""
+    """The message for one of pydantic's errors, without quoting the request's text."""
     message = problem["msg"].removeprefix("Value error, ")
     return f"{'.'.join(map(str, place))}: {message}" if place else message
 
@@ -54,7 +54,7 @@ class Asked(BaseModel):
     model: Name
 
     def texts(self) -> list[str]:
-        """All that is read, for the limits of the queue."""
+        """All texts of the request, for the limits of the queue."""
         raise NotImplementedError
 
 
@@ -73,12 +73,13 @@ class FillMask(OfTexts):
 class Score(OfTexts):
     text: Annotated[Texts, Field(examples=[["The patient was given penicillin for the infection."]])]
     pseudo: Annotated[
-        bool, Field(description="hide one token at a time: pseudo-perplexity; else a seventh of the tokens at a time")
+        bool,
+        Field(description="mask one token at a time (pseudo-perplexity); otherwise a seventh of the tokens at a time"),
     ] = False
-    tokens: Annotated[bool, Field(description="the loss of each token as well")] = False
+    tokens: Annotated[bool, Field(description="also return the loss of each token")] = False
 
     def texts(self) -> list[str]:
-        return self.text * (20 if self.pseudo else 7)  # read about so often
+        return self.text * (20 if self.pseudo else 7)  # each text is read about so many times
 
 
 class Embed(OfTexts):
@@ -105,17 +106,17 @@ class Rank(Asked):
 
 
 class OpenAIEmbeddings(BaseModel):
-    """As OpenAI's clients ask, which may send fields of their own."""
+    """The request of OpenAI's clients, which may have additional fields."""
 
     model: Name
     input: Annotated[Texts, BeforeValidator(listed), WithJsonSchema(TEXT_OR_TEXTS)]
     encoding_format: Literal["float", "base64"] | None = "float"
-    dimensions: Annotated[Count | None, Field(description="only that of the model")] = None
+    dimensions: Annotated[Count | None, Field(description="if given, must be the size of the model's vectors")] = None
     user: str | None = None
 
 
 class Answer(BaseModel):
-    """`results` has one entry for each text, in their order."""
+    """`results` has one entry per text, in the order of the request."""
 
     model: str
     results: list[Any]

@@ -1,4 +1,4 @@
-"""The models that there are, by name, and those in memory: loaded when they are first asked for, within a limit."""
+"""The available models by name, and those in memory: loaded on first use, within a memory limit."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ WEIGHTS = "model.safetensors"
 
 
 def found(folder: Path) -> dict[str, Path]:
-    """The models below a folder: those in it by their names, fine-tuned ones as TASK/MODEL."""
+    """The models in a folder, by their names; fine-tuned ones as TASK/MODEL."""
     encoders = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{WEIGHTS}"))}
     tuned = sorted((folder / "tasks").glob(f"*/*/{WEIGHTS}"))
     return encoders | {f"{path.parents[1].name}/{path.parent.name}": path.parent for path in tuned}
 
 
 class Gone(Refused):
-    """There is no such model."""
+    """The requested model does not exist."""
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
-    """What differs when a file was replaced."""
+    """A value that changes when a file is replaced."""
     found = path.stat()
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A model in memory, and the weights that it was read from."""
+    """A model in memory, and the weight file that it was read from."""
 
     model: Encoder | Chooser
     weights: Path
@@ -43,14 +43,14 @@ class Kept:
 
 
 class Store:
-    """Used by one thread at a time, but for `names`."""
+    """Must be used by one thread at a time, except `names`."""
 
     def __init__(self, folder: Path, most_bytes: int):
         self.folder, self.most_bytes = folder, most_bytes
-        self.loaded: OrderedDict[str, Kept] = OrderedDict()  # the one used last stands last
+        self.loaded: OrderedDict[str, Kept] = OrderedDict()  # the most recently used one is last
 
     def names(self) -> dict[str, str]:
-        """Each model's kind. One that disappears in this moment is left out."""
+        """Each model's kind. A model that disappears in the meantime is omitted."""
         kinds = {}
         for name, path in found(self.folder).items():
             try:
@@ -60,7 +60,7 @@ class Store:
         return kinds
 
     def get(self, name: str) -> Encoder | Chooser:
-        """A model in memory, as it is on disk; those that were not used for the longest time make room for it."""
+        """A model, reloaded if it has changed on disk; the least recently used models are unloaded to make room."""
         kept = self.loaded.get(name)
         if kept is None or not kept.is_current():
             self.loaded.pop(name, None)
@@ -71,7 +71,7 @@ class Store:
     def _load(self, name: str) -> Kept:
         folders = found(self.folder)
         if name not in folders:
-            raise Gone(f"there is no model {name!r}; there are: {', '.join(folders) or 'none'}")
+            raise Gone(f"there is no model {name!r}; choose one of: {', '.join(folders) or 'none'}")
         weights = folders[name] / WEIGHTS
         try:
             now = stamp(weights)
@@ -85,7 +85,7 @@ class Store:
     def _make_room(self, size: int) -> None:
         if size > self.most_bytes:
             raise Refused(
-                f"the model has {size:,} bytes, more than the {self.most_bytes:,} that are allowed (--memory)"
+                f"the model has {size:,} bytes, more than the limit of {self.most_bytes:,}; start dapt serve with a larger --memory"
             )
         while sum(kept.model.bytes for kept in self.loaded.values()) + size > self.most_bytes:
             self.loaded.popitem(last=False)

@@ -1,23 +1,24 @@
-"""What a task gives without a neural network."""
+"""Baselines of a task that need no neural network, and the checks on its settings and test texts."""
 
 from dapt.core.files import read_lines
 from dapt.core.paths import SPLIT
 from dapt.tasks import kinds
 from dapt.telling.errors import UserError
 
-SIDES = ("train", "valid")  # what a pre-training sees; held-out text may be a task's test side too, of the same groups
+SIDES = ("train", "valid")  # what pre-training reads; held-out text may also be a task's test text
 
 
 def check_words(task: str, kind: str, words: str) -> None:
-    """Refuse a count of words that the kind of a task does not have."""
+    """Refuse a word-count baseline that the kind of the task does not have."""
     if words not in (known := kinds.kind(kind).BASELINES):
         raise UserError(
-            f"params.yaml: tasks.{task}.words: a {kind} has no baseline {words!r}; it has: {', '.join(known)}"
+            f"params.yaml: tasks.{task}.words: the kind {kind} has no baseline {words!r}; choose one of: {', '.join(known)}"
         )
 
 
 def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:
-    """Refuse a task whose test texts, equal as records.text_id sees them, a pre-training sees; how many texts were looked at."""
+    """Refuse a task if pre-training reads one of its test texts (two texts are equal if records.text_id is); return how many
+    pre-training texts were compared."""
     tested, looked_at = {row["id"] for row in test}, set()
     for domain in domains:
         for side in SIDES:
@@ -26,7 +27,7 @@ def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:
             looked_at |= ids
             if seen := tested & ids:
                 raise UserError(
-                    f"{len(seen)} test rows of {task} are in {path} ({min(seen)}, …), so its figures would be those of "
-                    "text that the models have read; make it anew with dvc repro -f split"
+                    f"{len(seen)} test rows of {task} are also in {path} ({min(seen)}, …), so the models would have been trained "
+                    "on test text; rebuild the split with `dvc repro -f split`"
                 )
     return len(looked_at)

@@ -1,9 +1,9 @@
-"""Word embeddings of which fine-tuning trains only the rows it reads.
+"""Word embeddings of which fine-tuning trains only the rows that occur in the training side.
 
-A task's training side holds a part of the vocabulary. The gradient of every other row is zero in each step, and yet it is
-filled, added to the norm and run through AdamW, which only decays the row a little. Without them a step of a model of two
-layers is a tenth to a sixth shorter, and a word that fine-tuning never met stays as pre-training left it. Of BERT-base's
-parameters, and of their gradients and moments on a GPU, word embeddings are a fifth.
+A task's training side contains only part of the vocabulary. The gradient of every other row is zero in each step, but would
+still be allocated, added to the norm and processed by AdamW, which only decays the row a little. Without these rows a step of a
+two-layer model takes a tenth to a sixth less time, and the embedding of a word that fine-tuning never met stays as pre-training
+left it. Word embeddings are a fifth of BERT-base's parameters, and so of their gradients and moments on a GPU.
 """
 
 from typing import cast
@@ -16,8 +16,8 @@ from transformers import PreTrainedModel
 
 
 class SeenRows(nn.Module):
-    """In place of `whole`: in training the rows of `seen` (ids, ascending, padding among them) and no others can be read;
-    in evaluation all."""
+    """Replaces `whole`: in training mode only the rows of `seen` (ascending ids, padding included) can be read, in evaluation
+    mode all rows."""
 
     seen: torch.Tensor
     place: torch.Tensor
@@ -42,19 +42,19 @@ class SeenRows(nn.Module):
 
     @torch.no_grad()
     def written_back(self) -> nn.Embedding:
-        """The whole embeddings, with the rows as they are now."""
+        """The whole embeddings, after the trained rows were copied into them."""
         self.whole.weight[self.seen] = self.rows
         return self.whole
 
 
 def train_only(network: PreTrainedModel, seen: np.ndarray) -> PreTrainedModel:
-    """The network, its word embeddings replaced by SeenRows."""
+    """The network, with its word embeddings replaced by SeenRows."""
     network.set_input_embeddings(SeenRows(cast(nn.Embedding, network.get_input_embeddings()), seen))
     return network
 
 
 def put_back(network: PreTrainedModel) -> PreTrainedModel:
-    """The opposite of train_only; the rows are as trained."""
+    """The inverse of train_only; the trained rows are kept."""
     rows = cast(SeenRows, network.get_input_embeddings())
     network.set_input_embeddings(rows.written_back().requires_grad_())
     return network

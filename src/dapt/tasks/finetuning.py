@@ -1,9 +1,9 @@
-"""A model fine-tuned on a task, once per seed.
+"""Fine-tunes a model on a task, once per seed.
 
-A seed decides the new head, dropout and the order of the rows. After each epoch the model is judged on valid; the best
-epoch's weights are judged on the test side, once. Weights are equal bit for bit between two runs with equal threads. On
-a processor the seeds are trained side by side, on a GPU one after the other: that changes no bit, and neither does a stop
-(seed_state.py).
+The seed determines the new head, dropout and the order of the rows. After each epoch the model is evaluated on the validation
+rows; the best epoch's weights are evaluated once on the test rows. Two runs with the same number of threads give bit-identical
+weights. On a CPU the seeds are trained in parallel, on a GPU one after the other; neither this nor an interruption
+(seed_state.py) changes the result.
 """
 
 import time
@@ -40,19 +40,19 @@ from dapt.training.optimization.schedule import Schedule
 if TYPE_CHECKING:
     from peft import PeftModel
 
-JUDGED = 64  # rows of a batch when nothing is trained
-SORTED = 16  # batches whose rows are sorted by length together
+JUDGED = 64  # rows per batch in evaluation
+SORTED = 16  # so many batches' rows are sorted by length together
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The sequences of a task's rows, `count` to a row, as token ids and token types; and the right candidates."""
+    """The sequences of a task's rows, `count` per row, as token ids and token types; and the number of each right candidate."""
 
     ids: list[list[int]]
     types: list[list[int]]
     count: int
     right: np.ndarray  # int64 [rows]
-    missing: np.ndarray  # bool [rows, count]: where a row has fewer sequences than others, and its first stands again
+    missing: np.ndarray  # bool [rows, count]: true where a row has fewer sequences, and its first is repeated
 
     def lengths(self) -> np.ndarray:
         """The longest sequence of each row, int64 [rows]."""
@@ -60,7 +60,7 @@ class Encoded:
 
 
 def encode(tokenizer: Tokenizer, kind: ModuleType, rows: list[dict], classes: list[str], task: Task) -> Encoded:
-    """What is longer than task.length is cut; of a pair the longer text is."""
+    """Encode the rows; sequences longer than task.length are truncated, in a pair the longer text first."""
     tokenizer.enable_truncation(task.length)
     sequences = [kind.sequences(row, task) for row in rows]
     counts = np.array([len(row) for row in sequences])
@@ -76,8 +76,8 @@ def encode(tokenizer: Tokenizer, kind: ModuleType, rows: list[dict], classes: li
 
 
 def batches_of_epoch(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Rows of each batch, every row once: a permutation that is sorted by length within SORTED batches, the batches then
-    permuted. A function of (seed, epoch) and the lengths [rows]."""
+    """The rows of each batch, every row once: a permutation, sorted by length within chunks of SORTED batches; then the batches
+    are permuted. A function of (seed, epoch) and the lengths [rows]."""
     rng = np.random.Generator(np.random.Philox(key=[seed, epoch]))
     order, step = rng.permutation(len(lengths)), batch * SORTED
     parts = [order[start : start + step] for start in range(0, len(order), step)]
@@ -87,7 +87,7 @@ def batches_of_epoch(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> 
 
 
 def padded(encoded: Encoded, rows: np.ndarray, pad: int, device: torch.device, types: bool) -> dict[str, torch.Tensor]:
-    """The sequences of these rows, padded to the longest: what transformers' models read, int64 [rows * count, size]."""
+    """The sequences of these rows, padded to the longest, as input of transformers' models, int64 [rows * count, size]."""
     which = (rows[:, None] * encoded.count + np.arange(encoded.count)).flatten()
     size = max(len(encoded.ids[place]) for place in which)
     ids, mask, kinds = (
@@ -103,7 +103,7 @@ def padded(encoded: Encoded, rows: np.ndarray, pad: int, device: torch.device, t
 
 
 def load(kind: ModuleType, folder: Path, classes: list[str], dropout: float, seed: int) -> PreTrainedModel:
-    """A checkpoint under the head of the task; what the checkpoint lacks is drawn from `seed`."""
+    """A checkpoint with the head of the task; weights that the checkpoint lacks are initialised from `seed`."""
     labels = {"id2label": dict(enumerate(classes)), "label2id": {name: number for number, name in enumerate(classes)}}
     network, _ = checkpoint.from_folder(getattr(transformers, kind.AUTO), folder, seed, **(labels if classes else {}))
     if network.config.model_type in HEADS:
@@ -113,8 +113,8 @@ def load(kind: ModuleType, folder: Path, classes: list[str], dropout: float, see
 
 
 def with_adapters(network: PreTrainedModel, lora: Lora, dropout: float) -> "PeftModel":
-    """Adapters beside every linear layer; they and what stands outside the encoder (the new head) are trained."""
-    from peft import LoraConfig, get_peft_model  # takes a third of a second to import, and few want adapters
+    """Add adapters to every linear layer; only they and the layers outside the encoder (the new head) are trained."""
+    from peft import LoraConfig, get_peft_model  # takes a third of a second to import, and few runs use adapters
 
     heads = [name for name, _ in network.named_children() if name not in (network.base_model_prefix, "dropout")]
     return get_peft_model(
@@ -130,7 +130,7 @@ def with_adapters(network: PreTrainedModel, lora: Lora, dropout: float) -> "Peft
 
 
 class Tuner:
-    """One fine-tuning: a network, its optimizer, and what is read."""
+    """One fine-tuning run: a network and its optimizer, and how its inputs are padded."""
 
     def __init__(self, kind: ModuleType, network: nn.Module, accelerator: Accelerator, pad: int, settings: Finetune):
         self.kind, self.accelerator, self.pad, self.settings = kind, accelerator, pad, settings
@@ -148,11 +148,11 @@ class Tuner:
         return outputs
 
     def epoch(self, encoded: Encoded, batches: list[np.ndarray], schedule: Schedule, first: int) -> float | None:
-        """Train on these batches, the first of which is step `first`; return their mean loss, None where fp16 had none."""
+        """Train on these batches, starting with step number `first`; return their mean loss, or None if fp16 skipped them all."""
         self.network.train()
         trained = [value for value in self.network.parameters() if value.requires_grad]
         losses: list[float] = []
-        unread: list[torch.Tensor] = []  # of each step since the last look its loss, and whether it was left out
+        unread: list[torch.Tensor] = []  # per step since the last look: its loss, and whether it was skipped
         for step, rows in enumerate(batches, first):
             for group in self.optimizer.param_groups:
                 group["lr"] = schedule.rate(step)
@@ -172,7 +172,7 @@ class Tuner:
 
     @torch.no_grad()
     def scores(self, encoded: Encoded) -> np.ndarray:
-        """Of every row and candidate, float64 [rows, candidates]."""
+        """The scores of every row and candidate, float64 [rows, candidates]."""
         self.network.eval()
         order = np.argsort(encoded.lengths(), kind="stable")
         parts = [
@@ -192,7 +192,7 @@ class Tuner:
                     value.copy_(weights[name])
 
     def state(self, course: "Course") -> tuple[Tensors, dict]:
-        """All that decides the coming epochs: tensors and facts."""
+        """Everything that the coming epochs depend on: tensors and facts."""
         scaler, device = self.accelerator.scaler, self.accelerator.device
         tensors = prefixed("now.", self.weights()) | prefixed("best.", course.best_weights)
         tensors |= optimizer_tensors(self.optimizer) | {"chance.cpu": torch.get_rng_state()}
@@ -202,7 +202,7 @@ class Tuner:
         return tensors, facts
 
     def resumed(self, tensors: Tensors, facts: dict) -> "Course":
-        """The opposite of `state`."""
+        """The inverse of `state`."""
         scaler = facts.pop("scaler")
         if self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(scaler)
@@ -220,7 +220,7 @@ def prefixed(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def without(prefix: str, tensors: Tensors) -> Tensors:
-    """Those whose name begins with it, by the rest of the name."""
+    """The tensors whose name begins with `prefix`, keyed by the rest of the name."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
@@ -228,8 +228,8 @@ def without(prefix: str, tensors: Tensors) -> Tensors:
 class Course:
     """How a seed's training has gone so far."""
 
-    valid: list[float] = field(default_factory=list)  # the main metric by epoch
-    best: list[float] = field(default_factory=list)  # that of the best epoch, and the loss with its sign turned
+    valid: list[float] = field(default_factory=list)  # the main metric after each epoch
+    best: list[float] = field(default_factory=list)  # the main metric of the best epoch, and its negated loss
     best_epoch: int = 0
     best_weights: Tensors = field(default_factory=dict)
 
@@ -237,10 +237,10 @@ class Course:
 def train(
     tuner: Tuner, sides: tuple[Encoded, Encoded], task: Task, seed: int, name: str, state: SeedState
 ) -> list[float]:
-    """Train up to task.epochs on the first side, stop early by the other, put the best epoch's weights back; return the
-    main metric on valid by epoch. Goes on where `state` was saved.
+    """Train for up to task.epochs on the first side, with early stopping on the second, and restore the best epoch's weights;
+    return the main metric on valid after each epoch. Continues from a saved `state`.
 
-    Of epochs with equal figures the one with the smaller loss on valid is the best.
+    If several epochs have the same metric, the one with the smallest loss on valid is the best.
     """
     encoded, valid = sides
     settings, kind = tuner.settings, tuner.kind
@@ -250,7 +250,7 @@ def train(
     if saved := state.latest():
         tensors, facts, epochs = saved
         course = tuner.resumed(tensors, facts)
-        print(f"{name}: resumed behind epoch {epochs}", flush=True)
+        print(f"{name}: resumed after epoch {epochs}", flush=True)
     for epoch in range(len(course.valid), task.epochs):
         began = time.monotonic()
         batches = batches_of_epoch(lengths, settings.batch, seed, epoch)
@@ -274,15 +274,16 @@ def train(
 
 
 def cross_entropy(scores: np.ndarray, right: np.ndarray) -> float:
-    """Mean of -log softmax at the right candidate."""
+    """Mean of -log softmax of the right candidate."""
     highest = scores.max(1, keepdims=True)
     logs = scores - highest - np.log(np.exp(scores - highest).sum(1, keepdims=True))
     return float(-np.take_along_axis(logs, right[:, None], 1).mean())
 
 
 def at_once(seeds: int, threads: int, cores: int) -> int:
-    """How many seeds are trained side by side on a processor. Trainings of one thread share cores as well as they divide them,
-    so all; those of several would wait for each other at every operation.
+    """How many seeds are trained in parallel on a CPU: all of them if each has one thread, since single-threaded trainings share
+    cores without loss; with several threads each, only as many as have cores, or they would wait for each other at every
+    operation.
 
     >>> at_once(3, 1, 2), at_once(5, 4, 8), at_once(5, 4, 2)
     (3, 2, 1)
@@ -292,9 +293,9 @@ def at_once(seeds: int, threads: int, cores: int) -> int:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """A model that is fine-tuned on a task under several seeds."""
+    """The fine-tuning of a model on a task with several seeds."""
 
-    name: str  # of task and model, for the screen
+    name: str  # names the task and the model in messages
     source: Path  # the model's folder
     task: Task
     settings: Finetune
@@ -302,7 +303,7 @@ class FineTuning:
     states: Seeds
 
     def all_seeds(self, found: Sides, out: Path) -> tuple[list[np.ndarray], list[list[float]]]:
-        """Each seed's scores on the test side and course on valid; the first seed's model is written to `out`."""
+        """Each seed's scores on the test side and its metrics on valid; the first seed's model is written to `out`."""
         kind, seeds = kind_named(self.task.kind), self.settings.seeds
         tokenizer, special = load_tokenizer(self.source)
         classes = kind.classes(found.everything())
@@ -316,11 +317,11 @@ class FineTuning:
 
         def one_seed(seed: int) -> tuple[np.ndarray, list[float]]:
             if scaler:
-                scaler.load_state_dict(fresh)  # each seed begins as if it were alone
+                scaler.load_state_dict(fresh)  # each seed starts with a fresh scaler
             name, first, state = f"{self.name}, seed {seed}", seed == seeds[0], self.states.of(seed)
             found = state.finished()
             if found:
-                print(f"{name}: done before", flush=True)
+                print(f"{name}: already finished", flush=True)
             if first or not found:
                 network = self._network(kind, classes, seen, seed)
                 tuner = Tuner(kind, network, self.accelerator, special.pad, self.settings)
@@ -345,12 +346,12 @@ class FineTuning:
         return [scores for scores, _ in done], [course for _, course in done]
 
     def _network(self, kind: ModuleType, classes: list[str], seen: np.ndarray, seed: int) -> Any:
-        """With a new head; what is trained are adapters, or all weights but those of words that are not `seen`."""
+        """The model with a new head. Trainable are the adapters, or all weights except the embeddings of words not in `seen`."""
         network = load(kind, self.source, classes, self.settings.dropout, seed)
         if self.task.length > (longest := usable_positions(network)):
             raise UserError(
-                f"{self.name}: texts of {self.task.length} tokens are longer than the model's {longest} "
-                "positions; make the task's length smaller"
+                f"{self.name}: the task's length is {self.task.length} tokens, but the model has only {longest} "
+                "positions; make the length smaller"
             )
         lora = self.settings.lora
         return with_adapters(network, lora, self.settings.dropout) if lora else train_only(network, seen)

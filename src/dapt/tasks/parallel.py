@@ -1,7 +1,7 @@
-"""Work on a processor, several pieces side by side, each in a process of its own.
+"""Runs several pieces of CPU work in parallel, each in its own process.
 
-The processes are forked: they have all that this one has read, and start in milliseconds. The work must not have begun a
-parallel region of several threads here before, whose threads a fork does not take along.
+The processes are forked: they share the data that this one has read, and start in milliseconds. This process must not have
+run a multi-threaded parallel region before, since its threads do not survive a fork.
 """
 
 import multiprocessing
@@ -17,11 +17,11 @@ from dapt.telling.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_work: Callable | None = None  # what the forked processes do: they inherit it, so that it need not be pickled
+_work: Callable | None = None  # the function to run: forked processes inherit it, so it need not be pickled
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processes: int) -> list[Result]:
-    """work(item) of each item, in their order, by so many processes at once; the first error ends them all."""
+    """work(item) for each item, in the order of the items, by up to `processes` at once; the first error ends them all."""
     global _work
     _work = work
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), _begin)
@@ -29,12 +29,12 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processe
         futures = [pool.submit(_call, item) for item in items]
         for future in as_completed(futures):
             future.result()
-        pool.shutdown()  # waits: a process that ends while the pool still closes its pipes complains of them
+        pool.shutdown()  # waits: a process that ends while the pool closes its pipes prints errors about them
         return [future.result() for future in futures]
     except BrokenProcessPool:
         raise UserError(
-            "a process was ended from outside, most likely since memory ran out; with more threads to each, fewer "
-            "run at once (finetune.threads)"
+            "a process was killed, most likely because memory ran out; set finetune.threads higher, so that fewer seeds "
+            "are trained at the same time"
         ) from None
     except BaseException:
         for child in multiprocessing.active_children():
@@ -50,7 +50,7 @@ def _call(item: Any) -> Any:
 
 
 def _begin() -> None:
-    """In each process: ^C is for the one that started it, and without that one it ends too."""
+    """In each process: ignore ^C, which the parent process handles, and exit if the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def follow() -> None:

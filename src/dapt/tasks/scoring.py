@@ -1,8 +1,8 @@
-"""What fine-tuned models and free baselines share: a task's rows, and how scores on its test side become figures.
+"""What fine-tuned models and baselines share: a task's rows, and how scores on its test side become metrics.
 
-metrics/tasks/T/X.json holds the main metric's mean, its standard deviation over seeds, and the 95 % interval of the mean
-over test groups; data/eval/tasks/T/X.jsonl a line a test row, with one entry a seed: what was predicted, with what
-probability, and the row's value of the main metric.
+metrics/tasks/T/X.json contains the main metric's mean, its standard deviation over seeds, and the 95 % interval of the mean
+over test groups. data/eval/tasks/T/X.jsonl has one line per test row with one entry per seed: the prediction, its probability,
+and the row's value of the main metric.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from dapt.core.paths import LOSSES, METRICS, SPLIT
 from dapt.judging.statistics import bootstrap, by_group
 from dapt.telling.errors import UserError
 
-FAR = 0.2  # total variation between the labels of two sides that is said
+FAR = 0.2  # a total variation above this between the labels of two sides is reported
 
 
 @dataclass(frozen=True)
 class Sides:
-    """The rows of a task. `train` is what encoders are trained on; `all_train` the same without the limit. `left_out`
-    counts training rows on no side: what a validation set has no room for of a group that it needs."""
+    """The rows of a task. Encoders are trained on `train`; `all_train` is the same without the limit on rows. `left_out` counts
+    training rows that are on no side: those of a group of which the validation set needs only a part."""
 
     train: list[dict]
     all_train: list[dict]
@@ -47,22 +47,22 @@ class Sides:
         }
 
     def labels(self) -> dict[str, dict[str, int]]:
-        """Of the sides that are fitted and judged: side → label → rows."""
+        """Number of rows per side and label: side → label → rows."""
         sides = {"train": self.train, "valid": self.valid, "test": self.test}
         return {side: dict(sorted(Counter(row["label"] for row in rows).items())) for side, rows in sides.items()}
 
 
 def place(name: str) -> bytes:
-    """An order that looks random and moves nothing when a name is added."""
+    """A sort key: the order looks random, and adding a name does not change the order of the others."""
     return hashlib.sha256(f"rows {name}".encode()).digest()
 
 
 def sides(train: list[dict], valid: list[dict], test: list[dict], most: int | None, least: int) -> Sides:
-    """Whole groups of training rows go to valid until it has `least` rows; of the others `most` are trained on.
+    """Move whole groups of training rows to valid until it has `least` rows; up to `most` of the remaining rows are trained on.
 
-    One source record must not be what decides when a training stops: a group of more than a tenth of `least` (and more
-    than 10 rows) stays in training, also where its hash drew it for valid, unless the smaller groups do not suffice. Then
-    the smallest of them goes, of which valid takes as many rows as it needs.
+    A single source record must not determine when a training stops: a group of more than a tenth of `least` (and more than
+    10 rows) stays in training, even if its hash assigned it to valid, unless the smaller groups are not enough. Then the
+    smallest large group is moved, and valid takes as many of its rows as it needs.
     """
     pool = [row for row in train + valid if row.get("split") != "valid"]
     sizes, drawn = Counter(row["group"] for row in pool), {row["group"] for row in valid if row.get("split") != "valid"}
@@ -91,7 +91,7 @@ def sides(train: list[dict], valid: list[dict], test: list[dict], most: int | No
 
 
 def distance(one: dict[str, int], other: dict[str, int]) -> float:
-    """How far two sides' labels lie apart: the total variation of their shares, from 0 (the same) to 1 (none in common).
+    """The distance between two sides' labels: the total variation of their shares, from 0 (the same) to 1 (none in common).
 
     >>> distance({"yes": 5, "no": 5}, {"yes": 9, "no": 1}), distance({"yes": 1}, {})
     (0.4, 1.0)
@@ -103,35 +103,37 @@ def distance(one: dict[str, int], other: dict[str, int]) -> float:
 
 
 def labels_by_side(task: str, found: Sides) -> dict:
-    """What metrics/tasks/T/majority.json says of the labels of each side; where one is far from the training rows', this is
-    said."""
+    """The labels of each side for metrics/tasks/T/majority.json; prints a warning if they differ much from those of the
+    training rows."""
     labels = found.labels()
     distances = {side: distance(labels["train"], labels[side]) for side in ("valid", "test")}
     for side, far in distances.items():
         if far > FAR:
             print(
-                f"{task}: the labels of its {side} rows are far from those of its training rows (total variation "
-                f"{far:.2f}); look at how its rows are grouped (metrics/tasks/{task}/majority.json)",
+                f"{task}: the label distribution of its {side} rows differs from that of its training rows (total variation "
+                f"{far:.2f}); check how its rows are grouped (metrics/tasks/{task}/majority.json)",
                 file=sys.stderr,
             )
     return {"labels": labels, "label_distance": distances}
 
 
 def read(task: str, settings: Task, least: int) -> Sides:
-    """data/split/tasks/T; refused if a test row is also trained on, or if no row is left to be trained on."""
+    """Read data/split/tasks/T; refuse it if a test row is also a training row, or if no training row is left."""
     folder = SPLIT / "tasks" / task
     train, valid, test = (list(read_lines(folder / f"{side}.jsonl")) for side in ("train", "valid", "test"))
     both = {row["id"] for row in test} & {row["id"] for row in train + valid}
     if both:
-        raise UserError(f"{folder}: {len(both)} test rows are also training rows ({min(both)}, …); run dvc repro split")
+        raise UserError(
+            f"{folder}: {len(both)} test rows are also training rows ({min(both)}, …); run `dvc repro split`"
+        )
     found = sides(train, valid, test, settings.rows, least)
     if not found.train:
-        raise UserError(f"task {task}: finetune.valid takes all {len(train)} training rows; make it smaller")
+        raise UserError(f"task {task}: finetune.valid uses up all {len(train)} training rows; make it smaller")
     return found
 
 
 def figures(kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, groups: list[str]) -> dict:
-    """Of each seed's scores [rows, candidates]: every metric's mean, standard deviation and values; the main one first."""
+    """From each seed's scores [rows, candidates]: every metric's mean, standard deviation and values; the main one first."""
     found = [kind.measures(seed, right) for seed in scores]
     of = {name: summary([measures[name] for measures in found]) for name in kind.METRICS}
     main, *others = kind.METRICS
@@ -146,7 +148,7 @@ def figures(kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, group
 
 
 def summary(values: list[float]) -> dict:
-    """Mean, standard deviation over seeds (that of a sample; 0 of a single one), and each seed's."""
+    """Mean, sample standard deviation over seeds (0 if there is only one), and each seed's value."""
     sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
     return {
         "mean": round(float(np.mean(values)), 4),
@@ -158,7 +160,7 @@ def summary(values: list[float]) -> dict:
 def predictions(
     kind: ModuleType, scores: list[np.ndarray], right: np.ndarray, rows: list[dict], names: list[str]
 ) -> list[dict]:
-    """A line a test row; confidence is the softmax of the scores at the prediction."""
+    """One line per test row; the confidence is the softmax probability of the predicted candidate."""
     best = np.array([seed.argmax(1) for seed in scores])
     highest = [seed - seed.max(1, keepdims=True) for seed in scores]
     confidence = np.array([1 / np.exp(seed).sum(1) for seed in highest])
@@ -178,7 +180,7 @@ def predictions(
 
 @dataclass(frozen=True)
 class Results:
-    """Scores on the test side of a task become metrics and predictions."""
+    """Turns scores on the test side of a task into metrics and predictions."""
 
     task: str
     kind: ModuleType
@@ -202,8 +204,8 @@ class Results:
     def write(
         self, name: str, scores: list[np.ndarray], extra: dict, variants: dict[str, np.ndarray] | None = None
     ) -> dict:
-        """Metrics and predictions of a model or baseline; returns the metrics. Of `variants`, scores of others by name,
-        the figures go into the metrics, and each row's value of the main one into its line.
+        """Write metrics and predictions of a model or baseline, and return the metrics. `variants` are scores of other variants
+        by name: their metrics are added to the metrics, and each row's value of the main metric to its line.
         """
         kind, found = self.kind, self.found
         rows = found.rows() | {"test_groups": len(set(self.groups)), "candidates": scores[0].shape[1]}

@@ -1,7 +1,7 @@
-"""What a fine-tuning has done so far, on disk (training.resume), so that a stopped one continues with what is left.
+"""The progress of a fine-tuning on disk (training.resume), so that it can continue after an interruption.
 
-Each seed has a folder of checkpoints, numbered by the epochs that are done. One is written behind an epoch where a minute
-of work would be lost, and one when the seed is finished; then its weights are no longer needed, but for the first seed's.
+Each seed has a folder of checkpoints, numbered by completed epochs. One is written after an epoch if more than a minute of
+work is unsaved, and one when the seed is finished; from then on only the first seed's weights are needed.
 """
 
 import time
@@ -20,7 +20,7 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Seeds:
-    """The states of a fine-tuning's seeds, in its folder; `tell` is told how many epochs are saved."""
+    """The states of a fine-tuning's seeds, in its folder; `tell` receives an event with the number of saved epochs."""
 
     folder: Path
     tell: Callable[..., None]
@@ -29,7 +29,7 @@ class Seeds:
         return SeedState(self, seed)
 
     def saved(self) -> int:
-        """Epochs that need not be trained again, of all seeds."""
+        """Saved epochs of all seeds, which need not be trained again."""
         newest = (resume.newest(folder) for folder in self.folder.glob("seed-*"))
         return sum(int(name.removeprefix("step-")) for name in newest if name)
 
@@ -39,21 +39,21 @@ class SeedState:
         self.seeds, self.folder, self.began = seeds, seeds.folder / f"seed-{seed}", time.monotonic()
 
     def latest(self) -> tuple[Tensors, dict, int] | None:
-        """Tensors, facts and epochs done, of the newest checkpoint that is whole."""
+        """Tensors, facts and completed epochs of the newest intact checkpoint."""
         return resume.latest(self.folder)
 
     def epoch_done(self, epochs: int, state: Callable[[], tuple[Tensors, dict]]) -> None:
-        """Save what `state` gives, where more than a minute's work is not saved."""
+        """Save what `state` returns, if more than a minute of work is unsaved."""
         if time.monotonic() - self.began >= SAVE_AFTER:
             self._save(epochs, *state(), resume.KEPT)
 
     def finish(self, epochs: int, tensors: Tensors, facts: dict) -> tuple[Tensors, dict]:
-        """Save what is still needed of a seed that is done, and give it back; `epochs` is more than any before."""
+        """Save what is still needed of a finished seed, and return it; `epochs` must be larger than in earlier checkpoints."""
         self._save(epochs, tensors, facts | {"finished": True}, 1)
         return tensors, facts
 
     def finished(self) -> tuple[Tensors, dict] | None:
-        """What `finish` saved."""
+        """What `finish` saved, or None if the seed is not finished."""
         tensors, facts, _ = self.latest() or ({}, {}, 0)
         return (tensors, facts) if facts.get("finished") else None
 

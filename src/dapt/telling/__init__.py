@@ -1,1 +1,1 @@
-"""How a run speaks: errors, progress, events and signals. Decides no byte: no stage depends on it."""
+"""Communication of a run: errors, progress, events and signals. It does not affect results, so no stage depends on it."""

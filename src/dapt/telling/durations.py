@@ -1,4 +1,4 @@
-"""How long trainings took, by their events. It differs between two runs, so it is read for the screen alone."""
+"""How long trainings took, from their events. Durations differ between runs, so they are only shown, never written to outputs."""
 
 from collections.abc import Iterable
 
@@ -6,8 +6,8 @@ OF_A_TRAINING = ("started", "resumed", "step", "valid", "checkpoint", "left", "d
 
 
 def seconds(events: Iterable[dict], model_sha256: str) -> float | None:
-    """Of the training that made this model, with its starts that were cut off, up to their last event; None where it
-    was made elsewhere."""
+    """Duration of the training that made this model, including interrupted attempts up to their last event; None if it was
+    trained elsewhere."""
     found, total, began, last = None, 0.0, 0.0, 0.0
     for record in (record for record in events if record["event"] in OF_A_TRAINING):
         if record["event"] == "started":

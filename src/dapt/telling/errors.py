@@ -1,4 +1,4 @@
-"""The one exception that a user can cause, and the one line that tells of it."""
+"""The exception for errors that a user can cause, and its one-line message."""
 
 import sys
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from dapt.telling.output import take_every_character
 
 
 class UserError(Exception):
-    """What is wrong, where, and how to mend it: one line, exit code 2."""
+    """The message says what is wrong, where, and how to fix it: one line, exit code 2."""
 
 
 def short(error: Exception) -> str:
-    """A library's error in a few words: its first line, up to a full stop if it is long; else its name.
+    """A library's error in a few words: its first line, up to a full stop if it is long; without a message, its type.
 
     >>> short(ValueError("it ends\\nhere")), short(KeyError())
     ('it ends', 'KeyError')
@@ -21,10 +21,10 @@ def short(error: Exception) -> str:
 
 
 def guarded(name: str, run: Callable[[], None]) -> int:
-    """Call `run` and return the process's exit code: 0, or 2 behind one line on stderr.
+    """Call `run` and return the process's exit code: 0, or 2 after one line on stderr.
 
-    A full disk, a missing right or a file in the way is the user's to mend; anything else is a bug and stays
-    a traceback. What is printed takes every character, whatever the output's encoding.
+    UserErrors and errors of the operating system (a full disk, missing permission, a file in the way) are for the user to fix;
+    anything else is a bug and stays a traceback. Output never fails because of its encoding.
     """
     take_every_character()
     try:

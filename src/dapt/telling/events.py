@@ -1,13 +1,13 @@
-"""What a run says to programs: one JSON object per line, appended to a file. People read sentences made of the same facts.
+"""Events of a run for other programs: one JSON object per line, appended to a file. People see sentences with the same facts.
 
-Each line has `time` (seconds since 1970), `event`, `stage` and `name`, under Slurm `job` and `node`, and what the event
-is about. A training writes
+Each line has `time` (seconds since 1970), `event`, `stage` and `name`, under Slurm also `job` and `node`, and the facts of the
+event. A training writes
 
 - started: parameters, windows, window, steps, epochs, batch, precision, processes, device;
-- resumed, checkpoint: step, the steps that are saved;
-- step: step, steps, loss, tokens_per_second, seconds_left; the last step, and one of every ten seconds;
+- resumed, checkpoint: step, the number of saved steps;
+- step: step, steps, loss, tokens_per_second, seconds_left; every ten seconds, and at the last step;
 - valid: step, loss on the validation set;
-- left: step, steps: it was asked to leave, and has saved;
+- left: step, steps: it was asked to stop, and has saved;
 - done: model_sha256; failed: message.
 
 Other stages write started, done and failed. The launcher adds planned, launched, begun (pid), turn, queued (job), waits (job, why, start),
@@ -29,7 +29,7 @@ SENTENCES = {
     "({epochs:,.2f} epochs), {precision} on {processes} × {device}",
     "resumed": "resumed at step {step}",
     "valid": "{name}: step {step}, loss on valid {loss:.4f}",
-    "left": "{name}: asked to leave, saved at step {step} of {steps}; run the same command again to continue there",
+    "left": "{name}: stopped as requested, saved at step {step} of {steps}; run the same command again to continue there",
 }
 
 
@@ -37,14 +37,14 @@ class Events:
     """The events of one run of a stage."""
 
     def __init__(self, path: Path | None, stage: str, name: str):
-        """`path` None: nothing is written or said, as in all processes of a training but the first."""
+        """If `path` is None, nothing is written or printed, as in all processes of a training except the first."""
         self.path, self.about = path, {"stage": stage, "name": name}
         if job := os.environ.get("SLURM_JOB_ID"):
             self.about |= {"job": job, "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname()}
         self.listeners: list[Callable[[dict], None]] = []
 
     def tell(self, event: str, **facts: object) -> None:
-        """Write the event, pass it on to the listeners, and say its sentence if it has one."""
+        """Write the event, pass it on to the listeners, and print its sentence if it has one."""
         if self.path is None:
             return
         record = {"time": round(time.time(), 3), "event": event} | self.about | facts
@@ -56,7 +56,7 @@ class Events:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Tell why the block failed, if it did."""
+        """Write an event `failed` if the block raises an exception."""
         try:
             yield
         except UserError as error:
@@ -68,14 +68,14 @@ class Events:
 
 
 def append(path: Path, record: dict) -> None:
-    """One line, in one write: several processes may append to a file."""
+    """Append one line in a single write, since several processes may write to the same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab", buffering=0) as file:
         file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
 
 
 def read(path: Path, start: int = 0) -> list[dict]:
-    """The events that stand in the file from byte `start` on; a line that is not whole yet is left for the next time."""
+    """The events in the file from byte `start` on; an incomplete last line is left for the next read."""
     if not path.exists():
         return []
     with open(path, "rb") as file:
@@ -85,5 +85,5 @@ def read(path: Path, start: int = 0) -> list[dict]:
 
 
 def size(path: Path) -> int:
-    """Bytes of the file, where the next event begins."""
+    """Size of the file in bytes, at which the next event will start."""
     return path.stat().st_size if path.exists() else 0

@@ -1,4 +1,4 @@
-"""Standard output that takes every character: batch systems set encodings (PYTHONIOENCODING=ascii) that do not hold `×`."""
+"""Makes standard output accept every character: batch systems set encodings (PYTHONIOENCODING=ascii) that lack `×`."""
 
 import codecs
 import io
@@ -8,7 +8,7 @@ PLAIN = {"×": "x", "±": "+-", "–": "-", "−": "-", "…": "...", "→": "->
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding does not hold.
+    """Replacements for characters that an encoding lacks.
 
     >>> codecs.register_error("plain", _plain)
     >>> "1 × cpu → 0.5 ± 0.1 …, 模".encode("ascii", "plain")
@@ -19,7 +19,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def take_every_character() -> None:
-    """Of this process's standard output; standard error takes all of them by itself."""
+    """For this process's standard output; standard error accepts all characters anyway."""
     codecs.register_error("plain", _plain)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="plain")

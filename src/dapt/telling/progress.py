@@ -1,4 +1,4 @@
-"""Progress on the screen: a bar on a terminal, a line now and then in a log. Times go nowhere else."""
+"""Shows progress: a bar on a terminal, lines at intervals in a log. Timings are not written to any output."""
 
 import sys
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-EVERY = 10.0  # seconds between two lines of a log
+EVERY = 10.0  # seconds between two lines in a log
 
 
 class Progress:
-    """Counts units of work (tokens) over steps; shows units per second, time left, and what else it is told."""
+    """Counts units of work (tokens) over steps; shows units per second, the remaining time, and other given values."""
 
     def __init__(
         self,
@@ -22,7 +22,7 @@ class Progress:
         tell: Callable[..., None] | None = None,
     ):
         self.name, self.steps, self.step, self.unit, self.shown = name, steps, start, unit, shown
-        self.tell = tell  # hears an event `step` as often as a log has a line
+        self.tell = tell  # called with an event `step` whenever a log would get a line
         self.first, self.done, self.begin = start, 0, time.monotonic()
         self.last = self.begin
         self.bar = (

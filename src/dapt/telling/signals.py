@@ -1,4 +1,4 @@
-"""SIGTERM, SIGUSR1 and ^C ask a training to leave: it writes a checkpoint and ends with a code that a queue can requeue on."""
+"""SIGTERM, SIGUSR1 and ^C ask a training to stop: it writes a checkpoint and exits with a code on which a queue can requeue."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -17,14 +17,15 @@ def listen(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> None
 
 
 def ignore(signals: Iterable[int] = SIGNALS) -> None:
-    """From now on, also while Python ends: it would reset a handler first, and a late signal would be the exit code."""
+    """Ignore these signals from now on, even while Python exits: Python would reset a handler, and a late signal would then
+    determine the exit code."""
     for number in signals:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def on_signal(act: Callable[[int], None], signals: Iterable[int] = SIGNALS) -> Iterator[None]:
-    """Call `act` with the signal's number when one of `signals` arrives."""
+    """Call `act` with the signal's number when one of `signals` arrives in the block."""
     before = {number: signal.signal(number, lambda number, _: act(number)) for number in signals}
     try:
         yield

@@ -1,5 +1,5 @@
-"""An optional tracker (TensorBoard, Weights & Biases, MLflow) that hears the events of a training, by accelerate's own
-classes for them. It is asked for in an untracked file (core.local_settings), and decides no byte.
+"""An optional tracker (TensorBoard, Weights & Biases, MLflow) that receives the events of a training, through accelerate's
+classes. It is set in an untracked file (core.local_settings), and does not affect results.
 """
 
 import sys
@@ -11,24 +11,24 @@ from dapt.telling.errors import UserError
 from dapt.telling.events import Events
 
 PROJECT = "dapt"
-SHOWN = ("loss", "tokens_per_second")  # figures of an event that become curves
+SHOWN = ("loss", "tokens_per_second")  # values of an event that become curves
 
 
 class Tracking:
-    """A listener of events: losses and speed of the steps, under train/ and valid/."""
+    """An event listener that logs losses and speed under train/ and valid/."""
 
     def __init__(self, tracker: GeneralTracker):
         self.tracker: GeneralTracker | None = tracker
 
     def __call__(self, record: dict) -> None:
-        """A tracker that fails is left alone from then on: a training does not end for it."""
+        """Pass an event on. A tracker that fails is not called again; the training continues."""
         if self.tracker is None:
             return
         try:
             self._pass_on(self.tracker, record)
-        except Exception as error:  # of whatever client the tracker has
+        except Exception as error:  # depends on the tracker's client
             print(
-                f"the tracker failed and is told nothing more: {' '.join(str(error).split())}",
+                f"the tracker failed and is switched off for this run: {' '.join(str(error).split())}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -45,12 +45,12 @@ class Tracking:
 
 
 def follow(events: Events, track: str, run: str, folder: Path, settings: dict) -> None:
-    """Have a tracker hear these events; `settings` are those of the run, `folder` is for trackers that write files."""
+    """Attach a tracker to these events; `settings` are those of the run, `folder` is for trackers that write files."""
     if events.path is None:  # not the first process
         return
     named = {
         "tensorboard": {"run_name": run, "logging_dir": str(folder)},
-        "wandb": {"run_name": PROJECT, "name": run},  # what accelerate calls a run is the project there
+        "wandb": {"run_name": PROJECT, "name": run},  # accelerate's run_name is the project here
         "mlflow": {"experiment_name": PROJECT, "run_name": run},
     }
     try:
@@ -59,7 +59,7 @@ def follow(events: Events, track: str, run: str, folder: Path, settings: dict) -
         tracker.store_init_configuration({name: str(value) for name, value in settings.items()})
     except ImportError as error:
         raise UserError(
-            f"track is {track} in dapt.local.yaml, and {track} is not installed; run pip install {track}, "
-            "or take the line out"
+            f"track is {track} in dapt.local.yaml, but {track} is not installed; run pip install {track}, "
+            "or remove the line"
         ) from error
     events.listeners.append(Tracking(tracker))

@@ -1,1 +1,1 @@
-"""Commands that are not stages."""
+"""Commands of `dapt` that are not stages."""

@@ -1,4 +1,4 @@
-"""`dapt add` and `dapt remove`: the entries of the settings that something of one's own needs, and no others."""
+"""`dapt add` and `dapt remove`: add or remove the settings of the user's own domain, corpus, task or base."""
 
 import re
 from collections import Counter
@@ -23,17 +23,17 @@ from dapt.tools.settings_files import PIPELINE, SettingsFiles, check_there
 from dapt.tools.yaml_text import on_one_line
 
 NOT_WRITTEN = "nothing was written (--dry-run)"
-LOOKED_AT = 1000  # documents that are read to see whether there are any
-ASKED = {  # what a task of each kind needs to be told of its rows, the first being the text
+LOOKED_AT = 1000  # documents that are read to check that the files contain text
+ASKED = {  # the options that a task of each kind needs; the first one is the text
     "classification": ("column", "label"),
     "multiple_choice": ("question", "options", "answer"),
     "ranking": ("question", "answer"),
 }
-USUAL = {"length": 128, "epochs": 3, "lr": 3e-5}  # BERT's (Devlin et al. 2019), where a profile has no task to go by
+USUAL = {"length": 128, "epochs": 3, "lr": 3e-5}  # BERT's defaults (Devlin et al. 2019), for a profile without tasks
 
 
 def look(files: list[Path], corpus: str, options: dict[str, Any], most: int | None = LOOKED_AT) -> list[dict]:
-    """The rows that cleaning would keep of the first `most`; refuse options that are wrong, and files without text."""
+    """The rows that cleaning would keep of the first `most` documents; refuse wrong options, and files without text."""
     check_options("text", options, "option")
     own = {name: value for name, value in options.items() if name != LEAST}
     read, report = islice(text.read(files, **own), most), Report()
@@ -44,17 +44,17 @@ def look(files: list[Path], corpus: str, options: dict[str, Any], most: int | No
     where = f"{', '.join(map(str, files))}: {report.kept:,} of {first}{report.rows_in:,} "
     said = where + f"{'documents' if most else 'rows'} are kept{f' (dropped: {why})' * bool(why)}"
     if not report.kept:
-        raise UserError(f"{said}; .txt, CSV, TSV, JSON, JSON lines and Parquet are read")
+        raise UserError(f"{said}; supported formats are .txt, CSV, TSV, JSON, JSON lines and Parquet")
     print(said)
     if other := sum(len(of) > 1 for of in labels.values()):
         print(
-            f"{other:,} {'text has' if other == 1 else 'texts have'} another label in another row; the first row counts"
+            f"{other:,} {'text has' if other == 1 else 'texts have'} different labels in different rows; the first row is used"
         )
     return kept
 
 
 def with_labels(records: Iterable[Record], labels: dict[str, set[str]]) -> Iterator[Record]:
-    """The records, while `labels` gets those of each text."""
+    """Pass the records through, and collect the labels of each text in `labels`."""
     for record in records:
         if record.label is not None and isinstance(record.text, str):
             labels.setdefault(text_id(record.text), set()).add(record.label)
@@ -63,7 +63,7 @@ def with_labels(records: Iterable[Record], labels: dict[str, set[str]]) -> Itera
 
 @dataclass(frozen=True)
 class Text:
-    """Where text is (dapt.tools.places), how it is read, and its licence; `part` and `side` choose among a hub's files."""
+    """Where text is (dapt.tools.places), how to read it, and its licence; `part` and `side` choose among files on the hub."""
 
     place: str
     options: dict[str, Any]
@@ -73,7 +73,7 @@ class Text:
 
 
 def source(name: str, given: Text, most: int | None = LOOKED_AT) -> tuple[dict[str, Any], list[dict]]:
-    """The entry of a corpus in a profile, and its rows; its text is read, so that what is wrong is said now."""
+    """The entry of a corpus in a profile, and its rows; the text is read, so that errors are reported now."""
     options = {"options": given.options} if given.options else {}
     entry = {"name": name, "cleaner": "text"} | places.of_text(given.place, given.part, given.side) | options
     entry["licence"] = given.licence
@@ -81,21 +81,23 @@ def source(name: str, given: Text, most: int | None = LOOKED_AT) -> tuple[dict[s
     files = on_disk(origin, named_files(origin))
     kept = look(files, name, given.options, most)
     if any(map(places.unseen, files)):
-        print(f"a link leads there, behind which DVC sees no change: after one, say dapt fetch --pin {name}")
+        print(f"DVC does not see changes behind a link; after a change of these files run dapt fetch --pin {name}")
     return entry, kept
 
 
 def free(name: str, **taken: Collection[str]) -> None:
-    """Refuse what is no name, and one that stands for something already: `taken` has the names of each kind."""
+    """Refuse an invalid name, and one that is already used: `taken` has the used names of each kind."""
     if not re.fullmatch(NAME, name):
-        raise UserError(f"{name!r} is no name; take letters, digits and _ . - behind the first")
+        raise UserError(
+            f"{name!r} is not a valid name; use letters and digits, and after the first character also _ . -"
+        )
     for kind, names in taken.items():
         if name in names:
-            raise UserError(f"there is a {kind} {name} already; take another name")
+            raise UserError(f"there is already a {kind} {name}; choose another name")
 
 
 def domain(name: str, given: Text, profiles: list[str], dry_run: bool) -> None:
-    """A corpus, a domain and a held-out set of this name, whose model is trained, judged, fine-tuned and shared."""
+    """Add a corpus, a domain and a held-out set of this name, whose model is trained, evaluated, fine-tuned and shared."""
     files = SettingsFiles()
     free(name, domain=files.active.domains, corpus=files.active.corpora, model=files.active.models)
     paths, (entry, _) = files.profiles(profiles), source(name, given)
@@ -108,11 +110,11 @@ def domain(name: str, given: Text, profiles: list[str], dry_run: bool) -> None:
     artifact = {"path": f"models/{name}", "type": "model", "desc": f"adapted to {name}"}
     files.add(PIPELINE, ["artifacts"], name, artifact)
     files.save(dry_run)
-    print(NOT_WRITTEN if dry_run else f"next: dvc repro evaluate@{name}, or dvc repro for the report as well")
+    print(NOT_WRITTEN if dry_run else f"next: dvc repro evaluate@{name}, or dvc repro to update the report too")
 
 
 def corpus(name: str, domain: str, given: Text, profiles: list[str], dry_run: bool) -> None:
-    """More text of a domain that is there."""
+    """Add more text to an existing domain."""
     files = SettingsFiles()
     free(name, corpus=files.active.corpora)
     paths, (entry, _) = files.profiles(profiles), source(name, given)
@@ -125,8 +127,8 @@ def corpus(name: str, domain: str, given: Text, profiles: list[str], dry_run: bo
 
 
 def task(name: str, kind: str, given: Text, profiles: list[str], dry_run: bool) -> None:
-    """A downstream task whose rows are those of a table, on which the models are fine-tuned. How long and how fast is taken
-    from a task of its kind that the profile has."""
+    """Add a downstream task with the rows of a table. Length, epochs and learning rate are copied from a task of the same kind in
+    the profile."""
     from dapt.tasks import checks, kinds  # torch takes a while to import
 
     files = SettingsFiles()
@@ -158,17 +160,17 @@ def task(name: str, kind: str, given: Text, profiles: list[str], dry_run: bool) 
 
 
 def check_asked(kind: str, options: dict[str, Any]) -> None:
-    """Refuse options that a kind of task lacks, and those that are another's."""
+    """Refuse missing options of a kind of task, and options of other kinds."""
     shown = {"column": "text"}
     if lacks := [shown.get(name, name) for name in ASKED[kind] if name not in options]:
-        raise UserError(f"a task of the kind {kind} needs --{' and --'.join(lacks)}, each with a column")
+        raise UserError(f"a task of the kind {kind} needs --{' and --'.join(lacks)}, each with the name of a column")
     others = {name for names in ASKED.values() for name in names} - {*ASKED[kind]}
     if strange := sorted(shown.get(name, name) for name in others & options.keys()):
-        raise UserError(f"a task of the kind {kind} has no --{strange[0]}; leave it out")
+        raise UserError(f"a task of the kind {kind} has no option --{strange[0]}; remove it")
 
 
 def like(kind: str, profile: Profile) -> dict[str, Any]:
-    """Length, epochs and learning rate of a profile's first task of this kind, else of any, else the usual ones."""
+    """Length, epochs and learning rate of a profile's first task of this kind, else of any kind, else BERT's defaults."""
 
     def tasks() -> Iterator[Task]:
         yield from (task for task in profile.tasks.values() if task.kind == kind)
@@ -179,7 +181,7 @@ def like(kind: str, profile: Profile) -> dict[str, Any]:
 
 
 def base(name: str, place: str, licence: str, dry_run: bool) -> None:
-    """An encoder to start from; it is fetched and audited, so that one that is no use is refused now."""
+    """Add an encoder to start from; it is downloaded and audited, so that an unusable one is refused now."""
     files = SettingsFiles()
     free(name, base=files.active.bases)
     entry = places.of_model(place) | {"licence": licence}
@@ -193,17 +195,19 @@ def base(name: str, place: str, licence: str, dry_run: bool) -> None:
 
 
 def remove_domain(name: str, dry_run: bool) -> None:
-    """What `domain` wrote; corpora go with it where no other domain and no task reads them."""
+    """Remove what `domain` added, including corpora that no other domain or task uses."""
     files = SettingsFiles()
     active = files.active
     check_there("domain", name, active.domains)
     if name == active.control:
-        raise UserError(f"{name} is the control, which every model is held against; name another `control` first")
+        raise UserError(
+            f"{name} is the control, with which every model is compared; set `control` in params.yaml to another domain first"
+        )
     aims = [
         f"{profile_path(each)}: compare.target" for each, of in active.profiles.items() if of.compare.target == name
     ]
     if named := ["params.yaml: domain"] * (active.domain == name) + aims:
-        raise UserError(f"{name} is named by {', '.join(named)}; name another domain there first")
+        raise UserError(f"{name} is used in {', '.join(named)}; set another domain there first")
     others = {corpus for domain, corpora in active.domains.items() if domain != name for corpus in corpora}
     tasks = {task.corpus for profile in active.profiles.values() for task in profile.tasks.values()}
     files.remove(PARAMS, ["domains"], name)
@@ -212,23 +216,23 @@ def remove_domain(name: str, dry_run: bool) -> None:
     remove_corpora(files, set(active.domains[name]) - others - tasks)
     files.remove(PIPELINE, ["artifacts"], name)
     files.save(dry_run)
-    print(NOT_WRITTEN if dry_run else f"data and models of {name} stay until you delete them; next: dvc repro")
+    print(NOT_WRITTEN if dry_run else f"data and models of {name} are kept until you delete them; next: dvc repro")
 
 
 def remove_task(name: str, dry_run: bool) -> None:
-    """What `task` wrote; its corpora go with it where no domain and no other task reads them."""
+    """Remove what `task` added, including corpora that no domain or other task uses."""
     files = SettingsFiles()
     active = files.active
     check_there("task", name, active.tasks)
     if named := [str(profile_path(each)) for each, of in active.profiles.items() if of.compare.task == name]:
-        raise UserError(f"{name} is named by compare.task in {', '.join(named)}; name another task there first")
+        raise UserError(f"{name} is used as compare.task in {', '.join(named)}; set another task there first")
     entries = [entry for profile in active.profiles.values() for entry in profile.tasks.items()]
     others = {task.corpus for each, task in entries if each != name}.union(*active.domains.values())
     remove_corpora(files, {task.corpus for each, task in entries if each == name} - others)
     for path in (PARAMS, *files.profiles([])):
         files.remove(path, ["tasks"], name)
     files.save(dry_run)
-    print(NOT_WRITTEN if dry_run else f"data and models of {name} stay until you delete them; next: dvc repro")
+    print(NOT_WRITTEN if dry_run else f"data and models of {name} are kept until you delete them; next: dvc repro")
 
 
 def remove_corpora(files: SettingsFiles, names: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""`dapt audit --model DIR`: what a checkpoint is as a masked language model, and whether its head was ever trained
+"""`dapt audit --model DIR`: describes a checkpoint as a masked language model, and tells whether its head was ever trained
 (dapt.judging.probe).
 """
 
@@ -14,14 +14,14 @@ from dapt.model.tokenizer import load_tokenizer
 
 
 def audit(folder: Path) -> dict:
-    """What `dapt audit` prints."""
+    """The facts that `dapt audit` prints."""
     tokenizer, special = load_tokenizer(folder)
     loaded, found = checkpoint.load(folder)
     checkpoint.check_fits(loaded, special)
     return {
         "type": loaded.config.model_type,
         "parameters": found.parameters,
-        "longest_text": special.longest,  # that the tokenizer says it is made for; more than the positions hinders nothing
+        "longest_text": special.longest,  # the tokenizer's limit; it may exceed the number of positions
         "positions": int(usable) if isfinite(usable := usable_positions(loaded)) else None,
         "missing": found.missing,
         "unexpected": found.unexpected,
@@ -31,13 +31,14 @@ def audit(folder: Path) -> dict:
 
 
 def sentence(name: str, found: dict) -> str:
-    """The same for people."""
+    """The facts as a sentence."""
     return (
-        f"{name}: {found['type']}, {found['parameters']:,} parameters, texts of {found['positions'] or 'any number of'} "
+        f"{name}: {found['type']}, {found['parameters']:,} parameters, texts of "
+        f"{'up to ' * bool(found['positions'])}{found['positions'] or 'any number of'} "
         f"tokens; head {found['head']}: loss {found['loss']} on "
         f"general text, token frequencies alone {found['unigram_loss']} ({found['masked_tokens']:,} tokens); pooler "
-        f"{found['pooler']}; missing: {', '.join(found['missing']) or 'nothing'}; not expected: "
-        f"{', '.join(found['unexpected']) or 'nothing'}"
+        f"{found['pooler']}; missing weights: {', '.join(found['missing']) or 'none'}; unexpected weights: "
+        f"{', '.join(found['unexpected']) or 'none'}"
     )
 
 

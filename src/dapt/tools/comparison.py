@@ -1,8 +1,8 @@
-"""`dapt compare --print` and `--latex`: what the last comparison found, on the screen or for a paper. The screen's first
-line is about the chosen domain.
+"""`dapt compare --print` and `--latex`: the last comparison on the screen, or as LaTeX for a paper. The first line on the screen
+is about the chosen domain.
 
-Here, and in what `dapt report --export` writes, stands what differs between two runs and is therefore in no file that DVC
-tracks: the commit, dvc.lock's hash, how long the trainings took, and whether the figures are out of date.
+This output, like that of `dapt report --export`, includes facts that differ between runs and are therefore in no file that DVC
+tracks: the commit, dvc.lock's hash, how long the trainings took, and whether results are out of date.
 """
 
 from dapt.core import config
@@ -19,8 +19,7 @@ from dapt.tools.staleness import out_of_date
 
 
 def durations_of(trained: dict[str, dict]) -> dict[str, str]:
-    """How long each training took, by the events of those started here and those that batch jobs have noted beside
-    their logs."""
+    """How long each training took, from the events of trainings started here and of batch jobs, next to their logs."""
     found = [record for path in sorted(LOGS.glob("train-*.jsonl")) for record in events.read(path)]
     return {
         name: durations.words(
@@ -36,6 +35,6 @@ def run(as_latex: bool) -> None:
         return print(latex(comparison, [provenance(), *stale]))
     params, trained = config.load(), numbers(METRICS / "train")
     print("\n\n".join([advice(params, comparison, params.domain), *stale, told(comparison)]))
-    print("\nThe trainings, beside the runs of the original project (BERT-base; theirs first):\n")
+    print("\nThe trainings, compared with the runs of the original project (BERT-base; theirs first):\n")
     print(original_runs.table(trained, durations_of(trained)))
     print(f"\n{provenance()}")

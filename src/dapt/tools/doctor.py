@@ -1,4 +1,4 @@
-"""`dapt doctor`: what a training finds on this machine, a line a fact, and how to mend what is wrong with it."""
+"""`dapt doctor`: checks what a training needs on this machine; one line per fact, and how to fix each problem."""
 
 import json
 import os
@@ -27,17 +27,17 @@ from dapt.training.optimization.device import Device, check_built_for, decide, t
 class Fact:
     name: str
     text: str
-    problem: str | None = None  # and how to mend it
+    problem: str | None = None  # and how to fix it
 
 
 def build(version: str, cuda: str | None, built_for: tuple[str, ...], gpu: bool, driver: bool) -> Fact:
-    """Of torch, where it sees a GPU or not, on a machine with or without NVIDIA's driver."""
+    """About torch: its build, and whether it sees a GPU although NVIDIA's driver is installed."""
     if not cuda:
-        problem = "NVIDIA's driver is here, but this torch is a CPU build; docs/install.md has the others"
+        problem = "NVIDIA's driver is installed, but this torch is a CPU build; docs/install.md shows how to install a CUDA build"
         return Fact("torch", f"{version}, a CPU build", problem if driver else None)
     problem = (
-        f"NVIDIA's driver is here, but torch sees no GPU: is the driver older than CUDA {cuda}? nvidia-smi "
-        "says; docs/install.md has older builds"
+        f"NVIDIA's driver is installed, but torch sees no GPU; check with nvidia-smi whether the driver is older than "
+        f"CUDA {cuda}; docs/install.md shows how to install an older build of torch"
     )
     return Fact(
         "torch", f"{version}, CUDA {cuda}, code for {', '.join(built_for)}", problem if driver and not gpu else None
@@ -45,7 +45,7 @@ def build(version: str, cuda: str | None, built_for: tuple[str, ...], gpu: bool,
 
 
 def device(found: Device, asked: str) -> tuple[Fact, Fact]:
-    """And the precision that a training would have there."""
+    """The device, and the precision that a training would have on it."""
     capability = f", compute capability {'.'.join(map(str, found.capability))}" if found.kind == "cuda" else ""
     name = found.name + capability
     try:
@@ -56,21 +56,21 @@ def device(found: Device, asked: str) -> tuple[Fact, Fact]:
 
 
 def computes(found: Device) -> Iterator[Fact]:
-    """Whether a GPU computes what it should."""
+    """Whether a GPU computes correctly."""
     if found.kind != "cuda":
         return
     try:
         yield Fact("self-test", *self_test(torch.device("cuda"), [half for half in HALVES if getattr(found, half)]))
     except torch.OutOfMemoryError:
-        yield Fact("self-test", "it did not fit", out_of_memory("no training fits here"))
+        yield Fact("self-test", "not enough memory", out_of_memory("no training fits on this GPU"))
     except RuntimeError as error:
-        yield Fact("self-test", "it failed", f"a few steps on {found.name} failed: {short(error)}")
+        yield Fact("self-test", "failed", f"a few steps on {found.name} failed: {short(error)}")
 
 
 def threads(wanted: int, cores: int) -> Fact:
     problem = (
-        f"train.threads is {wanted}, and this machine lends {cores} cores: a training here is slow; threads "
-        "decide the bits, so train where there are as many"
+        f"train.threads is {wanted}, but only {cores} cores are available here, so a training is slow; results depend "
+        "on the number of threads, so train on a machine with enough cores"
     )
     return Fact("threads", f"{wanted} (train.threads), of {cores} cores", problem if wanted > cores else None)
 
@@ -87,22 +87,22 @@ def slurm(settings: cluster.Cluster | None, asked: str | None) -> Iterator[Fact]
         yield Fact("slurm", "no srun on PATH")
         return
     if not ask("scontrol", "ping")[0]:
-        away = "Slurm's controller does not answer: see `scontrol ping`; a training waits for it"
-        yield Fact("slurm", "srun is here, but no controller answers", away if launcher == "slurm" else None)
+        away = "Slurm's controller does not answer (see `scontrol ping`); a training will wait for it"
+        yield Fact("slurm", "srun is installed, but no controller answers", away if launcher == "slurm" else None)
         return
     yield Fact("slurm", f"{ask('srun', '--version')[1]}, the controller answers")
     lines = ask("sinfo", "-h", "-o", "%R %a: %D nodes, %G, features %f, %c CPUs, %m MB, time %l")[1].splitlines()
     there = {line.split()[0] for line in lines}
     lacking = [name for name in settings.every_partition() if name not in there] if settings else []
     unknown = (
-        f"partitions in {CLUSTER} has {', '.join(lacking)}, which Slurm does not have or not show you; take "
-        "one of its own"
+        f"partitions in {CLUSTER} has {', '.join(lacking)}, which does not exist or is not visible to you; choose "
+        "one that `sinfo -s` lists"
     )
     yield Fact("partitions", "; ".join(lines) or "none", unknown if lacking else None)
 
 
 def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
-    """Free space where the repository and the checkpoints lie, and whether the largest of the trainings fits."""
+    """Free space for the repository and the checkpoints, and whether the largest training fits."""
     state = resume.root()
     for what, path in (("the repository", Path.cwd()), ("checkpoints", state)):
         yield Fact(
@@ -110,7 +110,7 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
         )
     ready = [domain for domain in domains if token_files(TOKENS / domain, "train")[1].is_file()]
     if not ready or not (MODELS / "base/config.json").is_file():
-        yield Fact("a training writes", "not known before tokens and models/base are there (dvc repro)")
+        yield Fact("a training writes", "unknown until tokens and models/base exist (dvc repro)")
         return
     model = estimates.model_in(MODELS / "base")
     texts = {domain: estimates.text_in(TOKENS / domain) for domain in ready}
@@ -120,7 +120,7 @@ def disks(train: Train, domains: list[str]) -> Iterator[Fact]:
     yield Fact(
         "a training writes",
         ", ".join(f"{disk.needed / preflight.GB:.1f} GB to {disk.where}" for disk in written),
-        f"make room at {short}, or name another place for checkpoints (DAPT_STATE)" if short else None,
+        f"free some space in {short}, or set DAPT_STATE to another folder for checkpoints" if short else None,
     )
 
 
@@ -139,14 +139,14 @@ def launching() -> Iterator[Fact]:
 
 
 def facts() -> Iterator[Fact]:
-    """All of them; settings that can't be read are a fact too."""
+    """All facts; settings that cannot be read are reported as a fact too."""
     driver = shutil.which("nvidia-smi") is not None
     yield build(torch.__version__, torch.version.cuda, preflight.built_for(), torch.cuda.is_available(), driver)
     for name, look in (("training", training), ("launcher", launching)):
         try:
             yield from look()
         except UserError as error:
-            yield Fact(name, "its settings are wrong", str(error))
+            yield Fact(name, "the settings are wrong", str(error))
     found = remote.look()
     yield Fact("DVC remote", found.text, found.problem)
 

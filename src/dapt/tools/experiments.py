@@ -1,4 +1,4 @@
-"""Experiments of DVC's in temporary folders: the workspace is left as it is, and what was run before is not run again."""
+"""DVC experiments in temporary folders: the workspace is not changed, and stages that ran before are not run again."""
 
 import json
 import os
@@ -16,19 +16,19 @@ def there(name: str) -> list[str]:
 
 
 def result(name: str, path: Path) -> dict:
-    """A JSON file as the one experiment of this name has it."""
+    """The content of a JSON file in the only experiment of this name."""
     [ref] = there(name)
     return json.loads(git("show", f"{ref}:{path.as_posix()}"))
 
 
 def run(name: str, settings: list[str], target: str, said: IO | None = None, **variables: str) -> None:
-    """Bring a target up to date under some settings; what DVC says goes to `said`, else to standard error."""
+    """Bring a target up to date with some settings; DVC's output goes to `said`, else to standard error."""
     options = [word for setting in settings for word in ("-S", setting)]
     dvc_exp("run", "--temp", "--name", name, *options, target, said=said, **variables)
 
 
 def git(*words: str, why: str = "experiments need a clone of the git repository") -> str:
-    """What git says; `why` ends the sentence of an error."""
+    """The output of a git command; `why` is the end of the error message."""
     done = subprocess.run(["git", *words], capture_output=True, encoding="utf-8")
     if done.returncode:
         raise UserError(f"git {words[0]} failed ({done.stderr.strip()}); {why}")
@@ -40,4 +40,4 @@ def dvc_exp(*words: str, said: IO | None = None, **variables: str) -> None:
     done = subprocess.run(command, stdout=said or sys.stderr, stderr=said, env=os.environ | variables)
     if done.returncode:
         where = f"in {said.name}" if said else "above"
-        raise UserError(f"dvc exp {' '.join(words)} ended with code {done.returncode}; what it said stands {where}")
+        raise UserError(f"dvc exp {' '.join(words)} failed with exit code {done.returncode}; its output is {where}")

@@ -1,5 +1,5 @@
-"""`dapt report --export DIR`: the report to hand on or to write a paper from: its pages and cards, each with the commit,
-dvc.lock's hash and what is out of date in its last line, the pictures as SVG, PDF and PNG, the tables as CSV and LaTeX
+"""`dapt report --export DIR`: the report to pass on or to write a paper from. It has the pages and cards, each with a last line
+about the commit, dvc.lock's hash and out-of-date stages; the figures as SVG, PDF and PNG; the tables as CSV and LaTeX
 (tables.tex).
 """
 
@@ -16,7 +16,7 @@ from dapt.tools.staleness import out_of_date
 
 
 def stamped(text: str, line: str, ending: str) -> str:
-    """Pages and cards are, pictures are not.
+    """Append a line to a page or card; other files are unchanged.
 
     >>> stamped("# Report\\n", "commit abc", ".md")
     '# Report\\n\\ncommit abc\\n'
@@ -31,7 +31,9 @@ def stamped(text: str, line: str, ending: str) -> str:
 
 def run(folder: Path) -> None:
     if not (REPORTS / "index.html").is_file():
-        raise UserError(f"{REPORTS} holds no report; make it with dvc repro report, or get it with dvc pull {REPORTS}")
+        raise UserError(
+            f"{REPORTS} has no report; create it with dvc repro report, or download it with dvc pull {REPORTS}"
+        )
     stale = out_of_date("report")
     line = ". ".join([provenance(), *stale])
     texts = {

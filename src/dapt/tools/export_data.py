@@ -1,7 +1,7 @@
-"""`dapt export-data NAME DIR`: the rows of a corpus, a domain or a task as a data set of Hugging Face's `datasets`.
+"""`dapt export-data NAME DIR`: exports the rows of a corpus, a domain or a task as a data set of Hugging Face's `datasets`.
 
-`datasets.load_from_disk(DIR)` reads it, and `push_to_hub` of what that returns shares it. Its splits are called as they
-are there: train, validation and test, which of a domain is its held-out text; a corpus, which has no sides yet, is `train`.
+`datasets.load_from_disk(DIR)` reads it, and the `push_to_hub` of the result shares it. The splits have the usual names: train,
+validation and test, which for a domain is its held-out text; a corpus, which is not split yet, has only `train`.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -19,15 +19,15 @@ TYPES = {str: "string", int: "int64"}  # of the fields of a row
 
 
 def kind_of(params: Params, name: str, kind: str | None) -> str:
-    """What goes by this name; `kind` says which, where it is several things."""
+    """The kind of thing with this name; `kind` selects one if there are several."""
     named: dict[str, Collection[str]] = {"task": params.tasks, "domain": params.domains, "corpus": params.corpora}
     of = [each for each, names in named.items() if name in names]
     if not of or (kind and kind not in of):
         names = named[kind] if kind else {*params.tasks, *params.domains, *params.corpora}
-        known = f"there are: {', '.join(sorted(names))}"
+        known = f"choose one of: {', '.join(sorted(names))}"
         raise UserError(f"there is no {kind or 'corpus, domain or task'} {name!r}{config.instead(name, names, known)}")
     if len(of) > 1 and not kind:
-        raise UserError(f"{name} is a {' and a '.join(of)}; say which by --kind {of[0]}")
+        raise UserError(f"{name} is a {' and a '.join(of)}; choose one with --kind, for example --kind {of[0]}")
     return kind or of[0]
 
 
@@ -38,7 +38,7 @@ def corpora_of(params: Params, kind: str, name: str) -> list[str]:
 
 
 def files_of(kind: str, name: str) -> dict[str, Path]:
-    """The files of rows by the split that each becomes."""
+    """The files with rows, by the name of their split."""
     if kind == "corpus":
         return {"train": there(PROCESSED / f"{name}.jsonl")}
     folder = there(SPLIT / "tasks" / name if kind == "task" else SPLIT / name)
@@ -47,12 +47,12 @@ def files_of(kind: str, name: str) -> dict[str, Path]:
 
 def there(path: Path) -> Path:
     if not path.exists():
-        raise UserError(f"{path} is not there; dvc repro makes it, and dvc pull brings it")
+        raise UserError(f"{path} does not exist; create it with dvc repro, or download it with dvc pull")
     return path
 
 
 def types(rows: Iterable[dict]) -> dict[str, str | list[str]]:
-    """The type of each field, of all that any row has: that of a text, a whole number, or a list of texts."""
+    """The type of each field that any row has: a text, an integer, or a list of texts."""
     found: dict[str, str | list[str]] = {}
     for row in rows:
         for field, value in row.items():
@@ -62,7 +62,7 @@ def types(rows: Iterable[dict]) -> dict[str, str | list[str]]:
 
 
 def all_fields(path: Path, fields: tuple[str, ...]) -> Iterator[dict]:
-    """The rows of a file, with null for what one of them lacks."""
+    """The rows of a file, with null for missing fields."""
     for row in read_lines(path):
         yield {field: row.get(field) for field in fields}
 
@@ -76,22 +76,22 @@ def run(name: str, kind: str | None, folder: Path) -> None:
     try:
         from datasets import Dataset, DatasetDict, Features, List, Value
     except ImportError as error:
-        raise UserError("needs the package datasets: pip install -r requirements-bench.txt") from error
+        raise UserError("the package datasets is not installed; run pip install -r requirements-bench.txt") from error
 
     params = config.load()
     kind = kind_of(params, name, kind)
     files, licence = files_of(kind, name), licences(params, corpora_of(params, kind, name))
     if folder.exists():
-        raise UserError(f"{folder} is there already; give a folder that is not")
+        raise UserError(f"{folder} already exists; choose another folder")
     found = types(row for path in files.values() for row in read_lines(path))
     features = Features({name: List(Value(of[0])) if isinstance(of, list) else Value(of) for name, of in found.items()})
     sides = DatasetDict()
     with TemporaryDirectory() as cache, whole_folder(folder) as whole:
         for side, path in files.items():
-            given = {"path": path, "fields": tuple(found)}  # a list would be taken for shards
+            given = {"path": path, "fields": tuple(found)}  # a list would be interpreted as shards
             sides[side] = Dataset.from_generator(all_fields, features=features, cache_dir=cache, gen_kwargs=given)
             sides[side].info.license = licence
         sides.save_to_disk(whole)
     told = ", ".join(f"{side} {len(rows):,}" for side, rows in sides.items())
     print(f'{folder}: {told} rows; datasets.load_from_disk("{folder}") reads them')
-    print(f"licences: {licence}; see that they allow what you do with it")
+    print(f"licences: {licence}; check that they allow what you plan to do")

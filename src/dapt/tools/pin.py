@@ -1,8 +1,8 @@
-"""`dapt fetch --pin [X]`: commit and sha256 of what the profile takes from the hub or from data/local, into its settings:
-params.yaml for a base, the profile for a corpus.
+"""`dapt fetch --pin [X]`: writes commit and sha256 of sources on the hub or in data/local into the settings: params.yaml for a
+base, the profile for a corpus.
 
-A dump of the parsed file would fold its lines anew, so the values are written into the text where the parser found
-their places; every other character stays.
+Dumping the parsed file would re-wrap its lines, so the values are inserted into the text at the positions from the parser;
+nothing else changes.
 """
 
 from pathlib import Path
@@ -17,20 +17,20 @@ from dapt.sources.origins import named_files, on_disk
 from dapt.telling.errors import UserError
 from dapt.tools.yaml_text import Steps, dotted, end_of, entries, node_at, with_entry
 
-Values = dict[str, str | list[str]]  # of the settings `revision` and `sha256`
+Values = dict[str, str | list[str]]  # values of the settings `revision` and `sha256`
 
 
 def pins(origin: Origin) -> Values:
-    """What pins an origin: its files' sha256 and, on the hub, the commit at which they were downloaded. What the settings said
-    of their sha256 before does not count: they are pinned anew. Files that are `auto` are compared with the hub's own hashes
-    at that commit."""
+    """What pins an origin: its files' sha256 and, on the hub, the commit at which they were downloaded. The sha256 in the
+    settings are ignored, since they may be those of older files. If files is `auto`, the files are checked against the hub's
+    own hashes at that commit."""
     files = named_files(origin)
     if origin.local:
         anew = origin.model_copy(update={"local": origin.local.model_copy(update={"sha256": []})})
         return {"sha256": [sha256(path) for path in on_disk(anew, files)]} if origin.files != "auto" else {}
     from dapt.sources.hub import commit
 
-    assert origin.hub is not None  # an origin has one of package, hub and local
+    assert origin.hub is not None  # an origin has exactly one of package, hub and local
     revision = commit(origin.hub, files[0])
     pinned = origin.model_copy(update={"hub": origin.hub.model_copy(update={"revision": revision, "sha256": []})})
     hashes = [sha256(path) for path in on_disk(pinned, files)]
@@ -38,21 +38,21 @@ def pins(origin: Origin) -> Values:
 
 
 def place(params: Params, name: str, part: str) -> tuple[Path, Steps]:
-    """The file of settings, and the keys and numbers in it, that lead to an origin's hub or local."""
+    """The settings file, and the keys and indices in it that lead to an origin's hub or local."""
     path, steps = params.place(name, part)
     return path, [*steps, "hub" if params.origins(name)[part].hub else "local"]
 
 
 def written_there(params: Params, name: str, part: str, values: Values) -> Values:
-    """What the settings say of those that `values` has."""
+    """The current settings of the names in `values`."""
     origin = params.origins(name)[part]
     where = origin.hub or origin.local
-    assert where is not None  # a package is pinned already
+    assert where is not None  # a package is already pinned
     return where.model_dump(include=set(values))
 
 
 def rewritten(text: str, where: Path, steps: Steps, values: Values) -> str:
-    """YAML text with `values` in the mapping at the end of `steps`; a new one stands last.
+    """YAML text with `values` set in the mapping at the end of `steps`; new keys are appended.
 
     >>> rewritten("x:\\n  revision: main  # why\\n", PARAMS, ["x"], {"revision": "c0ffee", "sha256": ["ab"]})
     'x:\\n  revision: c0ffee  # why\\n  sha256:\\n  - ab\\n'
@@ -105,8 +105,8 @@ def run(name: str | None) -> None:
     for (corpus, part), values in found.items():
         if written_there(after, corpus, part, values) != values:
             raise UserError(
-                f"{place(params, corpus, part)[0]}: {corpus}/{part} shares its entry with a source that takes other "
-                "files; write it out for each, then pin again"
+                f"{place(params, corpus, part)[0]}: {corpus}/{part} shares its entry (a YAML alias) with a source that has other "
+                "files; write the entry out for each of them, then pin again"
             )
     for path, text in texts.items():
         with whole_file(path, "wb") as file:
@@ -114,6 +114,6 @@ def run(name: str | None) -> None:
     for (corpus, part), values in found.items():
         said = [f"at {values['revision']}"] if "revision" in values else []
         said += [f"sha256 {', '.join(values['sha256'])}"] if "sha256" in values else []
-        print(f"pinned {corpus}/{part} {', '.join(said) or 'by nothing: write its files out in place of auto'}")
+        print(f"pinned {corpus}/{part} {', '.join(said) or 'by nothing: list its files instead of auto'}")
     if not found:
-        print("nothing to pin: packages are pinned already, and what is not enabled is not fetched")
+        print("nothing to pin: packages are already pinned, and disabled corpora are not fetched")

@@ -1,4 +1,4 @@
-"""Where `dapt add` takes something from, as an entry of the settings: hub:REPOSITORY[@REVISION], a file or a folder."""
+"""Turns a place given to `dapt add` (hub:REPOSITORY[@REVISION], a file or a folder) into an entry of the settings."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from dapt.telling.errors import UserError
 from dapt.tools.pin import pins
 
 HUB = "hub:"
-CONVERTED = "refs/convert/parquet"  # the hub's own branch of a data set, in which a script's rows are Parquet files
+CONVERTED = "refs/convert/parquet"  # branch in which the hub converts a data set's rows to Parquet files
 
 
 def of_text(place: str, part: str | None, side: str | None) -> dict[str, Any]:
-    """The entry of a corpus' source, but for its name and licence; `part` and `side` choose among a hub's files."""
+    """The entry of a corpus' source, without name and licence; `part` and `side` choose among files on the hub."""
     if not place.startswith(HUB):
         folder, name = brought(Path(place))
         return {"local": {"folder": folder}, "files": [name]}
@@ -24,12 +24,14 @@ def of_text(place: str, part: str | None, side: str | None) -> dict[str, Any]:
         found = found.model_copy(update={"revision": CONVERTED})
         files = data_files(_names(found), part, side, place)
     if not files:
-        raise UserError(f"{place} has no files of text ({', '.join(FORMATS)}); name another revision")
+        raise UserError(
+            f"{place} has no files with text ({', '.join(FORMATS)}); try another revision (hub:OWNER/NAME@REVISION)"
+        )
     return pinned(found, files)
 
 
 def of_model(place: str) -> dict[str, Any]:
-    """The entry of a base, but for its licence: the folder or repository in which its files are found."""
+    """The entry of a base, without licence: the folder or repository with its files."""
     if not place.startswith(HUB):
         folder, name = brought(Path(place))
         return {"local": {"folder": f"{folder}/{name}"}, "files": "auto"}
@@ -41,41 +43,41 @@ def hub(place: str, kind: str) -> Hub:
     try:
         return Hub.model_validate({"repo": repository, "revision": revision or None, "type": kind})
     except ValueError:
-        raise UserError(f"{place}: must be {HUB}OWNER/NAME, or {HUB}OWNER/NAME@REVISION") from None
+        raise UserError(f"{place} is not of the form {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION") from None
 
 
 def pinned(found: Hub, files: list[str] | str) -> dict[str, Any]:
-    """The entry with the commit and the files' hashes; they are downloaded for that."""
+    """The entry with the commit and the files' hashes, for which they are downloaded."""
     origin = Origin.model_validate({"hub": found.model_dump(), "files": files, "licence": ""})
     kind = {"type": found.type} if found.type == "model" else {}
     return {"hub": {"repo": found.repo, **kind, **pins(origin)}, "files": files}
 
 
 def brought(place: Path) -> tuple[str, str]:
-    """The folder and the name of a file or folder below data/local, whose path is absolute. Links on the way to data/local
-    are followed, and those in it are not: what they lead to may lie anywhere."""
+    """The parent folder and the name of a file or folder in data/local, given as an absolute path. Links on the way to data/local
+    are followed, but not those inside it, since their targets may be anywhere."""
     if not place.exists():
-        raise UserError(f"{place} is not there; put it into {LOCAL} and give its path")
+        raise UserError(f"{place} does not exist; put the file or folder into {LOCAL} and give its path")
     for parent in place.parents:
         if LOCAL.exists() and parent.samefile(LOCAL):
             shown = LOCAL / place.relative_to(parent)
             return shown.parent.as_posix(), shown.name
-    raise UserError(f"{place} is not in {LOCAL}, which no stage touches; copy it or link it there, and give that path")
+    raise UserError(f"{place} is not in {LOCAL}; copy or link it there, and give that path")
 
 
 def unseen(place: Path) -> bool:
-    """Whether a place below data/local is reached through a link to a folder, into which DVC does not look."""
+    """Whether a path in data/local goes through a link to a folder, which DVC does not follow."""
     return any(part.is_symlink() and part.is_dir() for part in (place, *place.parents) if LOCAL in part.parents)
 
 
 def _names(found: Hub) -> list[str]:
-    from dapt.sources.hub import names  # the client takes a while to import
+    from dapt.sources.hub import names  # the client is slow to import
 
     return names(found)
 
 
 def data_files(names: list[str], part: str | None, side: str | None, where: str) -> list[str]:
-    """The tables among the files of a data set, of the configuration `part` and of the split `side`.
+    """The tables among the files of a data set, for the configuration `part` and the split `side`.
 
     >>> files = ["README.md", "a/train/0000.parquet", "a/test/0000.parquet", "b/train/0000.parquet"]
     >>> data_files(files, "a", "train", "x")
@@ -95,4 +97,4 @@ def data_files(names: list[str], part: str | None, side: str | None, where: str)
         return chosen
     if of_side := [name for name in chosen if named(Path(name), side)]:
         return of_side
-    raise UserError(f"{where} has no files of the split {side!r}; it has: {', '.join(chosen[:5])}")
+    raise UserError(f"{where} has no files of the split {side!r}; its files are: {', '.join(chosen[:5])}")

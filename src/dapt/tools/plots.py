@@ -1,7 +1,6 @@
-"""Pictures of the last comparison as SVG, PDF and PNG: `dapt plots DIR`; and the page that `dvc plots show` fills.
+"""`dapt plots DIR`: figures of the last comparison as SVG, PDF and PNG; and the page template of `dvc plots show`.
 
-The report carries the SVGs alone: the others depend on the fonts that a machine has, so they are in nothing that DVC
-tracks.
+The report contains only the SVGs: PDF and PNG depend on the fonts of the machine, so DVC does not track them.
 """
 
 import json
@@ -40,8 +39,8 @@ def run(folder: Path) -> None:
 
 
 def write_page() -> None:
-    """The page that `dvc plots show` fills, with Vega and its kin inside: it works without a network."""
+    """Write the page template of `dvc plots show`, with the Vega libraries included, so that it works offline."""
     with whole_file(PAGE) as file:
-        bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub does not say that `snippet` has a default
+        bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default of `snippet`
         file.write(FRAME.format(bundle=bundle.replace("</script", "<\\/script")))
     print(PAGE)

@@ -1,4 +1,4 @@
-"""`dapt predict OPERATION`: JSON lines in, JSON lines out, answered by the same code as the API's."""
+"""`dapt predict OPERATION`: JSON lines in, JSON lines out, computed by the same code as the HTTP API."""
 
 import json
 import sys
@@ -17,11 +17,11 @@ from dapt.serving.requests import Asked, sentence
 from dapt.telling.errors import UserError
 from dapt.telling.progress import Progress
 
-AT_ONCE = 256  # lines
+AT_ONCE = 256  # lines per batch
 
 
 def request(operation: str, line: str, options: dict[str, Any]) -> Asked:
-    """A line as the API's request: an object with its fields, or a text. An `id` is left out."""
+    """Parse a line as a request of the API: an object with its fields, or a text. A field `id` is ignored."""
     try:
         given = json.loads(line)
     except ValueError as error:
@@ -42,7 +42,7 @@ def request(operation: str, line: str, options: dict[str, Any]) -> Asked:
 def answered(
     operation: str, model: Encoder | Chooser, lines: list[tuple[int, str]], options: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """For each numbered line its results, or why there are none."""
+    """For each numbered line its results, or the reason why there are none."""
     asked: list[Asked | Refused] = []
     for _, line in lines:
         try:
@@ -56,12 +56,12 @@ def answered(
 
 
 def run(operation: str, folder: Path, given: Path | None, out: Path | None, options: dict[str, Any]) -> None:
-    """Of standard input where `given` is None, to standard output where `out` is; a line that cannot be answered has `error`."""
+    """Read `given` or standard input, write to `out` or standard output; a line that cannot be answered gets an `error`."""
     where = str(given or "standard input")
     text = decoded(content(given) if given else sys.stdin.buffer.read(), where)
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
-        raise UserError(f"{where} holds no lines")
+        raise UserError(f"{where} is empty; give one text or JSON object per line")
     model, failed = load(folder), 0
     progress = Progress(operation, -(-len(lines) // AT_ONCE), unit="lines")
     with whole_file(out) if out else nullcontext(sys.stdout) as file:
@@ -73,4 +73,4 @@ def run(operation: str, folder: Path, given: Path | None, out: Path | None, opti
             progress.advance(len(some))
     progress.close()
     if failed:
-        raise UserError(f"{failed} of {len(lines)} lines could not be answered; each says why (error)")
+        raise UserError(f"{failed} of {len(lines)} lines could not be answered; see `error` in the output lines")

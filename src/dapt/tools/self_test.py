@@ -1,6 +1,6 @@
 """A few steps of a small model on a GPU: half precision against fp32, and a replayed CUDA graph against eager steps.
 
-It takes seconds, and finds a driver, a torch or a card that computes something else than it should before a training does.
+It takes seconds, and detects a driver, torch or GPU that computes wrong results before a training is affected.
 """
 
 import math
@@ -16,12 +16,12 @@ from dapt.training.optimization.optimizer import optimizer
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS = EAGER + 3
-NEAR = 0.02  # of the loss: half precision has two to three digits
+NEAR = 0.02  # relative to the loss: half precision has two to three digits
 VOCABULARY, ROWS, SIZE, PICKS = 1000, 16, 64, 8
 
 
 def batch() -> Batch:
-    """Windows of two texts each, of random tokens, some of which are predicted as they stand."""
+    """Windows with two texts of random tokens each; some of the tokens are predicted, without masking."""
     rng = np.random.default_rng(0)
     ids = rng.integers(5, VOCABULARY, (ROWS, SIZE))
     half = np.arange(SIZE) % (SIZE // 2)
@@ -31,7 +31,7 @@ def batch() -> Batch:
 
 
 def losses(device: torch.device, precision: str, graphed: bool = False) -> list[float]:
-    """Of STEPS steps on one batch, from the same random weights; the last of them replay a graph if `graphed`."""
+    """Losses of STEPS steps on one batch, from the same random weights; if `graphed`, the last steps replay a graph."""
     torch.manual_seed(0)
     shape = BertConfig(
         vocab_size=VOCABULARY, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=256
@@ -65,14 +65,14 @@ def losses(device: torch.device, precision: str, graphed: bool = False) -> list[
 
 
 def difference(ours: list[float], theirs: list[float]) -> float:
-    """The largest, as a share of their loss; infinite where a loss is not finite."""
+    """The largest relative difference; infinite if a loss is not finite."""
     shares = (abs(one - other) / other for one, other in zip(ours, theirs, strict=True))
     return max(share if math.isfinite(share) else math.inf for share in shares)
 
 
 def self_test(device: torch.device, precisions: list[str]) -> tuple[str, str | None]:
-    """What was compared, and what is wrong, of half precisions that the device has; a graph, on a GPU, against eager steps
-    of the same precision."""
+    """Compare the half precisions that the device supports with fp32 and, on a GPU, graphs with eager steps of the same precision;
+    return what was compared, and what is wrong, if anything."""
     expected = losses(device, "fp32")
     eager = {precision: losses(device, precision) for precision in precisions}
     found = {precision: difference(ours, expected) for precision, ours in eager.items()}
@@ -82,10 +82,10 @@ def self_test(device: torch.device, precisions: list[str]) -> tuple[str, str | N
     text = f"{STEPS} steps of a small model, loss {expected[0]:.3f} to {expected[-1]:.3f} in fp32; largest difference: "
     text += ", ".join(f"{name} {share:.2%}" for name, share in found.items())
     if not all(map(math.isfinite, expected)):
-        return text, "losses in fp32 are not finite on this GPU: update the driver or torch, or take another card"
+        return text, "losses in fp32 are not finite on this GPU; update the driver or torch, or use another GPU"
     wrong = [name for name, share in found.items() if share > NEAR]
     problem = (
-        f"{' and '.join(wrong)} computes another loss than it should on this GPU: update the driver or torch, or set "
+        f"wrong losses with {' and '.join(wrong)} on this GPU; update the driver or torch, or set "
         "train.precision to fp32 and train.graphs to off"
     )
     return text, problem if wrong else None

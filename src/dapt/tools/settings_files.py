@@ -1,4 +1,4 @@
-"""params.yaml, the profiles and dvc.yaml while a command edits them: nothing is written that is not right."""
+"""params.yaml, the profiles and dvc.yaml while a command edits them; they are checked before anything is written."""
 
 import difflib
 from collections.abc import Callable, Collection
@@ -19,14 +19,14 @@ PIPELINE = Path("dvc.yaml")
 
 
 def check_there(kind: str, name: str, names: Collection[str]) -> None:
-    """Refuse a name that is none of those there are."""
+    """Refuse a name that is not among `names`."""
     if name not in names:
-        known = f"there are: {', '.join(names)}"
+        known = f"choose one of: {', '.join(names)}"
         raise UserError(f"there is no {kind} {name!r}{config.instead(name, names, known)}")
 
 
 class SettingsFiles:
-    """The settings of the repository in the current folder; what is added and removed is written by `save`."""
+    """The settings of the repository in the current folder; additions and removals are written by `save`."""
 
     def __init__(self) -> None:
         self.active = config.load()
@@ -35,17 +35,19 @@ class SettingsFiles:
         self.texts = dict(self.before)
 
     def profiles(self, names: list[str]) -> list[Path]:
-        """The files of those that are named, among which the active one must be; of all, where none is."""
+        """The files of the named profiles, which must include the active one; without names, the files of all profiles."""
         for name in names:
             check_there("profile", name, self.active.profiles)
         if names and self.active.profile not in names:
-            raise UserError(f"--profile: {self.active.profile} is the active one, and must have it as well")
+            raise UserError(
+                f"--profile: {self.active.profile} is the active profile and must be included; add --profile {self.active.profile}"
+            )
         return [profile_path(name) for name in names or self.active.profiles]
 
     def add(self, path: Path, steps: Steps, name: str, value: Any) -> None:
         def change(there: Any) -> None:
             if name in there:
-                raise UserError(f"{path}: {dotted(steps)} has {name} already; take another name")
+                raise UserError(f"{path}: {dotted(steps)} already has {name}; choose another name")
             there[name] = value
 
         self._edit(path, steps, yaml_text.with_entry(self.texts[path], path, steps, name, value), change)
@@ -64,7 +66,7 @@ class SettingsFiles:
         self._edit(path, steps, new, lambda there: there.remove(value) if value in there else None)
 
     def _edit(self, path: Path, steps: Steps, text: str, change: Callable[[Any], object]) -> None:
-        """Take the new text, if it says what the old one says with this change at the end of `steps`."""
+        """Accept the new text, if it parses to the old values with this change at the end of `steps`."""
         expected = _values(self.texts[path])
         there = expected
         for step in steps:
@@ -75,11 +77,13 @@ class SettingsFiles:
         except YAMLError:
             right = False
         if not right:
-            raise UserError(f"{path}: {dotted(steps)} is written in a way that is not understood; edit it by hand")
+            raise UserError(
+                f"{path}: {dotted(steps)} is written in a way that cannot be edited automatically; edit it by hand"
+            )
         self.texts[path] = text
 
     def save(self, dry_run: bool) -> None:
-        """Check the settings, show what changes, and write it unless `dry_run`."""
+        """Check the settings, show the changes, and write them unless `dry_run`."""
         profiles = {name: self.texts[profile_path(name)] for name in self.active.profiles}
         config.parse_params(self.texts[PARAMS], profiles)
         for path, text in self.texts.items():

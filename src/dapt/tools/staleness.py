@@ -1,12 +1,12 @@
-"""Whether the figures shown are those of the workspace's settings and code."""
+"""Tells whether shown results belong to the workspace's settings and code."""
 
 from dapt.launch import pipeline
 from dapt.telling.errors import UserError
 
 
 def out_of_date(stage: str) -> list[str]:
-    """No line, or one that names the stages up to this one that are out of date. Outside a git and DVC repository, and
-    where DVC cannot read this one or its lock is taken, that cannot be told, and there is no line either."""
+    """No line, or one that names the stages up to this one that are out of date. There is no line either if this cannot be
+    determined: outside a git and DVC repository, or if DVC cannot read the repository or its lock is taken."""
     try:
         return told(pipeline.stale(stage), stage)
     except (UserError, OSError):

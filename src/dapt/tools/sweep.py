@@ -1,7 +1,7 @@
-"""`dapt sweep SETTING=VALUE,VALUE … --domain X`: a domain trained under each combination of settings, side by side in a table.
+"""`dapt sweep SETTING=VALUE,VALUE … --domain X`: trains a domain with each combination of settings, and compares them in a table.
 
-Settings are chosen by the loss on the validation text; the held-out text says what the chosen ones are worth, and would say
-too much if it had been asked which to choose.
+Settings are chosen by the loss on the validation text. The held-out text then measures the chosen settings; it would be biased
+if it had been used for the choice.
 """
 
 import io
@@ -23,13 +23,13 @@ from dapt.telling import events
 from dapt.telling.errors import UserError
 from dapt.tools import experiments
 
-PARTS = ("model", "repair", "split", "train")  # of a profile, which decide what a training ends in
-VALUE = r"[\w+-]([\w.+-]*[\w+-])?"  # a number or a word, which can stand in the name of an experiment
+PARTS = ("model", "repair", "split", "train")  # sections of a profile that a training depends on
+VALUE = r"[\w+-]([\w.+-]*[\w+-])?"  # a number or a word that can be part of an experiment's name
 WHY = (
-    "The held-out loss is left out: settings chosen by it would make it look better than it is. `dapt summary` and the report "
-    "have it, of the settings that were chosen."
+    "The held-out loss is not shown: if settings were chosen by it, it would look better than it is. `dapt summary` and the report "
+    "show it for the settings that you chose."
 )
-Setting = tuple[str, str]  # its dotted place in the profile, and a value as it is typed
+Setting = tuple[str, str]  # dotted path in the profile, and a value as typed
 
 
 def parsed(text: str) -> list[Setting]:
@@ -39,17 +39,17 @@ def parsed(text: str) -> list[Setting]:
     """
     name, given, values = text.partition("=")
     if not given or not all(re.fullmatch(VALUE, value) for value in values.split(",")):
-        raise UserError(f"{text}: must be SETTING=VALUE,VALUE, such as train.lr=1e-3,2e-3")
+        raise UserError(f"{text} is not of the form SETTING=VALUE,VALUE, such as train.lr=1e-3,2e-3")
     if (part := name.split(".")[0]) not in PARTS:
         known = f"a training depends on {', '.join(PARTS)}"
-        raise UserError(f"{name} decides nothing of a training{config.instead(part, PARTS, known)}")
+        raise UserError(f"{name} does not affect a training{config.instead(part, PARTS, known)}")
     if len(set(values.split(","))) < len(values.split(",")):
-        raise UserError(f"{text}: a value stands there twice; give each once")
+        raise UserError(f"{text}: a value is given twice; give each value once")
     return [(name, value) for value in values.split(",")]
 
 
 def there(values: dict[str, Any], place: str) -> bool:
-    """Whether a profile's file has something at this place."""
+    """Whether the values of a profile have this dotted path."""
     for name in place.split("."):
         if not isinstance(values, dict) or name not in values:
             return False
@@ -58,7 +58,7 @@ def there(values: dict[str, Any], place: str) -> bool:
 
 
 def check(profile: Path, values: dict[str, Any], chosen: Iterable[Setting]) -> None:
-    """Refuse settings that the profile, whose file has these values, does not know, or that do not go with the others there."""
+    """Refuse settings that the profile (with these values) does not know, or that conflict with its other settings."""
     yaml, written, values = YAML(typ="safe", pure=True), io.StringIO(), deepcopy(values)
     for place, value in chosen:
         *above, last = place.split(".")
@@ -66,7 +66,7 @@ def check(profile: Path, values: dict[str, Any], chosen: Iterable[Setting]) -> N
         for name in above:
             at = at.setdefault(name, {})
             if not isinstance(at, dict):
-                raise UserError(f"{profile}: {place}: {name} is a value, and has no settings of its own")
+                raise UserError(f"{profile}: {place}: {name} is a single value and has no settings below it")
         at[last] = yaml.load(value)
     yaml.dump(values, written)
     config.parse(written.getvalue(), f"{profile} with {told(chosen)}", config.Profile)
@@ -77,7 +77,7 @@ def told(chosen: Iterable[Setting]) -> str:
 
 
 def name_of(domain: str, chosen: Iterable[Setting]) -> str:
-    """An experiment's name, one that is not taken: those of earlier sweeps stay.
+    """A free name for an experiment; the experiments of earlier sweeps are kept.
 
     >>> name_of("biomed", [("train.lr", "1e-3"), ("model.base", "minilm")])
     'biomed-lr-1e-3-base-minilm'
@@ -90,7 +90,7 @@ def name_of(domain: str, chosen: Iterable[Setting]) -> str:
 
 
 def experiment(domain: str, name: str, settings: list[str], chosen: Iterable[Setting]) -> list[str]:
-    """Train under the chosen settings, in DVC's words; the row of the table."""
+    """Train with the chosen settings (`settings` are DVC's -S options); return the row of the table."""
     told_to, log = (LOGS.absolute() / f"{name}{end}" for end in (".jsonl", ".log"))
     begin = events.size(told_to)
     row = [name, *(value for _, value in chosen)]
@@ -109,16 +109,18 @@ def experiment(domain: str, name: str, settings: list[str], chosen: Iterable[Set
 def run(domain: str, given: list[str], jobs: int) -> None:
     profile = profile_path(config.load().profile)
     if twice := repeated([text.partition("=")[0] for text in given]):
-        raise UserError(f"{twice} stands there twice; give all its values at once, with commas")
+        raise UserError(f"{twice} is given twice; give all its values at once, separated by commas")
     combinations = list(product(*map(parsed, given)))
     values = YAML(typ="safe", pure=True).load(profile.read_text(encoding="utf-8"))
     for chosen in combinations:
         check(profile, values, chosen)
     if jobs < 1:
-        raise UserError(f"--jobs is {jobs}; it must be 1 or more")
+        raise UserError(f"--jobs is {jobs}; it must be at least 1")
     LOGS.mkdir(exist_ok=True)
     names = [name_of(domain, chosen) for chosen in combinations]
-    print(f"{len(names)} trainings of {domain}, {min(jobs, len(names))} at once; what each says is in logs/NAME.log")
+    print(
+        f"{len(names)} trainings of {domain}, {min(jobs, len(names))} at the same time; the output of each is in logs/NAME.log"
+    )
     settings = [
         [f"{profile}:{'' if there(values, place) else '+'}{place}={value}" for place, value in chosen]
         for chosen in combinations
@@ -128,6 +130,8 @@ def run(domain: str, given: list[str], jobs: int) -> None:
     places = [place for place, _ in combinations[0]]
     print(f"\n{rows(found, ['experiment', *places, 'loss on valid', 'tokens per second'])}\n\n{WHY}")
     if failed := [row[0] for row in found if row[-2] == "failed"]:
-        raise UserError(f"{len(failed)} of {len(found)} failed: {', '.join(failed)}; look into their logs")
+        raise UserError(
+            f"{len(failed)} of {len(found)} trainings failed: {', '.join(failed)}; see logs/NAME.log of each"
+        )
     best = min(found, key=lambda row: float(row[-2]))
     print(f"next: dvc exp apply {best[0]}, which has the lowest loss on valid")

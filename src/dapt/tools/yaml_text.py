@@ -1,6 +1,7 @@
-"""Edits of YAML text that leave every other character as it is: a new entry stands where a person would type it.
+"""Edits YAML text without changing anything else: a new entry goes where a person would type it.
 
-A dump of the parsed text would tear comments from what they speak of; so places come from the parser, and text goes there.
+Dumping the parsed text would separate comments from what they describe; so the parser gives positions, and text is inserted
+there.
 """
 
 import io
@@ -13,11 +14,11 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from dapt.telling.errors import UserError
 
-Steps = list[str | int]  # keys and numbers that lead to a node
+Steps = list[str | int]  # keys and indices that lead to a node
 
 
 def on_one_line(**values: object) -> CommentedMap:
-    """A mapping in braces."""
+    """A mapping in flow style (in braces)."""
     found = CommentedMap(values)
     found.fa.set_flow_style()
     return found
@@ -32,24 +33,24 @@ def entries(mapping: Node) -> dict[str, Node]:
 
 
 def node_at(text: str, where: Path, steps: Steps) -> Any:
-    """The node at the end of `steps`; it must be written out, not merged in from elsewhere."""
+    """The node at the end of `steps`; it must be written out, not merged in from an alias."""
     node: Any = YAML(pure=True).compose(text)
     for step in steps:
         node = node.value[step] if isinstance(step, int) else entries(node).get(step)
         if node is None:
-            raise UserError(f"{where}: {step} of {dotted(steps)} is not written out; make the change by hand")
+            raise UserError(f"{where}: {step} of {dotted(steps)} is not written out there; make the change by hand")
     return node
 
 
 def with_entry(text: str, where: Path, steps: Steps, name: str, value: object) -> str:
-    """A new last entry of the mapping at the end of `steps`.
+    """Append an entry to the mapping at the end of `steps`.
 
     >>> with_entry("a:\\n  b: 1  # why\\n# of c\\nc: 2\\n", Path("x"), ["a"], "d", [3])
     'a:\\n  b: 1  # why\\n  d:\\n  - 3\\n# of c\\nc: 2\\n'
     """
     mapping = node_at(text, where, steps)
     if not isinstance(mapping, MappingNode):
-        raise UserError(f"{where}: {dotted(steps)} is no mapping; make the change by hand")
+        raise UserError(f"{where}: {dotted(steps)} is not a mapping; make the change by hand")
     if mapping.flow_style:
         return _in_brackets(text, mapping, _flow({name: value})[1:-1])
     column = mapping.value[0][0].start_mark.column
@@ -57,21 +58,21 @@ def with_entry(text: str, where: Path, steps: Steps, name: str, value: object) -
 
 
 def with_item(text: str, where: Path, steps: Steps, value: str) -> str:
-    """A new last item of the list at the end of `steps`.
+    """Append an item to the list at the end of `steps`.
 
     >>> with_item("a: [1, 2]  # why\\n", Path("x"), ["a"], "b"), with_item("a:\\n- 1\\nb: 2\\n", Path("x"), ["a"], "b")
     ('a: [1, 2, b]  # why\\n', 'a:\\n- 1\\n- b\\nb: 2\\n')
     """
     items = node_at(text, where, steps)
     if not isinstance(items, SequenceNode):
-        raise UserError(f"{where}: {dotted(steps)} is no list; make the change by hand")
+        raise UserError(f"{where}: {dotted(steps)} is not a list; make the change by hand")
     if items.flow_style:
         return _in_brackets(text, items, _flow(value))
     return _behind(text, items, _block([value], items.start_mark.column))
 
 
 def without_entry(text: str, where: Path, steps: Steps, name: str) -> str:
-    """Without an entry of the mapping at the end of `steps`, if it is there.
+    """Remove an entry from the mapping at the end of `steps`, if it exists.
 
     >>> without_entry("a:\\n  b:\\n  - 1\\n  # of c\\n  c: 2\\n", Path("x"), ["a"], "b")
     'a:\\n  # of c\\n  c: 2\\n'
@@ -82,7 +83,7 @@ def without_entry(text: str, where: Path, steps: Steps, name: str) -> str:
 
 
 def without_item(text: str, where: Path, steps: Steps, value: str) -> str:
-    """Without an item of the list at the end of `steps`, if it is there.
+    """Remove an item from the list at the end of `steps`, if it exists.
 
     >>> without_item("a: [b, c]\\n", Path("x"), ["a"], "b"), without_item("a:\\n- b\\n- c\\n", Path("x"), ["a"], "c")
     ('a: [c]\\n', 'a:\\n- b\\n')
@@ -93,7 +94,7 @@ def without_item(text: str, where: Path, steps: Steps, value: str) -> str:
 
 
 def _without(text: str, parent: Any, spans: list[tuple[Node, Node]], names: list[str], name: str) -> str:
-    """`spans` are the first and last node of each child, `names` what they are called."""
+    """`spans` are the first and last node of each child, `names` their names."""
     if name not in names:
         return text
     place = names.index(name)
@@ -118,7 +119,7 @@ def _behind(text: str, node: Node, written: str) -> str:
 
 
 def end_of(node: Node) -> int:
-    """Where the last thing that is written in a node ends; a block's own mark stands at whatever follows it."""
+    """Where the last token of a node ends; a block's own end mark is at the start of what follows it."""
     while isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
         node = node.value[-1][1] if isinstance(node, MappingNode) else node.value[-1]
     return node.end_mark.index
@@ -129,8 +130,8 @@ def _line_start(text: str, at: int) -> int:
 
 
 def _line_end(text: str, at: int) -> int:
-    """Behind the end of the line."""
-    if at and text[at - 1] == "\n":  # a text of several lines ends there
+    """The position after the end of the line."""
+    if at and text[at - 1] == "\n":  # the end of a block scalar
         return at
     end = text.find("\n", at)
     return len(text) if end < 0 else end + 1
@@ -147,4 +148,4 @@ def _flow(value: object) -> str:
     yaml, written = YAML(), io.StringIO()
     yaml.default_flow_style, yaml.width = True, 4096
     yaml.dump(value, written)
-    return written.getvalue().removesuffix("...\n").strip()  # an end of the document, behind a lone value
+    return written.getvalue().removesuffix("...\n").strip()  # the document end marker after a single value

@@ -1,4 +1,4 @@
-"""The code that decides the bits of a training, told by its imports: what a resume key is made of."""
+"""Finds the code that a training's results depend on, by following imports; its hashes are part of the resume key."""
 
 import ast
 import hashlib
@@ -8,14 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]  # the package dapt
-TELLS = "dapt.telling"  # how a run speaks: it decides no bit, so that a reworded message resumes the old run
-PYTHON = ".".join(map(str, sys.version_info[:2]))  # the form of a syntax tree is that of a version
+TELLS = "dapt.telling"  # messages do not affect results, so a run can be resumed after a message was reworded
+PYTHON = ".".join(map(str, sys.version_info[:2]))  # syntax trees differ between Python versions
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")
 
 
 def deciding(module: str) -> dict[str, str]:
-    """What decides the bits of a training that starts in a module of dapt: module → hash of its code, for all that it
-    imports, directly or not, and library → version."""
+    """What the results of a training that starts in a module of dapt depend on: module → hash of its code, for the module and
+    everything in dapt that it imports, directly or indirectly, and library → version."""
     found: dict[str, str] = {}
     waiting = [module]
     while waiting:
@@ -29,7 +29,7 @@ def deciding(module: str) -> dict[str, str]:
 
 
 def code_hash(tree: ast.Module) -> str:
-    """Of what a module does: comments, docstrings and the form of the text do not count.
+    """Hash of what a module does: comments, docstrings and formatting do not count.
 
     >>> code_hash(ast.parse("x = 1  # why")) == code_hash(ast.parse("x=1")) != code_hash(ast.parse("x = 2"))
     True
@@ -43,12 +43,12 @@ def code_hash(tree: ast.Module) -> str:
 def _file(module: str) -> Path:
     path = ROOT.joinpath(*module.split(".")[1:])
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    loaded = sys.modules.get(module)  # from another folder: a kind of task of one's own
+    loaded = sys.modules.get(module)  # a kind of task that was loaded from another folder
     return Path(loaded.__file__) if loaded and loaded.__file__ and not path.is_file() else path
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
-    """The modules of dapt that a module imports, anywhere in it."""
+    """The modules of dapt that a module imports, at the top or inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dapt":
             for alias in node.names:

@@ -1,4 +1,4 @@
-"""The training of a domain: what it is made from, and what it does between its steps."""
+"""The training of a domain: its inputs, and what it does between steps (validation, checkpoints, stopping)."""
 
 import time
 from collections.abc import Iterator
@@ -33,12 +33,12 @@ from dapt.training.optimization.schedule import Schedule, length
 from dapt.training.saving import Saver
 
 BASE = MODELS / "base"
-CODE = "dapt.stages.train"  # the module whose imports decide the bits
+CODE = "dapt.stages.train"  # the module whose imports determine the results
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training that is ready to begin."""
+    """A training that is ready to start."""
 
     domain: str
     settings: Train
@@ -52,8 +52,8 @@ class Prepared:
     precision: str
     processes: int
     device: str
-    inputs: list[dict[str, str]]  # path and hash of what it reads
-    decides: dict[str, object]  # all that decides its bits
+    inputs: list[dict[str, str]]  # path and hash of each input
+    decides: dict[str, object]  # everything that its results depend on
     state: Path  # the folder of its resume state
 
     @property
@@ -74,7 +74,7 @@ class Prepared:
 
     @property
     def epochs(self) -> float:
-        """How often the text is read."""
+        """How many times the text is read."""
         return round(self.steps * self.settings.batch * (1 - self.replay_share) / len(self.text.windows), 3)
 
     @property
@@ -90,7 +90,7 @@ class Prepared:
         )
 
     def facts(self) -> dict[str, object]:
-        """What the event `started` tells."""
+        """The facts of the event `started`."""
         return {
             "parameters": self.parameters,
             "windows": len(self.text.windows),
@@ -104,17 +104,17 @@ class Prepared:
         }
 
     def save(self, folder: Path) -> None:
-        """The weights as they are now, with the parent's pooler and tokenizer."""
+        """Save the current weights, with the base's pooler and tokenizer."""
         checkpoint.save(self.network, checkpoint.pooler(BASE, self.network.base_model_prefix), BASE, folder)
 
 
 def prepare(params: Params, domain: str, accelerator: Accelerator) -> Prepared:
-    """Read the base and the tokens, and lay the documents into windows in the folder of the resume state."""
+    """Read the base and the tokens, and pack the documents into windows in the folder of the resume state."""
     settings, world = params.active.train, accelerator.num_processes
     if settings.batch % (world * settings.parts):
         raise UserError(
-            f"train.batch {settings.batch} cannot be shared by {world} processes in {settings.parts} parts; "
-            "make it a multiple"
+            f"train.batch {settings.batch} cannot be divided among {world} processes in {settings.parts} parts each; "
+            "make it a multiple of their product"
         )
     torch.use_deterministic_algorithms(settings.deterministic)
     tokenizer, special = load_tokenizer(BASE)
@@ -159,7 +159,7 @@ def prepare(params: Params, domain: str, accelerator: Accelerator) -> Prepared:
 
 
 class DomainRun(Run):
-    """Looks at the loss on valid, keeps weights, saves its state, and leaves when it is asked to."""
+    """Computes the loss on valid, keeps weights, saves checkpoints, and stops when it is asked to."""
 
     def __init__(self, ready: Prepared, accelerator: Accelerator, events: Events):
         self.ready, self.accelerator, self.settings = ready, accelerator, ready.settings
@@ -175,7 +175,7 @@ class DomainRun(Run):
         self.events.tell(event, **facts)
 
     def train(self) -> Course:
-        """From the newest checkpoint, or from the base."""
+        """Train from the newest checkpoint, or from the base."""
         with gpu_failures(SMALLER, self._kept):
             try:
                 with self.saver:
@@ -196,7 +196,7 @@ class DomainRun(Run):
         except (UserError, OSError) as error:
             if len(self.course.train) < self.ready.steps:
                 raise
-            print(f"{self.name}: {error} (the training is done, and needs no checkpoint any more)", flush=True)
+            print(f"{self.name}: {error} (the training is finished, so this checkpoint is not needed)", flush=True)
 
     def _resumed(self) -> Start:
         if found := resume.latest(self.ready.state):
@@ -242,20 +242,20 @@ class DomainRun(Run):
 
     def _kept(self) -> str:
         newest = resume.newest(self.ready.state) or "the base"
-        return f"it came after step {len(self.course.train)}, which was the last that was read; the last good checkpoint is {newest}"
+        return f"the error came after step {len(self.course.train)}, the last one whose loss was read; the last good checkpoint is {newest}"
 
     def _located(self, error: Diverged) -> UserError:
-        """The same, with the documents of the batch and the checkpoint before it."""
+        """The same error, with the documents of the batch and the checkpoint before it."""
         lines = list(self._lines_of(error.step))
         return UserError(
-            f"{error.what} in step {error.step}, on lines {', '.join(map(str, lines[:20]))} "
-            f"{'and others ' if len(lines) > 20 else ''}of data/split/{self.name}/train.jsonl; the last good "
+            f"{error.what} in step {error.step}, whose text is lines {', '.join(map(str, lines[:20]))} "
+            f"{'and more ' if len(lines) > 20 else ''}of data/split/{self.name}/train.jsonl; the last good "
             f"checkpoint is {resume.newest(self.ready.state) or 'the base'}; lower train.lr, or set "
             "train.precision to fp32"
         )
 
     def _lines_of(self, step: int) -> Iterator[int]:
-        """The numbers of the documents that a step, counted from 1, reads of the domain's own text."""
+        """The line numbers of the domain's documents that a step (counted from 1) reads; replayed text is not included."""
         text, windows = self.ready.text, self.ready.text.windows
         own, _ = self.ready.batches.places(step - 1)
         rows = windows_of_step(len(windows), own, self.settings.seed)

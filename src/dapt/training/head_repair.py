@@ -1,4 +1,5 @@
-"""A masked-LM head that is worth comparing with: transplanted from a donor, or trained alone on general text."""
+"""Repairs an untrained masked-LM head, so that the base is a fair baseline: by a transplant from a donor model, or by
+training the head alone on general text."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,19 +22,20 @@ from dapt.training.optimization.schedule import Schedule
 
 
 def transplant(model: MaskedLM, tokenizer: Tokenizer, folder: Path) -> None:
-    """Take the head of the donor in `folder`, if it has one and the same tokens."""
+    """Take the head of the donor in `folder`; refuse a donor without a head or with another vocabulary."""
     if load_tokenizer(folder)[0].get_vocab() != tokenizer.get_vocab():
-        raise UserError("the donor's tokenizer has other tokens than the base's; take another model.donor")
+        raise UserError("the donor's tokenizer has a different vocabulary from the base's; choose another model.donor")
     donor, found = checkpoint.load(folder)
     if found.head_missing:
         raise UserError(
-            f"the donor has no masked-LM head ({', '.join(found.missing[:2])}, …); take another model.donor"
+            f"the donor has no masked-LM head ({', '.join(found.missing[:2])}, …); choose another model.donor"
         )
     masked_lm.transplant(model, donor)
 
 
 class HeadRepair(Run):
-    """Trains the head alone, the body frozen; stops once `patience` looks in a row found no loss lower by `least`."""
+    """Trains the head alone, with a frozen encoder; stops once `patience` validations in a row have not lowered the loss by
+    `least`."""
 
     name = "base"
 
@@ -50,7 +52,7 @@ class HeadRepair(Run):
         return len(values) > patience and min(values[-patience:]) > min(values[:-patience]) - least
 
     def train(self, tokens: Tokens, special: Special) -> int:
-        """On this text; return how many steps were made."""
+        """Train on this text; return the number of steps."""
         train, repair = self.settings.train, self.settings.repair
         self.model.requires_grad_(False)
         for value in self.model.head_parameters().values():
@@ -60,6 +62,6 @@ class HeadRepair(Run):
             text = text_on_disk(Path(folder) / "windows", tokens, train.window, special)
             batches = TrainingBatches(text, train.batch, train.mask, repair.seed)
             course = fit(self.accelerator, self.model, batches, schedule, self)
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)  # autocast goes from its forward
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)  # removes autocast from its forward
         self.model.requires_grad_(True)
         return len(course.train)

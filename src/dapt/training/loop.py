@@ -1,7 +1,7 @@
-"""The training loop, under accelerate: AdamW, warm-up and decay, clipping; the same bits from the same start.
+"""The training loop, based on accelerate: AdamW, warm-up and decay, gradient clipping; bit-identical from the same start.
 
-The loop knows nothing of domains or files: it is given a model, a function step → batch, and a Run, which says what to
-do now and then.
+The loop knows nothing about domains or files: it gets a model, a function step → batch, and a Run, which defines what happens
+between steps.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,31 +25,31 @@ from dapt.training.optimization.divergence import READ_EVERY, Skips, will_be_ski
 from dapt.training.optimization.optimizer import optimizer, restore
 from dapt.training.optimization.schedule import Schedule
 
-SMALLER = "make train.parts larger, or train.batch or train.window smaller"  # what a training out of memory is told
+SMALLER = "make train.parts larger, or train.batch or train.window smaller"  # advice when a training runs out of memory
 
 
 @dataclass
 class Course:
-    """What a training has been through: the loss of each step (None where fp16 had none and the step was left out), and
-    (step, loss on valid) at each look."""
+    """The history of a training: the loss of each step (None if the fp16 scaler skipped it without a finite loss), and
+    (step, loss on valid) for each validation."""
 
     train: list[float | None] = field(default_factory=list)
     valid: list[tuple[int, float]] = field(default_factory=list)
-    tokens: int = 0  # seen, without [CLS], [SEP] and padding
+    tokens: int = 0  # tokens read, without [CLS], [SEP] and padding
     predicted: int = 0
-    skipped: int = 0  # steps that the fp16 scaler left out, since a gradient was too large for it
+    skipped: int = 0  # steps that the fp16 scaler skipped because a gradient was not finite
     scaler: dict = field(default_factory=dict)
 
 
 class Asked(NamedTuple):
-    """What is asked of a training between two of its steps."""
+    """What a training is asked to do between two steps."""
 
     leave: bool = False
     save: bool = False
 
 
 class Start(NamedTuple):
-    """Where a training begins: the optimizer's tensors, the course so far and the steps done."""
+    """Where a training starts: the optimizer's tensors, the history so far and the number of completed steps."""
 
     tensors: dict[str, torch.Tensor]
     course: Course
@@ -57,30 +57,30 @@ class Start(NamedTuple):
 
 
 class Run:
-    """What a training is asked and told between its steps; a stage overrides what it needs."""
+    """Hooks that the loop calls between steps; a stage overrides those that it needs."""
 
     name = "training"
-    parts = 1  # in which a process takes its share of a batch, one after the other
+    parts = 1  # a process splits its share of a batch into so many parts, one after the other
     compiled = False
-    graphs = False  # steps are CUDA graphs
+    graphs = False  # run steps as CUDA graphs
 
     def pause(self, step: int) -> bool:
-        """Whether to visit after this many steps."""
+        """Whether to call `visit` after this many steps."""
         return False
 
     def visit(self, step: int, optim: torch.optim.Optimizer, course: Course, asked: Asked) -> bool:
-        """Called where `pause` is true, where something is asked for, and after the last step; True stops the training."""
+        """Called when `pause` is true, when `asked` asks for something, and after the last step; True stops the training."""
         return False
 
     def asked(self) -> Asked:
         return Asked()
 
     def tell(self, event: str, **facts: object) -> None:
-        """What programs are told (dapt.telling.events)."""
+        """Emit an event for other programs (dapt.telling.events)."""
 
 
 def mean_loss(accelerator: Accelerator, model: MaskedLM, batches: Iterable[Batch]) -> float:
-    """Loss per predicted token over fixed batches, dropout off, in the precision of the training."""
+    """Loss per predicted token over fixed batches, without dropout, in the precision of the training."""
     was_training = model.training
     model.eval()
     total, count = 0.0, 0
@@ -93,7 +93,7 @@ def mean_loss(accelerator: Accelerator, model: MaskedLM, batches: Iterable[Batch
 
 
 class _Loop:
-    """A model, its optimizer and its course while it is trained."""
+    """The state of a running training: model, optimizer and history."""
 
     def __init__(self, accelerator: Accelerator, model: MaskedLM, schedule: Schedule, run: Run, start: Start):
         self.accelerator, self.schedule, self.run, self.parts = accelerator, schedule, run, run.parts
@@ -107,14 +107,14 @@ class _Loop:
         if self.course.scaler and accelerator.scaler:
             accelerator.scaler.load_state_dict(self.course.scaler)
         self.graph: graphs.StepGraph | None = None
-        self.rate = torch.zeros((), device=accelerator.device)  # what a graph reads as its learning rate
-        self.captures, self.eager = run.graphs, 0  # whether a graph is still to be made, and steps done without
-        self.unread: list[torch.Tensor] = []  # of each step since the last look its loss, and whether it was left out
+        self.rate = torch.zeros((), device=accelerator.device)  # the learning rate, as a tensor that a graph reads
+        self.captures, self.eager = run.graphs, 0  # whether a graph is still to be captured, and eager steps so far
+        self.unread: list[torch.Tensor] = []  # per step since the last read: its loss, and whether it was skipped
 
     def step(self, done: int, batch: Batch) -> None:
-        """The step after which `done` are done."""
+        """Run step number `done`, counted from 1."""
         predicted, rate = int((batch.labels != IGNORED).sum()), self.schedule.rate(done - 1)
-        divisor = max(1, predicted)  # of unknown tokens alone none is predicted
+        divisor = max(1, predicted)  # a batch of nothing but unknown tokens has no predictions
         if self.captures and self.eager == graphs.EAGER:
             self._capture(batch, divisor)
         if self.graph:
@@ -130,7 +130,7 @@ class _Loop:
         self.course.tokens += real_tokens(batch)
 
     def _update(self, loss: torch.Tensor) -> torch.Tensor:
-        """Clip, and let the optimizer step; the loss, and whether the step was left out."""
+        """Clip the gradients and step the optimizer; return the loss, and whether the step was skipped."""
         self.accelerator.clip_grad_norm_(
             [value for value in self.model.parameters() if value.requires_grad], self.schedule.clip
         )
@@ -139,7 +139,7 @@ class _Loop:
         return told
 
     def _capture(self, batch: Batch, predicted: int) -> None:
-        """Make a graph of a step, once; nothing is learned from the batch yet."""
+        """Capture a step as a graph, once; this does not train on the batch yet."""
         self.captures = False
         for group in self.optim.param_groups:
             group["lr"], group["capturable"] = self.rate, True
@@ -150,33 +150,33 @@ class _Loop:
 
         try:
             self.graph = graphs.StepGraph(body, batch, predicted, self.accelerator.device)
-        except RuntimeError as error:  # out of memory too: a graph holds its own
+        except RuntimeError as error:  # includes out of memory: a graph needs memory of its own
             if self.accelerator.scaler:
-                self.accelerator.scaler._per_optimizer_states.clear()  # of the step that was not finished
+                self.accelerator.scaler._per_optimizer_states.clear()  # state of the unfinished step
             self._without_graph(f"the capture failed ({short(error)})")
 
     def _without_graph(self, why: str) -> None:
         self.graph = None
         self.optim.zero_grad()
-        print(f"{self.run.name}: steps are not CUDA graphs: {why}; small batches are slower without", flush=True)
+        print(f"{self.run.name}: training without CUDA graphs: {why}; small batches will be slower", flush=True)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def visited(self, done: int, wish: Asked) -> bool:
-        """Have the run look at the training; where the memory that a graph holds is missing there, it goes."""
+        """Call the run's `visit`; if it runs out of memory, free the graph's memory and call it again."""
         self.course.scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else {}
         try:
             return self.run.visit(done, self.optim, self.course, wish)
         except torch.OutOfMemoryError:
             if not self.graph:
                 raise
-        self._without_graph("there is no memory for both a graph and a look at the loss on valid")
+        self._without_graph("there is not enough memory for both a graph and the validation")
         return self.run.visit(done, self.optim, self.course, wish)
 
     def _backward_that_fits(self, batch: Batch, predicted: int) -> torch.Tensor:
-        """Where a batch does not fit into memory, its parts are halved."""
+        """Forward and backward pass; while the batch does not fit into memory, its parts are halved."""
         world, device = self.accelerator.num_processes, self.accelerator.device
-        # A GPU multiplies by the reciprocal of a number, and divides by a tensor, which is what a graph has.
+        # A GPU multiplies by the reciprocal of a Python number but divides by a tensor; a graph has a tensor, so use one here too.
         count = predicted if device.type == "cpu" else torch.full((), float(predicted), device=device)
         while True:
             try:
@@ -189,15 +189,15 @@ class _Loop:
                 self.parts = halved(self.parts, len(batch.ids) // world, world, error)
                 text, others = memory()
                 print(
-                    f"{self.run.name}: out of memory{f' ({text})' * others}; the batch is taken in {self.parts} parts from "
-                    "now on",
+                    f"{self.run.name}: out of memory{f' ({text})' * others}; from now on the batch is processed in "
+                    f"{self.parts} parts",
                     flush=True,
                 )
                 torch.cuda.empty_cache()
 
     def read(self, wish: Asked) -> Asked:
-        """Add the losses of the steps since the last look to the course; return what is asked of any process, since
-        they leave together."""
+        """Add the losses of the steps since the last read to the history; return what any of the processes is asked to do,
+        since they must stop together."""
         flags = torch.tensor([wish], dtype=torch.float32, device=self.accelerator.device)
         *steps, (leave, save) = self.accelerator.reduce(torch.cat([torch.stack(self.unread), flags]), "sum").tolist()
         for loss, skipped in steps:
@@ -216,7 +216,7 @@ def fit(
     run: Run,
     start: Start | None = None,
 ) -> Course:
-    """Train the parameters of `model` that require a gradient, in place, and return the course."""
+    """Train the parameters of `model` that require a gradient, in place, and return the history."""
     start = start or Start({}, Course(), 0)
     loop = _Loop(accelerator, model, schedule, run, start)
     progress = Progress(run.name, schedule.steps, start.step, shown=accelerator.is_main_process, tell=run.tell)
@@ -243,27 +243,28 @@ def backward(
     pieces: list[tuple[torch.Tensor, ...]],
     predicted: int | torch.Tensor,
 ) -> torch.Tensor:
-    """Add the gradients of this process's share of a batch, in pieces; return its part of the loss per predicted token."""
+    """Accumulate the gradients of this process's share of a batch, given in pieces; return its part of the loss per predicted
+    token."""
     world, total = accelerator.num_processes, torch.zeros((), device=accelerator.device)
     for number, piece in enumerate(pieces, 1):
         with nullcontext() if number == len(pieces) else accelerator.no_sync(prepared):
             loss = forward(*piece).sum() / predicted
-            accelerator.backward(loss * world)  # gradients are averaged over the processes, the loss is a sum
+            accelerator.backward(loss * world)  # accelerate averages gradients over processes, but the loss is a sum
         total += loss.detach()
     return total
 
 
 def shares(batch: Batch, rank: int, world: int, parts: int) -> Iterator[Batch]:
-    """The rows of process `rank` of `world`, in `parts` of equal size."""
+    """The rows of process `rank` out of `world`, in `parts` parts of equal size."""
     size = len(batch.ids) // world // parts
     for part in range(rank * parts, (rank + 1) * parts):
         yield batch.rows(part * size, (part + 1) * size)
 
 
 def halved(parts: int, share: int, world: int, error: Exception) -> int:
-    """Twice as many parts of a process's share of rows, or a UserError where there is none smaller.
+    """Twice as many parts of a process's share of rows, or a UserError if they cannot be halved.
 
-    Several processes would not run out of memory in the same step: there the user must choose.
+    Several processes would not run out of memory in the same step, so with more than one the user must choose.
     """
     if world > 1 or share % (2 * parts):
         raise UserError(out_of_memory(SMALLER, f" with {share // parts} windows at a time")) from error
@@ -271,13 +272,15 @@ def halved(parts: int, share: int, world: int, error: Exception) -> int:
 
 
 def compile_static(model: nn.Module) -> Callable:
-    """Compiled for static shapes; deterministic algorithms, without which no two compiled runs agree."""
+    """Compile the model for static shapes, with deterministic algorithms: without them two compiled runs would differ."""
     if not any(map(which, ("c++", "g++", "clang++"))):
-        raise UserError("train.compile needs a C++ compiler, and none is on PATH; install g++ or set it to false")
+        raise UserError(
+            "train.compile needs a C++ compiler, but none is on PATH; install g++, or set train.compile to false"
+        )
     torch.use_deterministic_algorithms(True)
     return torch.compile(model, dynamic=False)
 
 
 def real_tokens(batch: Batch) -> int:
-    """Tokens of text in a batch: slots of a text less its [CLS] and [SEP]."""
+    """Number of text tokens in a batch, without [CLS], [SEP] and padding."""
     return int((batch.segments > 0).sum() - 2 * ((batch.positions == 0) & (batch.segments > 0)).sum())

@@ -1,9 +1,9 @@
-"""The state of a run on disk, outside DVC's outputs, so that a killed run goes on where it was.
+"""The state of a run on disk, outside DVC's outputs, so that a killed run can continue from its last checkpoint.
 
-A state folder belongs to one run: its key is a hash of all that decides the run's bits, so changed data, parameters or
-code begin anew; run.json in it says what they were. A checkpoint is a folder step-N of safetensors and JSON, written
-under another name, flushed, and then renamed; the newest two are kept, and one whose hashes are wrong is passed over for
-the one before.
+Each run has its own state folder, named after a hash of everything that its results depend on; so a run with changed data,
+parameters or code starts over. run.json in the folder lists what went into the hash. A checkpoint is a folder step-N with
+safetensors and JSON, written under a temporary name, flushed, and then renamed. The newest two are kept; one whose hash is
+wrong is skipped in favour of the one before.
 """
 
 import fcntl
@@ -28,8 +28,8 @@ KEPT = 2
 
 
 def root() -> Path:
-    """DAPT_STATE, or a folder beside the DVC cache of the main repository, a user each: also from a temporary
-    experiment, whose own .dvc is thrown away."""
+    """DAPT_STATE, or a folder per user next to the DVC cache of the main repository; a temporary experiment uses it too, since
+    its own .dvc is deleted."""
     if "DAPT_STATE" in os.environ:
         return Path(os.environ["DAPT_STATE"])
     dvc = shutil.which("dvc")
@@ -39,12 +39,12 @@ def root() -> Path:
 
 
 def folder_of(domain: str, decides: dict[str, object]) -> Path:
-    """The folder of the run that all these decide."""
+    """The state folder of the run whose results depend on `decides`."""
     return root() / f"{domain}-{hashlib.sha256(_text(decides).encode()).hexdigest()[:16]}"
 
 
 def folders(place: Path, domain: str) -> list[Path]:
-    """The folders of all runs of a domain that have left one in `place`, as `root` gives it."""
+    """The state folders of all runs of a domain in `place` (usually `root`)."""
     return sorted(place.glob(f"{domain}-{'[0-9a-f]' * 16}"))
 
 
@@ -54,11 +54,11 @@ def _text(decides: dict[str, object]) -> str:
 
 @contextmanager
 def locked(folder: Path, decides: dict[str, object]) -> Iterator[None]:
-    """Hold the folder for this process; the lock goes with the process, however it ends."""
+    """Lock the folder for this process; the lock is released when the process ends, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as file:
         if not lock_taken(file):
-            raise UserError(f"another process trains on {folder}; wait for it, or end it")
+            raise UserError(f"another process is training in {folder}; wait for it, or stop it")
         with whole_file(folder / "run.json") as described:
             described.write(_text(decides))
         yield
@@ -70,25 +70,25 @@ def _in_use(folder: Path) -> bool:
 
 
 def passed_over(folder: Path, domain: str, decides: dict[str, object]) -> Iterator[str]:
-    """A line for each stopped run of this name that other settings, data or code decided: it is not resumed."""
+    """A line for each unfinished run of this name with other settings, data or code, which is therefore not resumed."""
     for other in folders(folder.parent, domain):
         step = newest(other) or next((f"{part.name}, {newest(part)}" for part in other.glob("seed-*")), None)
         if other == folder or step is None or _in_use(other):
             continue
         theirs = json.loads((other / "run.json").read_text())
         changed = sorted(name for name in decides.keys() | theirs.keys() if decides.get(name) != theirs.get(name))
-        yield f"not resumed: {step} in {other}, where {', '.join(changed)} differs; delete it if it is of no use"
+        yield f"not resumed: {step} in {other}, because of a difference in {', '.join(changed)}; delete it if you no longer need it"
 
 
 def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict, kept: int = KEPT) -> None:
-    """Write checkpoint `step` and drop all but the newest `kept`."""
+    """Write checkpoint `step` and delete all but the newest `kept`."""
     with whole_folder(folder / f"step-{step}") as temporary:
         path = temporary / "state.safetensors"
         try:
             save_file(tensors, path)
         except SafetensorError as error:
             raise UserError(
-                f"cannot write a checkpoint to {folder}: {error}; free space there and run again"
+                f"cannot write a checkpoint to {folder}: {error}; free disk space there and run again"
             ) from error
         with open(path, "rb+") as file:
             os.fsync(file.fileno())
@@ -98,18 +98,18 @@ def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict,
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Newest first."""
+    """The checkpoints in a folder, newest first."""
     found = [path for path in folder.glob("step-*") if path.name[5:].isdigit()]
     return sorted(found, key=lambda path: -int(path.name[5:]))
 
 
 def newest(folder: Path) -> str | None:
-    """The name of the newest checkpoint, step-N."""
+    """The name of the newest checkpoint, step-N, or None."""
     return next((path.name for path in _checkpoints(folder)), None)
 
 
 def latest(folder: Path) -> tuple[dict[str, torch.Tensor], dict, int] | None:
-    """Tensors, facts and step of the newest checkpoint that is whole, or None."""
+    """Tensors, facts and step of the newest intact checkpoint, or None."""
     for path in _checkpoints(folder):
         try:
             state = json.loads((path / "state.json").read_text())
@@ -117,10 +117,10 @@ def latest(folder: Path) -> tuple[dict[str, torch.Tensor], dict, int] | None:
                 return load_file(path / "state.safetensors"), state["facts"], state["step"]
         except (OSError, ValueError, KeyError, SafetensorError):
             pass
-        print(f"checkpoint {path.name} is damaged: passed over", flush=True)
+        print(f"checkpoint {path.name} is damaged and was skipped", flush=True)
     return None
 
 
 def forget(folder: Path) -> None:
-    """The run has ended well: its state is of no more use."""
+    """Delete the state of a run that has finished."""
     shutil.rmtree(folder)

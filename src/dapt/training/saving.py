@@ -1,7 +1,7 @@
-"""Checkpoints that are written, hashed and flushed in a thread, while the training goes on.
+"""Writes, hashes and flushes checkpoints in a thread while the training continues.
 
-The training stands still only while its tensors are copied into memory of their own, which is kept from one checkpoint to the
-next: the weights and AdamW's two moments once more.
+The training pauses only while its tensors are copied into buffers, which are reused for the next checkpoint; they take as much
+memory as the weights and AdamW's two moments.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,16 +14,16 @@ from dapt.training import resume
 
 
 class Saver:
-    """Writes the checkpoints of a run, one at a time. A block of it ends when the last one is whole."""
+    """Writes the checkpoints of a run, one at a time. As a context manager it waits for the last one on exit."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.thread = ThreadPoolExecutor(1)
-        self.written: Future[int] | None = None  # the step, once its checkpoint is whole
+        self.written: Future[int] | None = None  # yields the step once its checkpoint is complete
         self.copies: dict[str, torch.Tensor] = {}
 
     def save(self, step: int, tensors: dict[str, torch.Tensor], facts: dict) -> None:
-        """Begin a checkpoint of these tensors and facts as they are now; the one before must have been waited for."""
+        """Start writing a checkpoint of these tensors and facts as they are now; the previous one must be complete."""
         for name, value in tensors.items():
             if name not in self.copies:
                 self.copies[name] = torch.empty_like(value, device="cpu", pin_memory=value.is_cuda)
@@ -37,8 +37,8 @@ class Saver:
         return step
 
     def whole(self, wait: bool = False) -> int | None:
-        """The step of the checkpoint under way, once, when it is whole; None before that, unless it is waited for, and
-        where there is none. Why it could not be written is raised here."""
+        """The step of the current checkpoint when it is complete, returned once; None if it is not complete (unless `wait`) or if
+        there is none. Raises the error if it could not be written."""
         if self.written is None or not (wait or self.written.done()):
             return None
         written, self.written = self.written, None

@@ -1,4 +1,4 @@
-// The page asks the API that programs ask, and nothing else.
+// The page uses only the public API.
 const element = (name, attributes = {}, ...children) => {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -8,10 +8,10 @@ const element = (name, attributes = {}, ...children) => {
 const byId = (id) => document.getElementById(id);
 
 let key = sessionStorage.getItem("key");
-let asked; // for the key, once for all who wait for it; whoever cancels is asked again when a form is sent
+let asked; // the prompt for the key, shared by all calls that wait for it; after a cancel, sending a form asks again
 
 function askForKey() {
-  asked ??= new Promise((resolve) => resolve(prompt("The key of this server"))).then((given) => {
+  asked ??= new Promise((resolve) => resolve(prompt("Enter the key of this server"))).then((given) => {
     key = given;
     if (key) {
       sessionStorage.setItem("key", key);
@@ -39,7 +39,7 @@ function models() {
   return encoders;
 }
 
-// Ask every encoder, show what has answered, and say what went wrong.
+// Ask every encoder, show the answers, and report errors.
 async function ask(said, path, body, show) {
   said.textContent = "…";
   try {
@@ -78,13 +78,13 @@ function scored(found) {
     element("article", { class: "panel" },
       element("h3", {}, `${name}: loss per token ${of.loss.toFixed(2)}${number ? "" : " (lowest)"}`),
       element("p", { class: "tokens" }, ...of.per_token.flatMap(shown)))));
-  if (sorted.length) byId("score-said").append(" The stronger a token's colour, the more it surprises the model.");
+  if (sorted.length) byId("score-said").append(" The stronger a token's colour, the higher its loss.");
 }
 
 async function matrix() {
   const { matrix: rows } = await call("v1/comparison");
   const names = Object.keys(rows);
-  if (!names.length) return byId("matrix").replaceChildren("There is none yet: dvc repro makes it.");
+  if (!names.length) return byId("matrix").replaceChildren("There are no results yet; run dvc repro to compute them.");
   const sets = Object.keys(rows[names[0]]);
   const best = Object.fromEntries(sets.map((set) => [set, Math.min(...names.map((name) => rows[name][set].loss))]));
   const cell = (loss, set) => element("td", loss === best[set] ? { class: "best" } : {}, loss.toFixed(3));

@@ -1,8 +1,7 @@
-"""One text, one of several labels: accuracy and macro F1.
+"""Text classification, one label per text: accuracy and macro F1.
 
-Baselines: `tfidf` is logistic regression, one label against the others, on tf-idf of words, its settings chosen on valid;
-`tfidf_plain` is scikit-learn's defaults on all labelled rows that are not test, as published for Reuters R8 (.937, Yao et
-al. 2019).
+Baselines: `tfidf` is one-vs-rest logistic regression on tf-idf of words, with hyperparameters chosen on valid; `tfidf_plain`
+uses scikit-learn's defaults on all labelled rows outside the test set, as published for Reuters R8 (.937, Yao et al. 2019).
 """
 
 from itertools import product
@@ -22,7 +21,7 @@ from dapt.core.config import Task
 AUTO = "AutoModelForSequenceClassification"
 METRICS = ("accuracy", "macro_f1")
 CARD = {"library_name": "transformers", "pipeline_tag": "text-classification"}
-STRENGTHS = (10.0, 100.0)  # C of the tuned regression, which is tried with and without pairs of words
+STRENGTHS = (10.0, 100.0)  # values of C that are tried, each with and without word pairs
 
 
 def sequences(row: dict, task: Task) -> list[str]:
@@ -58,7 +57,7 @@ def values(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
-    """F1 is averaged over the classes that test rows have: one that is only ever predicted has none, for any model."""
+    """F1 is averaged over the classes of the test rows; a class that is only ever predicted is not counted."""
     predicted = scores.argmax(1)
     return {
         "accuracy": accuracy_score(right, predicted),
@@ -80,7 +79,7 @@ for found in classify("The text to classify.", top_k=3, truncation=True, max_len
 
 
 def tuned(words: int, strength: float) -> Pipeline:
-    """On words, or also pairs of words, that two texts have; liblinear is several times as fast as lbfgs here."""
+    """On words, or also word pairs, that occur in at least two texts; liblinear is several times as fast as lbfgs here."""
     return make_pipeline(
         TfidfVectorizer(ngram_range=(1, words), sublinear_tf=True, min_df=2),
         OneVsRestClassifier(LogisticRegression(C=strength, solver="liblinear", random_state=0)),
@@ -88,7 +87,7 @@ def tuned(words: int, strength: float) -> Pipeline:
 
 
 def log_odds(model: Pipeline, texts: list[str], known: list[str]) -> np.ndarray:
-    """Log-probabilities [texts, known]; of a label that no training row has, that of one in 10^12."""
+    """Log-probabilities [texts, known]; a label without training rows gets a probability of 1e-12."""
     found = np.full((len(texts), len(known)), 1e-12)
     found[:, [known.index(label) for label in model.classes_]] = model.predict_proba(texts)
     return np.log(found.clip(1e-12))
@@ -109,7 +108,7 @@ def tfidf_plain(train: list[dict], valid: list[dict], test: list[dict], task: Ta
 
 
 def by_frequency(right: np.ndarray, candidates: int, rows: int) -> np.ndarray:
-    """The same scores for every row: log-frequencies of the right candidates in training, one added to each count."""
+    """The same scores for every row: log-frequencies of the right candidates in training, with add-one smoothing."""
     counts = np.bincount(right, minlength=candidates)
     return np.tile(np.log((counts + 1) / (counts + 1).sum()), (rows, 1))
 

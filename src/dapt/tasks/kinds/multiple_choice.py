@@ -1,9 +1,9 @@
-"""A question and options, one of which is right: accuracy. Only the question and an option are read, never an
-explanation, which would state the answer.
+"""A question with several options, one of which is right: accuracy. The model reads only the question and an option, never
+an explanation, which would state the answer.
 
-Baselines: `majority` takes the place that is right most often in training; `overlap` the option with the most words that
-stand in the question, of equals the one with the larger share of its words, then the first; `overlap_least` the one with
-the fewest, of equals the longest: what the making of the questions may give away.
+Baselines: `majority` chooses the position that is right most often in training; `overlap` chooses the option that shares the
+most words with the question (ties: the larger share of the option's words, then the first option); `overlap_least` chooses the
+one that shares the fewest (ties: the longest). They show how much the construction of the questions gives away.
 """
 
 import re
@@ -20,7 +20,7 @@ AUTO = "AutoModelForMultipleChoice"
 METRICS = ("accuracy",)
 CARD = {"library_name": "transformers", "pipeline_tag": "multiple-choice"}
 WORD = re.compile(r"\w+")
-loss, scores, values = classification.loss, classification.scores, classification.values  # as in a classification
+loss, scores, values = classification.loss, classification.scores, classification.values  # as in classification
 files = classification.files
 
 
@@ -41,7 +41,7 @@ def candidates(rows: list[dict], classes: list[str]) -> list[str]:
 
 
 def most(rows: list[dict]) -> int:
-    """Options of the row that has the most."""
+    """The largest number of options of a row."""
     return max(len(row["options"]) for row in rows)
 
 
@@ -73,7 +73,7 @@ def majority(train: list[dict], valid: list[dict], test: list[dict], task: Task)
 
 
 def among_options(scores: list[np.ndarray], rows: list[dict]) -> np.ndarray:
-    """Scores [rows, candidates] from those of each row; of an option that a row does not have, minus infinity."""
+    """Scores [rows, candidates] from the scores of each row; minus infinity for options that a row does not have."""
     found = np.full((len(rows), most(rows)), -np.inf)
     for number, (row, of) in enumerate(zip(rows, scores, strict=True)):
         found[number, : len(row["options"])] = of[: len(row["options"])]
@@ -81,7 +81,7 @@ def among_options(scores: list[np.ndarray], rows: list[dict]) -> np.ndarray:
 
 
 def shared(row: dict) -> np.ndarray:
-    """Of each option: its different words that stand in the question, and how many different words it has."""
+    """For each option: how many of its distinct words occur in the question, and how many distinct words it has."""
     question = set(WORD.findall(row["question"].lower()))
     options = [set(WORD.findall(option.lower())) for option in row["options"]]
     return np.array([(len(option & question), max(1, len(option))) for option in options], float)

@@ -1,12 +1,12 @@
-"""A question, and the one right answer among all answers of its side (the pool): MRR@10, nDCG@10, recall@1.
+"""Finding the right answer to a question among all answers of the same side (the pool): MRR@10, nDCG@10, recall@1.
 
-The model is a bi-encoder: question and answer are encoded apart, means over their tokens compared by cosine, and each
-question is trained to prefer its own answer to those of the other questions in its batch (Henderson et al. 2017; Reimers
-& Gurevych 2019). A cross-encoder reads each question with each answer, pool² texts instead of 2 × pool: 161 times as many with
-a pool of 322.
+The model is a bi-encoder: question and answer are encoded separately and compared by the cosine of their mean token vectors.
+In training, each question is to prefer its own answer to those of the other questions in its batch (Henderson et al. 2017;
+Reimers & Gurevych 2019). A cross-encoder would read each question with each answer, pool² texts instead of 2 × pool: 161 times
+as many for a pool of 322.
 
-Baselines: `majority` orders the pool alike for every question, which is chance; `bm25` is Okapi BM25 (k1 1.5, b 0.75) on
-lower-case words, its frequencies from the pool. Of candidates with equal scores the right one counts as the last.
+Baselines: `majority` ranks the pool in the same order for every question, which is chance level; `bm25` is Okapi BM25 (k1 1.5,
+b 0.75) on lower-case words, with frequencies from the pool. Among candidates with equal scores, the right one is ranked last.
 """
 
 import re
@@ -22,7 +22,7 @@ from dapt.core.config import Task
 AUTO = "AutoModel"
 METRICS = ("mrr@10", "ndcg@10", "recall@1")
 CARD = {"library_name": "sentence-transformers", "pipeline_tag": "sentence-similarity"}
-SHARPNESS = 20.0  # cosines are multiplied by it before the softmax
+SHARPNESS = 20.0  # factor of the cosines before the softmax
 WORD = re.compile(r"\w+")
 
 
@@ -35,7 +35,7 @@ def classes(rows: list[dict]) -> list[str]:
 
 
 def pool(rows: list[dict]) -> dict[str, int]:
-    """Each different answer and its number, in the order of the rows."""
+    """Each distinct answer and its number, in the order of the rows."""
     return {answer: number for number, answer in enumerate(dict.fromkeys(row["answer"] for row in rows))}
 
 
@@ -53,7 +53,7 @@ def candidates(rows: list[dict], classes: list[str]) -> list[str]:
 
 
 def means(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Unit vectors [texts, width]: means over tokens. Columns that are padding in every text are not read."""
+    """Unit vectors [texts, width]: means over tokens. Columns that are padding in every text are cut off."""
     size = int(batch["attention_mask"].sum(1).max())
     batch = {name: value[:, :size] for name, value in batch.items()}
     hidden, mask = network(**batch).last_hidden_state.float(), batch["attention_mask"][:, :, None]
@@ -61,7 +61,7 @@ def means(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def outputs(network: nn.Module, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
-    """Unit vectors [rows, 2, width]: of the question and of the answer, each read among its like, since answers are long."""
+    """Unit vectors [rows, 2, width] of question and answer. Questions and answers are run separately, since answers are longer."""
     return torch.stack(
         [means(network, {name: value[place::count] for name, value in batch.items()}) for place in range(count)], dim=1
     )
@@ -78,7 +78,7 @@ def scores(outputs: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The place of the right candidate, from 1 on; int64 [rows].
+    """The rank of the right candidate, starting at 1; int64 [rows].
 
     >>> ranks(np.array([[0.1, 0.9, 0.5], [0.3, 0.3, 0.0]]), np.array([2, 0])).tolist()
     [2, 2]
@@ -87,13 +87,13 @@ def ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def values(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Reciprocal ranks, 0 behind the tenth place."""
+    """Reciprocal ranks, 0 beyond rank 10."""
     places = ranks(scores, right)
     return np.where(places <= 10, 1 / places, 0.0)
 
 
 def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
-    """nDCG has one relevant answer, so that the ideal gain is 1 (Järvelin & Kekäläinen 2002)."""
+    """For nDCG there is one relevant answer, so the ideal gain is 1 (Järvelin & Kekäläinen 2002)."""
     places = ranks(scores, right)
     return {
         "mrr@10": values(scores, right).mean(),
@@ -103,8 +103,8 @@ def measures(scores: np.ndarray, right: np.ndarray) -> dict[str, float]:
 
 
 def files(task: Task, width: int) -> dict[str, object]:
-    """`means` in the words of sentence-transformers, so that it makes the vectors that the model was trained for. Module
-    types are those of its first versions, which later ones know too."""
+    """The pooling of `means` as configuration of sentence-transformers, so that it computes the vectors that the model was
+    trained for. The module types are those of its first versions, which later versions accept too."""
     modules = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
     return {
         "modules.json": [

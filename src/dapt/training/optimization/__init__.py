@@ -1,1 +1,1 @@
-"""What every training stands on, of whatever task: device and precision, optimizer, schedule, and when it has failed."""
+"""What pre-training and fine-tuning share: device and precision, optimizer, schedule, detection of divergence."""

@@ -1,4 +1,4 @@
-"""Which device and precision a training runs on, and whether this torch has code for the GPU."""
+"""Chooses device and precision of a training, and checks that this build of torch supports the GPU."""
 
 import os
 import re
@@ -16,14 +16,14 @@ from dapt.telling.errors import UserError
 class Device:
     kind: str  # cpu or cuda
     name: str
-    bf16: bool  # has instructions for it
+    bf16: bool  # has instructions for bf16
     fp16: bool
-    capability: tuple[int, int] = (0, 0)  # of a GPU
-    built_for: tuple[str, ...] = ()  # what this torch has code for: sm_75, …, compute_90
+    capability: tuple[int, int] = (0, 0)  # compute capability of a GPU
+    built_for: tuple[str, ...] = ()  # architectures that this torch has code for: sm_75, …, compute_90
 
 
 def gpu(name: str, capability: tuple[int, int], built_for: tuple[str, ...]) -> Device:
-    """A GPU of this compute capability, where torch has code for `built_for`."""
+    """A GPU of this compute capability; torch has code for `built_for`."""
     return Device("cuda", name, capability >= (8, 0), capability >= (5, 3), capability, built_for)
 
 
@@ -42,7 +42,7 @@ def this_device() -> Device:
 def check_built_for(device: Device) -> None:
     """Refuse a GPU that this torch has no code for, before a kernel fails.
 
-    Code for sm_XY runs on capability X.Z with Z >= Y; compute_XY is compiled on the spot for anything newer (CUDA C++
+    Code for sm_XY runs on capability X.Z with Z >= Y; compute_XY is compiled at run time for anything newer (CUDA C++
     Programming Guide, binary and PTX compatibility).
     """
     if device.kind != "cuda":
@@ -57,32 +57,32 @@ def check_built_for(device: Device) -> None:
         return
     oldest = ".".join(map(str, min(least for _, least in built)))
     raise UserError(
-        f"{device.name} has compute capability {'.'.join(map(str, device.capability))}, this torch "
-        f"({torch.__version__}) has code from {oldest} on ({', '.join(device.built_for)}); ask the queue for a newer "
-        "card (such as --constraint=2080ti), or install another build (docs/install.md)"
+        f"{device.name} has compute capability {'.'.join(map(str, device.capability))}, but this torch "
+        f"({torch.__version__}) supports only {oldest} and later ({', '.join(device.built_for)}); ask the queue for a newer "
+        "GPU (such as --constraint=2080ti), or install another build of torch (docs/install.md)"
     )
 
 
 def check_enough(processes: int, cards: int) -> None:
-    """Refuse more processes on a machine than it shows GPUs: CUDA would only call a number invalid."""
+    """Refuse more processes than visible GPUs on a machine: CUDA would only report an invalid device number."""
     if processes > cards > 0:
         raise UserError(
-            f"{processes} processes were started on a machine that shows {cards} GPUs; start as many as there are "
-            "(--num_processes; CUDA_VISIBLE_DEVICES says which are shown)"
+            f"{processes} processes were started on a machine with {cards} visible GPUs; start one per GPU "
+            "(--num_processes; CUDA_VISIBLE_DEVICES determines which GPUs are visible)"
         )
 
 
 def decide(asked: str, device: Device) -> str:
-    """auto is bf16 where the device has it, else fp16 on a GPU, else fp32; one that it lacks is refused."""
+    """auto means bf16 if the device supports it, else fp16 on a GPU, else fp32; an unsupported precision is refused."""
     if asked == "auto":
         return "bf16" if device.bf16 else "fp16" if device.fp16 else "fp32"
     if asked != "fp32" and not getattr(device, asked):
-        raise UserError(f"train.precision is {asked}, which {device.name} does not have; set it to auto or fp32")
+        raise UserError(f"train.precision is {asked}, which {device.name} does not support; set it to auto or fp32")
     return asked
 
 
 def accelerator_for(asked: str, threads: int) -> Accelerator:
-    """Accelerate in the precision that this device decides on, with the threads that decide the bits."""
+    """An Accelerator in the precision for this device, with a fixed number of threads, which results depend on."""
     keep_freed_memory()
     torch.set_num_threads(threads)
     check_enough(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count())
@@ -92,5 +92,5 @@ def accelerator_for(asked: str, threads: int) -> Accelerator:
     return Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
         cpu=not torch.cuda.is_available(),
-        kwargs_handlers=[AutocastKwargs(cache_enabled=device.kind == "cpu")],  # a CUDA graph can't hold what is kept
+        kwargs_handlers=[AutocastKwargs(cache_enabled=device.kind == "cpu")],  # a CUDA graph can't hold cached casts
     )

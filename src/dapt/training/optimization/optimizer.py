@@ -7,7 +7,7 @@ from torch import nn
 
 
 def optimizer(parameters: Iterable[tuple[str, nn.Parameter]], weight_decay: float) -> torch.optim.AdamW:
-    """AdamW; biases and LayerNorms are not decayed, as in BERT."""
+    """AdamW without weight decay for biases and LayerNorms, as in BERT."""
     named = [(name, value) for name, value in parameters if value.requires_grad]
     groups = [
         {"params": [value for _, value in named if value.ndim >= 2], "weight_decay": weight_decay},
@@ -17,7 +17,7 @@ def optimizer(parameters: Iterable[tuple[str, nn.Parameter]], weight_decay: floa
 
 
 def optimizer_tensors(optim: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """AdamW's state as flat named tensors: optimizer.<parameter number>.<name>."""
+    """AdamW's state as a flat dict of tensors: optimizer.<parameter number>.<name>."""
     return {
         f"optimizer.{number}.{name}": value.contiguous()
         for number, state in optim.state_dict()["state"].items()
@@ -26,7 +26,7 @@ def optimizer_tensors(optim: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
 
 
 def restore(optim: torch.optim.Optimizer, saved: dict[str, torch.Tensor]) -> None:
-    """The opposite of optimizer_tensors."""
+    """The inverse of optimizer_tensors."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for place, value in saved.items():
         if place.startswith("optimizer."):

@@ -1,17 +1,17 @@
-"""How long a training is and how large each of its steps: pure functions."""
+"""The length of a training and its learning rates: pure functions."""
 
 import math
 from dataclasses import dataclass
 
-DECAY = 0.2  # share of the steps in which `one-minus-sqrt` falls
+DECAY = 0.2  # the share of the steps in which `one-minus-sqrt` decays
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rates of a training of `steps` steps: up in a line over `warmup` steps, then by `shape` down to 0.
+    """Learning rates of a training of `steps` steps: linear warm-up over `warmup` steps, then decay to 0 by `shape`.
 
-    linear and cosine fall at once; one-minus-sqrt stays and falls in the last fifth (Hägele et al. 2024), so that a run
-    can be made longer without having chosen its length before.
+    linear and cosine decay right after the warm-up; one-minus-sqrt stays constant and decays in the last fifth (Hägele et al.
+    2024), so that the length of a run need not be fixed in advance.
     """
 
     steps: int
@@ -22,7 +22,7 @@ class Schedule:
     shape: str = "linear"
 
     def rate(self, step: int) -> float:
-        """Of step 0, 1, …; 0 would be that of the step behind the last."""
+        """The learning rate of step 0, 1, …; it would reach 0 in the step after the last."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         left = (self.steps - step) / max(1, self.steps - self.warmup)
@@ -35,8 +35,8 @@ class Schedule:
 
 
 def length(steps: int | None, epochs: float | None, tokens: int | None, windows: int, batch: float, text: int) -> int:
-    """Steps of a training whose length is given as one of the three; `text` tokens lie in `windows` windows, of which a step
-    reads `batch`.
+    """Number of steps of a training whose length is given as steps, epochs or tokens; the text has `text` tokens in `windows`
+    windows, of which each step reads `batch`.
 
     >>> length(None, 2.0, None, 100, 8, 12_000), length(None, None, 24_000, 100, 8, 12_000)
     (25, 25)
@@ -45,5 +45,5 @@ def length(steps: int | None, epochs: float | None, tokens: int | None, windows:
         return steps
     if epochs is not None:
         return math.ceil(epochs * windows / batch)
-    assert tokens is not None  # config.Train has one of the three
+    assert tokens is not None  # config.Train requires one of the three
     return math.ceil(tokens * windows / text / batch)
