@@ -52,32 +52,32 @@ def test_a_workspace_runs_its_own_code(repository):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["fetch", "biomed_mml"], "dapt fetch: params.yaml knows no corpus 'biomed_mml'; did you mean biomed_mlm?"),
-        (["train", "law"], "dapt train: params.yaml knows no domain 'law'; it has: biomed,"),
-        (["evaluate", "law"], "dapt evaluate: params.yaml knows no model 'law'; it has: base,"),
-        (["clean"], "dapt clean: needs the name of a corpus"),
-        (["clean", "--cleaner", "hpo"], "dapt clean: --cleaner goes with"),
-        (["evaluate", "--model", "x"], "dapt evaluate: --model goes with"),
+        (["fetch", "biomed_mml"], "dapt fetch: params.yaml has no corpus 'biomed_mml'; did you mean biomed_mlm?"),
+        (["train", "law"], "dapt train: params.yaml has no domain 'law'; choose one of: biomed,"),
+        (["evaluate", "law"], "dapt evaluate: params.yaml has no model 'law'; choose one of: base,"),
+        (["clean"], "dapt clean: the name of a corpus is missing; `dapt clean --help` shows"),
+        (["clean", "--cleaner", "hpo"], "dapt clean: --cleaner, --raw, --out and --report must be given together"),
+        (["evaluate", "--model", "x"], "dapt evaluate: --model and --text must be given together"),
         (["clean", "biomed_mlm"], "dapt clean: No such file or directory: data/raw/biomed_mlm/hpo/hp.obo"),
         (
             ["bench", "clean"],
-            "dapt bench: data/processed/biomed_mlm.jsonl is not there, and the stand-in is made from it;",
+            "dapt bench: data/processed/biomed_mlm.jsonl does not exist, but this benchmark needs it;",
         ),
-        (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere holds no model"),
-        (["evaluate", "base"], "dapt evaluate: models/base holds no model: it has no config.json; `dvc repro` and"),
-        (["train", "biomed"], "dapt train: models/base holds no model"),
-        (["finetune", "biomed_topic", "base"], "dapt finetune: models/base holds no model"),
-        (["audit", "--model", "nowhere"], "dapt audit: nowhere holds no model"),
-        (["evaluate", "base", "--words"], "dapt evaluate: --model goes with"),
-        (["evaluate", "--text", "x.jsonl"], "dapt evaluate: --model goes with"),
+        (["evaluate", "--model", "nowhere", "--text", "x.jsonl"], "dapt evaluate: nowhere is not a model folder"),
+        (["evaluate", "base"], "dapt evaluate: models/base is not a model folder: it has no config.json; create"),
+        (["train", "biomed"], "dapt train: models/base is not a model folder"),
+        (["finetune", "biomed_topic", "base"], "dapt finetune: models/base is not a model folder"),
+        (["audit", "--model", "nowhere"], "dapt audit: nowhere is not a model folder"),
+        (["evaluate", "base", "--words"], "dapt evaluate: --model and --text must"),
+        (["evaluate", "--text", "x.jsonl"], "dapt evaluate: --model and --text must"),
         (
             ["evaluate", "--model", "x", "--text", "x.jsonl", "--draws", "2", "--words"],
-            "dapt evaluate: --draws is for the loss per token",
+            "dapt evaluate: --draws works only for the loss per token",
         ),
-        (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner goes with"),
+        (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner, --raw, --out"),
         (
             ["clean", "--cleaner", "hop", "--raw", "x", "--out", "y", "--report", "z"],
-            "dapt clean: there is no cleaner 'hop'; there are: bioasq,",
+            "dapt clean: unknown cleaner 'hop'; choose one of: bioasq,",
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_an_interrupted_command_says_so_in_a_line(repository):
     done = dapt(repository, "check")
     assert (done.returncode, done.stderr) == (
         -signal.SIGINT,
-        "dapt check: interrupted; nothing is half-written: run the same command again\n",
+        "dapt check: interrupted; no file is incomplete: run the same command again\n",
     )
 
 
@@ -121,7 +121,7 @@ def test_help_names_every_command():
 
 
 @pytest.mark.parametrize(
-    "name, words", [("spread", "how far its losses scatter"), ("train", "adapt the base to a domain")]
+    "name, words", [("spread", "how much its losses vary"), ("train", "adapt the base to a domain")]
 )
 def test_a_command_s_help_says_what_it_does(capsys, name, words):
     with pytest.raises(SystemExit):

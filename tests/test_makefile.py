@@ -51,7 +51,7 @@ def test_make_takes_the_python_that_it_is_given(tmp_path):
 def test_make_says_in_one_line_which_python_it_needs(tmp_path, versions):
     done = make(tmp_path, versions)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no Python from 3.11 to 3.14 is in PATH" in done.stderr and done.stderr.count("\n") == 1
+    assert "no Python from 3.11 to 3.14 is on PATH" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.14", "3.15"])

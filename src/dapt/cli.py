@@ -375,10 +375,10 @@ def add_rows(command: argparse.ArgumentParser) -> None:
     columns = {
         "text": "the text to be classified",
         "label": "its class",
-        "question": "a question",
-        "options": "its options: several columns, separated by commas, or one with lists",
+        "question": "the question",
+        "options": "its options, as lists; or several columns, separated by commas",
         "answer": "the answer to rank, or the right option: its text, letter or number",
-        "split": "the column with train, valid or test; default: rows are assigned at random",
+        "split": "the column with train, valid or test; default: by the names of the files, else at random",
     }
     for name, what in columns.items():
         command.add_argument(f"--{name}", metavar="COLUMN", help=f"the column with {what}" if name != "split" else what)

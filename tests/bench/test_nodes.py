@@ -40,7 +40,9 @@ def test_more_windows_a_step_and_faster_networks_gain_more():
 @pytest.mark.parametrize("rounds, tasks", [(0, "1"), (1, "3"), (1, "16")])
 def test_no_rounds_and_processes_that_cannot_share_the_windows_are_refused(monkeypatch, rounds, tasks):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", tasks)
-    with pytest.raises(UserError, match=f"--rounds is at least 1, and the processes .here {tasks}. a divisor of 8"):
+    with pytest.raises(
+        UserError, match=f"--rounds must be at least 1, and the number of processes .now {tasks}. must divide 8"
+    ):
         run(rounds, False)
 
 

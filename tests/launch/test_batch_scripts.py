@@ -56,7 +56,7 @@ def again(folder: Path, restarts: int, command: str) -> tuple[int, str]:
 def test_the_batch_script_that_is_run_instead_of_submitted_says_so():
     done = subprocess.run(["bash", ROOT / "slurm/train.sbatch.sh", "biomed"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode and done.stdout == ""
-    assert done.stderr.endswith("this is no job yet; submit it: sbatch slurm/train.sbatch.sh biomed\n")
+    assert done.stderr.endswith("not in a Slurm job; submit it with: sbatch slurm/train.sbatch.sh biomed\n")
 
 
 def test_a_batch_job_is_queued_again_until_restarts_in_a_row_save_nothing_new(tmp_path):

@@ -47,9 +47,13 @@ def test_a_launcher_that_cannot_be_is_refused(asked, settings, message):
         ("memory: 64G", "memory: a lot", "memory: .*'a lot'"),
         ("nodes: 1", "nodes: 0", "nodes: .*0"),
         ("[finetune]", "[finetun]", "groups.tasks.stages.0: .*'finetune', not 'finetun'"),
-        ("[base, evaluate]", "[base, train]", "groups: train is in two of them; take it out of one"),
-        ("[finetune], memory", "[finetune], gpus: 2, memory", "groups.tasks: gpus is 2, but finetune is one process"),
-        ("[train]", "[train], cpus: 8", "groups.training: cpus: a training takes as many as train.threads"),
+        ("[base, evaluate]", "[base, train]", "groups: train is in two groups; remove it from one"),
+        (
+            "[finetune], memory",
+            "[finetune], gpus: 2, memory",
+            "groups.tasks: gpus is 2, but finetune runs as a single process",
+        ),
+        ("[train]", "[train], cpus: 8", "groups.training: cpus: a training uses train.threads CPUs per GPU"),
         ("[finetune], memory", "[finetune], memori", "groups.tasks.memori: unknown setting; did you mean memory?"),
     ],
 )
@@ -98,5 +102,6 @@ def test_a_partition_without_slurm_is_refused_before_anything_is_started(tmp_pat
         )
         assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "logs").exists()
         assert (
-            done.stderr == "dapt launch: --partition is for Slurm, and the launcher is local; set DAPT_LAUNCHER=slurm\n"
+            done.stderr
+            == "dapt launch: --partition works only with Slurm, but the launcher is local; set DAPT_LAUNCHER=slurm\n"
         )

@@ -12,7 +12,7 @@ LAUNCHED = [{"event": "launched"}, {"event": "begun", "pid": 41}]
 QUEUED = [
     *LAUNCHED,
     {"event": "queued", "job": "7", "time": QUEUED_AT},
-    {"event": "waits", "job": "7", "why": "no node has room for it", "start": "2026-11-25T09:30:00"},
+    {"event": "waits", "job": "7", "why": "no node is free", "start": "2026-11-25T09:30:00"},
 ]
 TRAINING = [
     *QUEUED,
@@ -24,7 +24,7 @@ TRAINING = [
 LEFT = [*TRAINING, {"event": "left", "step": 130, "steps": 300}]
 RESTARTED = [
     *LEFT,
-    {"event": "restarted", "restarts": 1, "after": "7", "ended": "asked to leave", "step": 130},
+    {"event": "restarted", "restarts": 1, "after": "7", "ended": "asked to stop", "step": 130},
     {"event": "allocated", "job": "8", "node": "n2"},
     {"event": "resumed", "step": 130},
 ]

@@ -29,7 +29,7 @@ from repositories import ROOT, committed_files, committed_params, ground_in, rep
             Answer(refusal="there is no partition gpu, gpu-preempt"),
         ),
         ("allocation failure: something new\n", Answer(refusal="something new")),
-        ("", Answer(refusal="no word of why")),
+        ("", Answer(refusal="no reason given")),
     ],
 )
 def test_slurms_answer_is_a_start_or_a_refusal_in_words(said, answer):
@@ -84,7 +84,7 @@ def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
     assert (
         need.hours < 0.01
         and "< 0.01" in plan.table([need])
-        and "biomed: hours are an estimate, at 25% of the card's peak" in remarks[0]
+        and "biomed: hours are estimated, at 25% of the GPU's peak" in remarks[0]
     )
     slow = hours.train(
         estimates.model_in(Path("models/base")), train, estimates.text_in(Path("data/tokens/biomed")), 1.0, 1
@@ -98,7 +98,7 @@ def test_hours_are_those_of_the_work_or_those_measured_through_slurm(ground):
     [need], remarks = plan.trainings(["biomed"], SETTINGS)
     seen = 100 * 8 * 30 / 3600  # at most 30 tokens of text in a window of 32
     assert 0.8 * seen < need.hours < seen
-    assert "and the limit (time) is 3:00:00: it is started again 2 times" in remarks[0]
+    assert "but the time limit is 3:00:00: it will be restarted 2 times" in remarks[0]
     assert "measured by dapt launch --smoke on 1 × cuda" in remarks[-1]
 
 
@@ -127,7 +127,9 @@ def test_without_slurm_it_is_refused_in_a_line(ground, arguments):
         env={"PATH": "/nowhere", "PYTHONPATH": str(ROOT / "src")},
     )
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == "dapt launch: there is no srun on PATH, so nobody to ask; go to a login node of the cluster\n"
+    assert (
+        done.stderr == "dapt launch: srun is not on PATH, so Slurm cannot be asked; use a login node of the cluster\n"
+    )
 
 
 FULL = {  # task → the full profile's training rows, and a question and an answer or options of the real mean length
@@ -155,7 +157,7 @@ def test_the_full_profile_fits_into_a_day_of_one_2080_ti_and_its_total_is_the_su
     params = config.load()
     stages = [f"finetune@{task}-{model}" for task in params.tasks for model in params.finetuned]
     needs, remarks = plan.others(["base", *(f"evaluate@{model}" for model in params.models), *stages], params, SETTINGS)
-    assert ["hours are an estimate" in line for line in remarks] == [True] and len(needs) == 1 + 5 + 16
+    assert ["hours are estimated" in line for line in remarks] == [True] and len(needs) == 1 + 5 + 16
     found = {need.stage: need.hours for need in needs}
     assert 2 < found["finetune@multiple_choice-biomed"] < 6 and found["evaluate@base"] < 0.5
     total = plan.table(needs).splitlines()[-1].split()
@@ -163,7 +165,7 @@ def test_the_full_profile_fits_into_a_day_of_one_2080_ti_and_its_total_is_the_su
     assert 12 < float(total[2]) < 23
     shutil.rmtree(tmp_path / "data/split/tasks/multiple_choice")
     needs, remarks = plan.others(stages, params, SETTINGS)
-    assert remarks[0].startswith("data/split/tasks/multiple_choice is not there, so its hours are not known")
+    assert remarks[0].startswith("data/split/tasks/multiple_choice does not exist, so its hours are unknown")
     assert [need.stage for need in needs if need.hours is None] == [
         f"finetune@multiple_choice-{model}" for model in params.finetuned
     ]

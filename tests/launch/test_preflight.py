@@ -80,16 +80,14 @@ def test_a_build_for_cpus_refuses_no_card_and_says_what_it_is():
     assert check(with_(constraint=None, gpus=0), FULL, replace(FACTS, built_for=())) == []
 
 
-@pytest.mark.parametrize(
-    "constraint, words", [("h900", "h900: no card that is known here"), (None, "no card is asked for")]
-)
+@pytest.mark.parametrize("constraint, words", [("h900", "h900: not a known GPU"), (None, "no GPU type is requested")])
 def test_what_is_not_known_passes_with_a_word(constraint, words):
     (note,) = check(with_(constraint=constraint), FULL, FACTS)
     assert words in note
 
 
 def test_a_precision_that_the_card_lacks_is_refused():
-    with pytest.raises(UserError, match="train.precision is bf16, which RTX 2080 Ti does not have"):
+    with pytest.raises(UserError, match="train.precision is bf16, which RTX 2080 Ti does not support"):
         check(with_(), training(precision="bf16"), FACTS)
 
 
@@ -104,12 +102,12 @@ def test_a_batch_too_large_for_the_card_is_taken_in_parts_by_one_process_and_ref
 
 
 def test_a_model_too_large_for_the_card_is_refused():
-    with pytest.raises(UserError, match="even a window at a time; ask for a larger card"):
+    with pytest.raises(UserError, match="too little even for one window at a time; request a larger GPU"):
         check(with_(), FULL, replace(FACTS, model=estimates.Model(900_000_000, 2048, 24, 250_000)))
 
 
 def test_too_little_memory_of_the_node_is_refused_and_zero_is_all_of_it():
-    with pytest.raises(UserError, match="needs about 6.3 GB of a node's memory, and memory in .* is 4G"):
+    with pytest.raises(UserError, match="needs about 6.3 GB of memory per node, but memory in .* is 4G"):
         check(with_(memory="4G"), FULL, FACTS)
     assert check(with_(memory="0"), FULL, FACTS) == check(with_(memory="7G"), FULL, FACTS) == []
 
@@ -184,8 +182,8 @@ def test_facts_come_from_the_repository(tmp_path, model_folder, tokens, special,
 @pytest.mark.parametrize(
     "gone, message",
     [
-        ("models/base", "models/base is not there; make it with `dvc repro base`"),
-        ("data/tokens/biomed", "make it with `dvc repro tokenize@biomed`"),
+        ("models/base", "models/base does not exist; create it with `dvc repro base`"),
+        ("data/tokens/biomed", "create it with `dvc repro tokenize@biomed`"),
     ],
 )
 def test_what_is_not_made_yet_is_named(tmp_path, model_folder, tokens, special, monkeypatch, gone, message):

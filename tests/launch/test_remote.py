@@ -21,7 +21,7 @@ def repository(tmp_path, monkeypatch) -> Path:
 
 def test_outside_of_a_dvc_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert remote.look() == remote.Remote("none: this is no DVC repository")
+    assert remote.look() == remote.Remote("none: this is not a DVC repository")
 
 
 def test_no_remote_is_a_fact_and_no_problem(repository):
@@ -34,7 +34,7 @@ def test_a_folder_is_reachable_or_not_there(repository, tmp_path):
     assert remote.look() == remote.Remote("shared: reachable")
     (tmp_path / "share").rmdir()
     found = remote.look()
-    assert found.text == "shared: not there" and f"nothing at {tmp_path / 'share'}" in found.problem
+    assert found.text == "shared: not found" and f"nothing at {tmp_path / 'share'}" in found.problem
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_it_waits_no_longer_than_it_says(repository, monkeypatch):
         raise subprocess.TimeoutExpired("dapt.launch.remote", timeout)
 
     monkeypatch.setattr(subprocess, "run", hang)
-    assert "has not answered in 20 s" in remote.look().problem
+    assert "has not answered within 20 s" in remote.look().problem

@@ -69,5 +69,5 @@ def test_setup_runs_before_the_training_and_the_first_node_names_the_job(tmp_pat
 def test_inside_of_a_job_it_asks_for_no_other(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    with pytest.raises(UserError, match="inside of Slurm's job 7 already"):
+    with pytest.raises(UserError, match="already inside Slurm job 7"):
         slurm.train("biomed", 1, SETTINGS)

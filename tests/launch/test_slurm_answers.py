@@ -54,14 +54,14 @@ def test_what_follows_from_the_end_of_a_job(end, what):
     "state, stage, words",
     [
         ("CANCELLED", "train", "was cancelled at step 7; run again to continue there"),
-        ("CANCELLED", "finetune", "was cancelled with 7 epochs saved; run again to go on with what is left"),
-        ("CANCELLED", "evaluate", "was cancelled; run again to begin anew"),
+        ("CANCELLED", "finetune", "was cancelled with 7 epochs saved; run again to continue there"),
+        ("CANCELLED", "evaluate", "was cancelled; run again to start over"),
         ("OUT_OF_MEMORY", "train", "needed more memory than 64G; raise memory of train in slurm/cluster.yaml or make"),
         ("OUT_OF_MEMORY", "evaluate", "needed more memory than 16G; raise memory of evaluate in slurm/cluster.yaml"),
         (
             "TIMEOUT",
             "base",
-            "was not done after 0:30:00, and base keeps nothing; raise time of base in slurm/cluster.yaml",
+            "was not done within 0:30:00, and base saves nothing; raise time of base in slurm/cluster.yaml",
         ),
         ("TIMEOUT", "train", None),
         ("TIMEOUT", "finetune", None),
@@ -83,8 +83,8 @@ def test_the_last_saved_step_is_read_from_the_events_of_a_job():
 @pytest.mark.parametrize(
     "reason, words",
     [
-        ("Resources", "no node has room"),
-        ("(Priority)", "others are before it"),
+        ("Resources", "no node is free"),
+        ("(Priority)", "other jobs have priority"),
         ("QOSMaxGRESPerUser", "a limit of your"),
         ("AssocGrpGRES", "a limit of your account"),
         ("ReqNodeNotAvail, UnavailableNodes:n1", "down or reserved"),

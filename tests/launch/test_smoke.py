@@ -38,7 +38,7 @@ def test_the_first_domain_that_fails_ends_it_with_its_code_and_its_log(tmp_path,
     ground = ground_in(tmp_path, model_folder, tokens, special, {})
     done = run(ground, "finance", "biomed")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "finance: the ten steps ended with code 2; log: logs/smoke-finance.log"
+    assert done.stderr.splitlines()[-1] == "finance: the ten steps failed with exit code 2; log: logs/smoke-finance.log"
     assert [path.name for path in (ground / "logs").iterdir()] == ["smoke-finance.log"]
     assert "data/tokens/finance" in (ground / "logs/smoke-finance.log").read_text()
 

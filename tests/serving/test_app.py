@@ -96,12 +96,12 @@ BAD = [
     (b'{"model": "biomed", "text": ["[MASK]"], "topk": 3}', 422, "topk: Extra inputs are not permitted"),
     (b'{"model": "biomed", "text": ["secret"]}', 422, "text 1 has no [MASK]"),
     (json.dumps({"model": "biomed", "text": ["[MASK] " * 20]}).encode(), 422, "text 1 has 20 times [MASK]; at most 10"),
-    (b'{"model": "biomed", "text": ["secret \\u0000 [MASK]"]}', 422, "text.0: holds a NUL character"),
+    (b'{"model": "biomed", "text": ["secret \\u0000 [MASK]"]}', 422, "text.0: contains a NUL character"),
     (b'{"model": "biomed", "text": ["secret \\ud800 [MASK]"]}', 422, "text.0: Input should be a valid string"),
     (b'{"model": "law", "text": ["[MASK]"]}', 404, "there is no model 'law'; there are: base, biomed"),
     (b'{"model": "../biomed", "text": ["[MASK]"]}', 404, "there is no model"),
     (b'{"model": "\\ud800", "text": ["[MASK]"]}', 422, ""),
-    (b'{"model": "answer_ranking/base", "text": ["[MASK]"]}', 422, "fills in no words"),
+    (b'{"model": "answer_ranking/base", "text": ["[MASK]"]}', 422, "cannot fill in words"),
     (json.dumps({"model": "biomed", "text": ["a" * 30_000]}).encode(), 422, "at most 20000 characters"),
     (json.dumps({"model": "biomed", "text": ["a"] * 257}).encode(), 422, "at most 256 items"),
     (b'{"model": "biomed", "text": ["' + b"secret " * 1_500_000 + b'"]}', 413, "the body has more than 2,000,000 bytes"),
@@ -200,7 +200,7 @@ def test_a_fault_is_counted_as_one_and_its_text_is_in_no_log(served, tmp_path):
 
 def test_work_that_would_take_too_long_is_refused(server):
     answer = server.post("score", model="base", text=["fever bank " * 20] * 256, pseudo=True)
-    assert answer.status_code == 422 and "tokens would be read to score this, more than 300,000" in answer.text
+    assert answer.status_code == 422 and "tokens, more than the limit of 300,000" in answer.text
 
 
 def test_models_make_room_for_each_other(served):
@@ -214,7 +214,7 @@ def test_models_make_room_for_each_other(served):
 
 def test_a_key_is_needed_as_soon_as_others_can_connect(served):
     refused = run(served, DAPT, "serve", "--host", "0.0.0.0", "--port", "0", code=2)
-    assert "0.0.0.0 can be reached by others: set DAPT_API_KEY" in refused
+    assert "0.0.0.0 can be reached from other machines; set DAPT_API_KEY" in refused
     assert "printable ASCII" in run(served, DAPT, "serve", "--port", "0", code=2, DAPT_API_KEY="schlüssel")
     with Server(served, ("--host", "0.0.0.0"), {"DAPT_API_KEY": "a key"}) as server:
         assert server.post("fill-mask", **FILL).status_code == 401
@@ -265,8 +265,8 @@ def test_a_full_queue_says_when_to_come_again(served, texts, monkeypatch):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("--models", "none"), "holds no models; dvc repro makes them"),
-        (("--memory", "nan"), "--memory is nan; it must be a number of GB above 0"),
+        (("--models", "none"), "contains no models; create them with dvc repro"),
+        (("--memory", "nan"), "--memory is nan; it must be a number of GB greater than 0"),
         (("--memory", "0"), "--memory is 0"),
         (("--port", "80000"), "cannot listen on 127.0.0.1, port 80000"),
     ],

@@ -122,7 +122,7 @@ def test_passes_hold_so_many_tokens_and_a_longer_text_alone():
         ("fill-mask", FillMask(model="x", text=["no mask"]), r"text 1 has no \[MASK\]"),
         ("fill-mask", FillMask(model="x", text=["[MASK]", "[MASK] " * 11]), r"text 2 has 11 times \[MASK\]; at most 10"),
         ("fill-mask", FillMask(model="x", text=["[MASK] " + "fever " * 997]), r"text 1 has 1000 tokens, more than the \d+ that"),
-        ("classify", Classify(model="x", text=["fever"]), "for masked-lm and knows no classes"),
+        ("classify", Classify(model="x", text=["fever"]), "a masked-lm model has no classes"),
         ("score", Score(model="x", text=["\u2603"]), "text 1 has no token that the model knows"),
     ],
 )  # fmt: skip

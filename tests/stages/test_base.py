@@ -143,7 +143,7 @@ def test_a_donor_without_a_head_or_with_other_tokens_is_refused(workspace, headl
     names = tokens["model"]["vocab"]
     names["a"], names["b"] = names["b"], names["a"]
     (donor / "tokenizer.json").write_text(json.dumps(tokens))
-    with pytest.raises(UserError, match="the donor's tokenizer has other tokens"):
+    with pytest.raises(UserError, match="the donor's tokenizer has a different vocabulary"):
         base.make_base(config.load())
 
 

@@ -51,7 +51,8 @@ def test_a_baseline_that_the_kind_lacks_is_refused(model_folder, tmp_path, monke
     params = tmp_path / "params.yaml"
     params.write_text(replaced(params.read_text(), "words: overlap", "words: tfidf"))
     with pytest.raises(
-        UserError, match="tasks.multiple_choice.words: a multiple_choice has no baseline 'tfidf'; it has: majority, ov"
+        UserError,
+        match="tasks.multiple_choice.words: the kind multiple_choice has no baseline 'tfidf'; choose one of: majority, ov",
     ):
         baseline.run("multiple_choice")
 

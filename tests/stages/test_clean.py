@@ -53,6 +53,6 @@ def test_options_of_the_cleaner_by_command_are_typed_and_refused_as_those_of_a_p
     for option, says in (
         ("lesat=1", "--option: the cleaner text has no option 'lesat'; its options are: least, column,"),
         ("least=many", "--option.least: must be int, not 'many'"),
-        ("least", "--option least: must be NAME=VALUE"),
+        ("least", "--option least is not of the form NAME=VALUE"),
     ):
         assert says in run(tmp_path, *command, "--option", option, code=2)

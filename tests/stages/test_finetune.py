@@ -72,7 +72,7 @@ def test_two_runs_end_in_the_same_bits_and_never_look_at_the_test_rows(model_fol
 
 def test_texts_longer_than_the_models_positions_are_refused(model_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(repository_with(tmp_path, model_folder, "finance_classification", topics, {"length": 161}))
-    with pytest.raises(UserError, match="161 tokens are longer than the model's 160 positions"):
+    with pytest.raises(UserError, match="161 tokens, but the model has only 160 positions"):
         finetune.run("finance_classification", "base")
 
 

@@ -134,7 +134,7 @@ def test_asked_to_leave_it_writes_a_checkpoint_and_goes_on_from_there(ground, un
         process.send_signal(number)  # to `dapt train` alone, which passes it on
     output = process.communicate()[0]
     assert process.returncode == 75 and "Traceback" not in output, output
-    left = int(re.search(r"biomed: asked to leave, saved at step (\d+) of 150", output)[1])
+    left = int(re.search(r"biomed: stopped as requested, saved at step (\d+) of 150", output)[1])
     code, output = Forked(folder).end()
     assert code == 0 and f"resumed at step {left}" in output, output
     weights = "models/biomed/model.safetensors"
@@ -154,7 +154,7 @@ def test_interrupted_before_it_has_begun_it_says_so_in_a_line(ground, tmp_path):
         time.sleep(0.01)
     time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)
-    said = "biomed: asked to leave before it had begun; run the same command again\n"
+    said = "biomed: stopped before the training had started; run the same command again\n"
     assert (process.communicate()[0], process.returncode) == (said, 75)
 
 
@@ -163,7 +163,7 @@ def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
     training = Forked(folder)
     wait_for_checkpoint(folder, 3)
     os.kill(training.pid, signal.SIGTERM)
-    left = int(re.search(r"asked to leave, saved at step (\d+)", training.end()[1])[1])
+    left = int(re.search(r"stopped as requested, saved at step (\d+)", training.end()[1])[1])
     change(folder, {"train.lr": 2e-3, "train.steps": 20, "train.keep": []})
     code, output = Forked(folder).end()
     assert code == 0 and "resumed" not in output.replace("not resumed", ""), output
@@ -266,8 +266,8 @@ def test_an_error_of_cuda_names_the_steps_and_the_checkpoint_that_is_safe(ground
     code, output = Forked(folder, fails_in=26).end()
     assert code == 2 and "Traceback" not in output, output
     assert (
-        "dapt train biomed: CUDA error: an illegal memory access was encountered: it came after step 24, which was the last "
-        "that was read; the last good checkpoint is step-24; run it again" in output
+        "dapt train biomed: CUDA error: an illegal memory access was encountered: the error came after step 24, the last one "
+        "whose loss was read; the last good checkpoint is step-24; run again" in output
     ), output
     code, output = Forked(folder).end()
     assert code == 0 and "resumed at step 24" in output, output

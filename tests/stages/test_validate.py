@@ -48,7 +48,7 @@ def test_rows_that_cleaning_did_not_count_stop_the_pipeline(workspace):
             "params.yaml",
             "words: tfidf",
             "words: tfid",
-            "tasks.finance_classification.words: .* has no baseline 'tfid'; it has: .*tfidf",
+            "tasks.finance_classification.words: .* has no baseline 'tfid'; choose one of: .*tfidf",
         ),
         (
             "profiles/sample.yaml",
@@ -75,5 +75,5 @@ def test_a_base_whose_type_has_no_head_for_a_task_is_refused(workspace):
         ("params.yaml", "words: tfidf", "words: overlap"),
     ):
         (workspace / file).write_text(replaced((workspace / file).read_text(), old, new))
-    with pytest.raises(UserError, match="transformers has no ModelForMultipleChoice for the type of .*base"):
+    with pytest.raises(UserError, match="transformers has no ModelForMultipleChoice for the model type of .*base"):
         validate.run()

@@ -22,12 +22,12 @@ def test_the_toys_can_work(kind, rows):
 @pytest.mark.parametrize(
     "kind, train, test, message",
     [
-        ("classification", [], topics(9, 1), "task T has 0 training rows and 9 test rows and needs both"),
+        ("classification", [], topics(9, 1), "task T has 0 training rows and 9 test rows, but needs both"),
         (
             "classification",
             [row | {"label": "fever"} for row in topics(40, 0)],
             [row | {"label": "fever"} for row in topics(20, 1)],
-            "task T: 'fever' is all there is to choose from",
+            "task T: 'fever' is the only candidate",
         ),
         (
             "classification",
@@ -39,13 +39,13 @@ def test_the_toys_can_work(kind, rows):
             "multiple_choice",
             choices(40, 0),
             [row | {"options": ["fever"], "answer": 0} for row in choices(20, 1)],
-            "task T: 'option 1' is all there is to choose from",
+            "task T: 'option 1' is the only candidate",
         ),
         (
             "ranking",
             answers(40, 0),
             [row | {"answer": "yes"} for row in answers(20, 1)],
-            "is all there is to choose from",
+            "is the only candidate",
         ),
     ],
 )

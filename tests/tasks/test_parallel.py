@@ -59,7 +59,7 @@ def test_a_refusal_comes_through_and_ends_the_others():
 
 
 def test_one_that_is_killed_is_told_of():
-    assert "a process was ended from outside, most likely since memory ran out" in said(
+    assert "a process was killed, most likely because memory ran out" in said(
         "try:", "    side_by_side(work, ['die', 1], 2)", "except UserError as error:", "    print(error)"
     )
 

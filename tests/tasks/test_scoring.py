@@ -63,6 +63,7 @@ def test_sides_whose_labels_lie_far_apart_are_said(capsys):
     assert not capsys.readouterr().err
     far = scoring.labels_by_side("T", scoring.Sides(rows["a"] + rows["b"], [], rows["a"], rows["a"] + rows["b"]))
     assert far["labels"]["valid"] == {"a": 10} and far["label_distance"]["valid"] == 0.5
-    assert "T: the labels of its valid rows are far from those of its training rows (total variation 0.50)" in (
-        capsys.readouterr().err
+    assert (
+        "T: the label distribution of its valid rows differs from that of its training rows (total variation 0.50)"
+        in (capsys.readouterr().err)
     )

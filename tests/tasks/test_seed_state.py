@@ -70,7 +70,7 @@ def test_stopped_in_any_epoch_it_ends_in_the_bits_of_one_that_was_not(
     said = capsys.readouterr().out
     assert again[:2] == whole[:2]
     assert said.count(", epoch ") == 9 - stop and again[2] == list(range(stop + 1, 10))
-    assert said.count("done before") == stop // 3 and said.count("resumed behind epoch") == (stop % 3 > 0)
+    assert said.count("already finished") == stop // 3 and said.count("resumed after epoch") == (stop % 3 > 0)
 
 
 def test_an_epoch_that_takes_seconds_is_not_saved(model_folder, tmp_path, monkeypatch):
@@ -87,4 +87,4 @@ def test_a_damaged_state_is_passed_over(model_folder, tmp_path, capsys):
     capsys.readouterr()
     assert fine_tuned(model_folder, tmp_path / "cut")[:2] == whole[:2]
     said = capsys.readouterr().out
-    assert "checkpoint step-3 is damaged: passed over" in said and said.count("toy, seed 1, epoch") == 3
+    assert "checkpoint step-3 is damaged and was skipped" in said and said.count("toy, seed 1, epoch") == 3

@@ -74,7 +74,7 @@ def test_what_cuda_reports_is_one_line_and_a_fault_of_the_program_stays_its_own(
     with pytest.raises(UserError if ours else type(error)) as raised, gpu_failures("", lambda: "step-40 is safe"):
         raise error
     if ours:
-        assert re.match(r"CUDA error: .*: step-40 is safe; run it again", str(raised.value))
+        assert re.match(r"CUDA error: .*: step-40 is safe; run again", str(raised.value))
         assert os.linesep not in str(raised.value)
 
 
@@ -85,7 +85,7 @@ def test_what_cuda_reports_is_one_line_and_a_fault_of_the_program_stays_its_own(
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "^out of memory: "),
         (
             "CUDA error: CUDA-capable device(s) is/are busy or unavailable",
-            "another process has the GPU for itself; wait",
+            "another process has exclusive use of the GPU; wait",
         ),
     ],
 )

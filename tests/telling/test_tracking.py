@@ -49,7 +49,7 @@ def test_losses_are_curves_in_tensorboard(tmp_path):
 def test_a_tracker_that_is_not_installed_is_refused_in_a_line(tmp_path):
     pytest.importorskip("tensorboard")
     with pytest.raises(
-        UserError, match="track is mlflow in dapt.local.yaml, and mlflow is not installed; run pip install"
+        UserError, match="track is mlflow in dapt.local.yaml, but mlflow is not installed; run pip install"
     ):
         tracking.follow(events(tmp_path / "events"), "mlflow", "biomed", tmp_path, {})
 
@@ -63,7 +63,7 @@ def test_a_tracker_that_fails_does_not_end_the_training(tmp_path, capsys):
     told.listeners.append(tracking.Tracking(Broken()))
     told.tell("valid", step=0, loss=1.0)
     told.tell("valid", step=5, loss=1.0)
-    assert capsys.readouterr().err == "the tracker failed and is told nothing more: no network\n"
+    assert capsys.readouterr().err == "the tracker failed and is switched off for this run: no network\n"
 
 
 def test_the_local_settings_are_typed_and_need_not_be_there(tmp_path):

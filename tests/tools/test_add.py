@@ -102,9 +102,9 @@ def test_a_dry_run_writes_nothing(dapt, folder):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("biomed", "data/local/law"), "there is a domain biomed already; take another name"),
-        (("hpo law", "data/local/law"), "'hpo law' is no name"),
-        (("law", "data/local/laws"), "data/local/laws is not there; put it into data/local"),
+        (("biomed", "data/local/law"), "there is already a domain biomed; choose another name"),
+        (("hpo law", "data/local/law"), "'hpo law' is not a valid name"),
+        (("law", "data/local/laws"), "data/local/laws does not exist; put the file or folder into data/local"),
         (("law", "/etc/hostname"), "/etc/hostname is not in data/local"),
         (("law", "data/local/cases.csv"), "cases.csv has no column text; its columns are: body, case"),
         (("law", "data/local/law", "--option", "hole=true"), "the cleaner text has no option 'hole'"),
@@ -112,8 +112,8 @@ def test_a_dry_run_writes_nothing(dapt, folder):
         (("tasks", "data/local/law"), "'tasks' cannot name a corpus or a domain"),
         (("v.2", "data/local/law"), "'v.2' cannot name a corpus or a domain: dots"),
         (("law", "data/local"), "data/local is not in data/local"),
-        (("law", "data/raw/law"), "data/raw/law is not in data/local, which no stage touches"),
-        (("law", "data/local/law", "--profile", "full"), "sample is the active one"),
+        (("law", "data/raw/law"), "data/raw/law is not in data/local; copy or link it there"),
+        (("law", "data/local/law", "--profile", "full"), "sample is the active profile and must be included"),
         (("law", "data/local/law", "--profile", "smple"), "there is no profile 'smple'; did you mean sample?"),
     ],
 )
@@ -129,7 +129,7 @@ def test_what_cannot_be_added_is_refused_in_one_line_and_nothing_is_written(dapt
     [
         ("finanse", "there is no domain 'finanse'; did you mean finance?"),
         ("general", "general is the control"),
-        ("biomed", "biomed is named by params.yaml: domain, profiles/full.yaml: compare.target"),
+        ("biomed", "biomed is used in params.yaml: domain, profiles/full.yaml: compare.target"),
     ],
 )
 def test_what_cannot_be_removed_is_refused(dapt, folder, name, message):
@@ -187,7 +187,7 @@ def test_more_text_of_a_domain_is_a_corpus_of_its_own(dapt, folder):
     assert params.domains["finance"] == ["finance_mlm1", "finance_mlm2", "rulings"]
     assert params.profiles["full"].corpora["rulings"][0].files == ["cases.csv"]
     assert len(changed_lines(folder, "params.yaml")) == 2
-    assert "params.yaml knows no domain 'finanse'" in dapt(
+    assert "params.yaml has no domain 'finanse'" in dapt(
         folder, "add", "corpus", "more", "--from", "data/local/cases.csv", "--to", "finanse", code=2
     )
 
@@ -277,7 +277,7 @@ def test_tasks_of_questions_are_added(dapt, reviews, words, fields, baseline):
     "words, message",
     [
         (("--kind", "rank", "--question", "question"), "there is no kind of task 'rank'; did you mean ranking?"),
-        (("--kind", "ranking", "--question", "question"), "needs --answer, each with a column"),
+        (("--kind", "ranking", "--question", "question"), "needs --answer, each with the name of a column"),
         (("--kind", "classification", "--text", "question", "--label", "right", "--answer", "reply"), "has no --answer"),
         (("--kind", "classification", "--text", "question", "--label", "topic"), "answers.csv has no column topic; its columns are: "),
         (("--kind", "classification", "--text", "reply", "--label", "reply"), "no training row has the label"),
@@ -296,11 +296,11 @@ def test_labels_that_contradict_each_other_are_counted(dapt, reviews):
     words = ("--kind", "classification", "--text", "review", "--label", "mood", "--dry-run")
     said = dapt(reviews, "add", "task", "mood", "data/local/reviews.csv", *words)
     assert "60 of 61 rows are kept (dropped: 1 duplicate)" in said
-    assert "1 text has another label in another row; the first row counts" in said
+    assert "1 text has different labels in different rows; the first row is used" in said
 
 
 def test_a_task_by_which_models_are_chosen_is_not_removed(dapt, folder):
-    named = "biomed_topic is named by compare.task in profiles/full.yaml, profiles/sample.yaml; name another"
+    named = "biomed_topic is used as compare.task in profiles/full.yaml, profiles/sample.yaml; set another"
     assert named in dapt(folder, "remove", "task", "biomed_topic", code=2)
     dapt(folder, "remove", "task", "finance_classification")
     params = config.load(folder)
@@ -312,7 +312,7 @@ def test_a_link_to_a_folder_is_said_to_be_one(dapt, folder):
     (folder / "elsewhere/a.txt").write_text("A text that lies in another place than this.\n")
     (folder / "data/local/linked").symlink_to(folder / "elsewhere")
     said = dapt(folder, "add", "domain", "far", "data/local/linked")
-    assert "a link leads there, behind which DVC sees no change: after one, say dapt fetch --pin far" in said
+    assert "DVC does not see changes behind a link; after a change of these files run dapt fetch --pin far" in said
     assert "link" not in dapt(folder, "add", "domain", "law", "data/local/law/first.txt")
 
 

@@ -43,7 +43,7 @@ def add(path: Path, by: float, *keys: str) -> None:
 
 
 def test_the_committed_figures_are_the_committed_ones(agree):
-    assert agree() == "The figures are the committed ones, digit by digit.\n"
+    assert agree() == "The metrics are identical to the committed ones.\n"
 
 
 def test_other_last_digits_agree_and_how_far_apart_they_are_is_said(repository, agree):
@@ -52,9 +52,9 @@ def test_other_last_digits_agree_and_how_far_apart_they_are_is_said(repository, 
     add(repository / "metrics/tasks/answer_ranking/base.json", -0.0013, "mean")
     said = agree()
     assert said.startswith(
-        "The figures agree with the committed ones: losses by at most 0.0004, figures of tasks by at most 0.0013,"
+        "The metrics agree with the committed ones: losses differ by at most 0.0004, task metrics differ by at most 0.0013,"
     )
-    assert "`git commit -a` commits yours" in said
+    assert "`git commit -a` keeps yours" in said
 
 
 def test_a_figure_outside_of_its_interval_is_named(repository, agree):
@@ -66,16 +66,16 @@ def test_a_figure_outside_of_its_interval_is_named(repository, agree):
 
 def test_a_difference_beside_the_figures_is_no_other_figure(repository, agree):
     add(repository / "metrics/train/biomed.json", 0.01, "last_loss")
-    assert agree().startswith("The figures agree with the committed ones: losses by at most 0.0000")
+    assert agree().startswith("The metrics agree with the committed ones: losses differ by at most 0.0000")
 
 
 def test_other_settings_are_not_compared_nor_is_what_nobody_committed(repository, agree):
     path = repository / "params.yaml"
     path.write_text(path.read_text().replace("domain: biomed", "domain: finance"))
-    assert agree().startswith("Settings or code are not the committed ones")
+    assert agree().startswith("Settings or code differ from the commit")
     run(repository, "git", "rm", "-rq", "metrics")
     run(repository, "git", "commit", "-qam", "no figures")
-    assert agree() == "No figures are committed yet; `git commit -a` commits yours.\n"
+    assert agree() == "No metrics are committed yet; commit yours with `git commit -a`.\n"
 
 
 def test_a_folder_without_git_is_refused_in_a_line(tmp_path):

@@ -22,7 +22,7 @@ DAPT = Path(sys.executable).parent / "dapt"
         (None, False, True, "this torch is a CPU build"),
         ("12.6", True, True, None),
         ("12.6", False, False, None),
-        ("12.6", False, True, "torch sees no GPU: is the driver older than CUDA 12.6"),
+        ("12.6", False, True, "whether the driver is older than CUDA 12.6"),
     ],
 )
 def test_torch_and_the_driver_must_fit(cuda, gpu, driver, problem):
@@ -33,14 +33,14 @@ def test_torch_and_the_driver_must_fit(cuda, gpu, driver, problem):
 
 def test_a_card_without_code_and_a_precision_that_is_not_there_are_problems():
     old = Device("cuda", "GTX 1080 Ti", bf16=False, fp16=True, capability=(6, 1), built_for=("sm_75", "sm_80"))
-    assert "has code from 7.5 on" in doctor.device(old, "auto")[1].problem
+    assert "supports only 7.5 and later" in doctor.device(old, "auto")[1].problem
     turing = Device("cuda", "RTX 2080 Ti", bf16=False, fp16=True, capability=(7, 5), built_for=("sm_75", "sm_80"))
     assert doctor.device(turing, "auto")[1] == doctor.Fact("precision", "fp16 (train.precision: auto)")
     assert "train.precision is bf16" in doctor.device(turing, "bf16")[1].problem
 
 
 def test_more_threads_than_cores_are_a_problem():
-    assert doctor.threads(2, 2).problem is None and "lends 2 cores" in doctor.threads(4, 2).problem
+    assert doctor.threads(2, 2).problem is None and "only 2 cores are available" in doctor.threads(4, 2).problem
 
 
 @pytest.fixture()
@@ -72,9 +72,7 @@ def test_problems_are_in_the_json_with_how_to_mend_them(ground):
     committed_files(ground, "slurm/cluster.yaml")
     found = json.loads(look(ground, "--json", DAPT_LAUNCHER="slurm"))
     assert found["launcher"] == "slurm (DAPT_LAUNCHER)"
-    assert found["problems"] == [
-        "there is no srun on PATH; go to a login node of the cluster, or set DAPT_LAUNCHER=local"
-    ]
+    assert found["problems"] == ["srun is not on PATH; use a login node of the cluster, or set DAPT_LAUNCHER=local"]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,6 @@ def test_a_report_that_is_out_of_date_says_so_where_it_names_the_commit(reported
 
 def test_without_a_report_it_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="reports holds no report; make it with dvc repro report"):
+    with pytest.raises(UserError, match="reports has no report; create it with dvc repro report"):
         export.run(tmp_path / "paper")
     assert not (tmp_path / "paper").exists()

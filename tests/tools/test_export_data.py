@@ -40,7 +40,7 @@ def test_a_task_has_its_sides_and_each_row_all_fields(export, tmp_path):
     assert {side: len(rows) for side, rows in found.items()} == {"train": 2, "validation": 1, "test": 1}
     assert found["train"].to_list() == [ROWS[0] | {"label": None, "options": None, "answer": None}, ROWS[1]]
     assert found["train"].info.license == "HPO licence, 2025-01-16"
-    assert "out is there already" in export("multiple_choice", "out", code=2)
+    assert "out already exists" in export("multiple_choice", "out", code=2)
 
 
 def test_a_domain_s_held_out_text_is_the_test_split_and_a_corpus_has_one(export, tmp_path):
@@ -49,7 +49,9 @@ def test_a_domain_s_held_out_text_is_the_test_split_and_a_corpus_has_one(export,
         write_lines(tmp_path / f"data/split/general/{side}.jsonl", ROWS[:1])
     (tmp_path / "data/processed").mkdir()
     write_lines(tmp_path / "data/processed/general.jsonl", ROWS)
-    assert "general is a domain and a corpus; say which by --kind domain" in export("general", "out", code=2)
+    assert "general is a domain and a corpus; choose one with --kind, for example --kind domain" in export(
+        "general", "out", code=2
+    )
     export("general", "domain", "--kind", "domain")
     assert set(datasets.load_from_disk(tmp_path / "domain")) == {"train", "validation", "test"}
     export("general", "corpus", "--kind", "corpus")
@@ -58,5 +60,5 @@ def test_a_domain_s_held_out_text_is_the_test_split_and_a_corpus_has_one(export,
 
 def test_what_is_not_there_is_said_in_a_line(export):
     assert "there is no corpus, domain or task 'law'; there are: answer_ranking" in export("law", "out", code=2)
-    assert "data/split/biomed is not there; dvc repro makes it" in export("biomed", "out", code=2)
+    assert "data/split/biomed does not exist; create it with dvc repro" in export("biomed", "out", code=2)
     assert "there is no task 'biomed'; did you mean biomed_topic?" in export("biomed", "out", "--kind", "task", code=2)

@@ -55,7 +55,7 @@ def test_a_line_that_is_no_request_has_an_error_and_the_others_their_answers(mod
 
 @pytest.mark.parametrize(
     "data, message",
-    [(b"", "in.jsonl holds no lines"), (b'"a \xff[MASK]"\n', "in.jsonl is not UTF-8 (byte 3)")],
+    [(b"", "in.jsonl is empty"), (b'"a \xff[MASK]"\n', "in.jsonl is not UTF-8 (byte 3)")],
 )
 def test_a_file_that_cannot_be_read_is_refused_and_nothing_is_written(model_folder, tmp_path, data, message):
     (tmp_path / "in.jsonl").write_bytes(data)

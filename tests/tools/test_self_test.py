@@ -33,7 +33,7 @@ def test_a_card_that_computes_something_else_is_a_problem(monkeypatch):
         module, "losses", lambda device, precision, graphed=False: [*right[:-1], 9.0] if precision == "fp16" else right
     )
     text, problem = self_test(CPU, ["bf16", "fp16"])
-    assert problem.startswith("fp16 computes another loss than it should") and "bf16 0.00%" in text
+    assert problem.startswith("wrong losses with fp16") and "bf16 0.00%" in text
 
 
 def test_a_processor_is_not_tested():

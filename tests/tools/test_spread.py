@@ -41,5 +41,7 @@ def test_a_folder_without_git_is_refused_in_a_line(tmp_path):
 
 
 def test_one_seed_and_an_unknown_domain_are_refused(finished):
-    assert "dapt spread: a spread needs two seeds" in run(finished, "dapt", "spread", "biomed", "--seeds", "1", code=2)
-    assert "knows no domain 'law'" in run(finished, "dapt", "spread", "law", code=2)
+    assert "dapt spread: --seeds is 1; it must be at least 2" in run(
+        finished, "dapt", "spread", "biomed", "--seeds", "1", code=2
+    )
+    assert "has no domain 'law'" in run(finished, "dapt", "spread", "law", code=2)

@@ -239,7 +239,7 @@ def test_out_of_memory_halves_the_parts_and_keeps_the_batch(model_folder, batch_
     reference = fit(Accelerator(cpu=True), plain, batch_of, SCHEDULE, run_with())
     assert course.train == pytest.approx(reference.train, rel=1e-5)
     assert capsys.readouterr().out == "".join(
-        f"test: out of memory; the batch is taken in {parts} parts from now on\n" for parts in (2, 4)
+        f"test: out of memory; from now on the batch is processed in {parts} parts\n" for parts in (2, 4)
     )
 
 
@@ -328,7 +328,7 @@ def test_a_graph_goes_where_its_memory_is_missing_for_a_look(model_folder, batch
     run = run_with(graphs=True, pause=lambda step: step == 6, visit=visit)
     course = fit(Accelerator(cpu=True), masked_lm, batch_of, SCHEDULE, run)
     assert visits == [6, 6, SCHEDULE.steps] and course.train[3:6] == [0.0] * 3 and all(course.train[6:])
-    assert "not CUDA graphs: there is no memory for both" in capsys.readouterr().out
+    assert "without CUDA graphs: there is not enough memory for both" in capsys.readouterr().out
 
 
 def test_where_the_capture_fails_the_training_continues_without(model_folder, batch_of, monkeypatch, capsys):
@@ -339,4 +339,4 @@ def test_where_the_capture_fails_the_training_continues_without(model_folder, ba
     assert course.train == expected.train and all(
         map(torch.equal, weights(models[0]).values(), weights(models[1]).values())
     )
-    assert "test: steps are not CUDA graphs: the capture failed" in capsys.readouterr().out
+    assert "test: training without CUDA graphs: the capture failed" in capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_changed_inputs_are_another_run_and_the_old_one_is_named(monkeypatch, tm
         resume.save(before, 5, numbers(5), {})
         assert not list(resume.passed_over(now, "biomed", new))  # it is under way
     assert list(resume.passed_over(now, "biomed", new)) == [
-        f"not resumed: step-5 in {before}, where train.lr differs; delete it if it is of no use"
+        f"not resumed: step-5 in {before}, because of a difference in train.lr; delete it if you no longer need it"
     ]
     assert not list(resume.passed_over(before, "biomed", old))
     assert not list(resume.passed_over(resume.folder_of("finance", new), "finance", new))

@@ -16,13 +16,7 @@ QUEUED = re.compile(r"srun: job (\d+) queued and waiting for resources")
 NO_CLUSTER = "Could not establish a configuration source"  # srun is installed, but no cluster is configured
 AWAY = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes were transmitted")
 NO_STEP = "Unable to create step"  # in the first seconds after a controller was restarted
-CUT_OFF = (
-    "TIMEOUT",
-    "PREEMPTED",
-    "NODE_FAIL",
-    "BOOT_FAIL",
-    "REVOKED",
-)  # ended by Slurm, not by an error of the program
+CUT_OFF = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")  # ended by Slurm, not by the program
 ENDED = (*CUT_OFF, "CANCELLED", "FAILED", "OUT_OF_MEMORY", "COMPLETED", "DEADLINE")
 
 
@@ -166,7 +160,7 @@ def manner(end: End) -> str:
     """In a word or two, how a job ended that is restarted."""
     if end.state not in (None, "FAILED"):
         return end.state
-    return "not begun" if NO_STEP in end.said else "asked to leave"
+    return "not started" if NO_STEP in end.said else "asked to stop"
 
 
 def saved(events: list[dict], before: int) -> int:

@@ -201,7 +201,7 @@ def remove_domain(name: str, dry_run: bool) -> None:
     check_there("domain", name, active.domains)
     if name == active.control:
         raise UserError(
-            f"{name} is the control, with which every model is compared; set `control` in params.yaml to another domain first"
+            f"{name} is the control, with which every model is compared; set control in params.yaml to another domain first"
         )
     aims = [
         f"{profile_path(each)}: compare.target" for each, of in active.profiles.items() if of.compare.target == name

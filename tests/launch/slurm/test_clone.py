@@ -55,5 +55,5 @@ def test_uncommitted_changes_are_refused(ground, tmp_path):
     with open(folder / "params.yaml", "a") as file:
         file.write("# changed\n")
     done = subprocess.run([SCRIPT, "biomed"], cwd=folder, text=True, capture_output=True)
-    assert done.returncode == 2 and "a clone has commits alone" in done.stderr and " M params.yaml" in done.stderr
+    assert done.returncode == 2 and "a clone, which has only commits" in done.stderr and " M params.yaml" in done.stderr
     assert not (folder / "logs").exists()

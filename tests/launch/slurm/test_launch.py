@@ -136,8 +136,8 @@ def test_it_can_be_left_taken_up_again_and_stopped(cluster, repository):
     again = here.launch("biomed", "finance")
     wait_until(lambda: "train@biomed: running, job" in here.said(), 30, "what runs")
     stopped = run(here.folder, "dapt", "launch", "--stop")
-    assert stopped == "".join(f"train@{domain}: is asked to save and end\n" for domain in ("biomed", "finance"))
-    assert run(here.folder, "dapt", "launch", "--stop", "general") == "train@general: does not run\n"
+    assert stopped == "".join(f"train@{domain}: asked to save and exit\n" for domain in ("biomed", "finance"))
+    assert run(here.folder, "dapt", "launch", "--stop", "general") == "train@general: not running\n"
     assert again.wait(120) == 2 and re.search(
         r"2 of 2 did not finish: train@biomed \(left at step \d+;.*train@finance \(left at", here.said()
     )

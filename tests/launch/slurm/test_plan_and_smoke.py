@@ -90,8 +90,8 @@ def test_a_busy_partition_starts_when_its_job_ends_and_auto_takes_the_other(plac
     [
         ({"memory": "900G"}, "memory 900G"),
         ({"gpus": 3}, "3 GPUs each"),
-        ({"nodes": 9}, "gpu give no job 9 nodes"),
-        ({"time": "30-0"}, "gpu allow no time limit of 30-0"),
+        ({"nodes": 9}, "a job with 9 nodes is not allowed in gpu"),
+        ({"time": "30-0"}, "the time limit 30-0 is not allowed in gpu"),
         ({"partition": "gpus"}, "there is no partition gpus"),
     ],
 )
@@ -126,9 +126,9 @@ def test_a_controller_that_is_away_is_said_in_a_line(place, cluster):
         facts, local = (json.loads(dapt("doctor", "--json", DAPT_LAUNCHER=launcher)) for launcher in ("slurm", "local"))
     finally:
         cluster.start_controller()
-    assert said.startswith("dapt launch: the controller of Slurm does not answer;") and said.count("\n") == 1
-    assert "Slurm's controller does not answer: see `scontrol ping`; a training waits for it" in facts["problems"]
-    assert local["slurm"] == "srun is here, but no controller answers" and not local["problems"]
+    assert said.startswith("dapt launch: Slurm's controller does not answer;") and said.count("\n") == 1
+    assert "Slurm's controller does not answer (see `scontrol ping`); a training will wait for it" in facts["problems"]
+    assert local["slurm"] == "srun is installed, but no controller answers" and not local["problems"]
     cluster.settle()
 
 
@@ -140,7 +140,7 @@ def test_a_smoke_run_goes_through_the_queue_and_leaves_the_repository_as_it_is(p
     assert before == {path: sha256(place / path) for path in before} and not (place / "metrics").exists()
     assert sorted(path.name for path in (place / "logs").iterdir()) == ["smoke-biomed.json", "smoke-biomed.log"]
     speed = json.loads((place / "logs/smoke-biomed.json").read_text())["tokens_per_second"]
-    assert f"biomed: hours from {speed:,} tokens a second, measured by dapt launch --smoke on 1 × cpu" in dapt(
+    assert f"biomed: hours from {speed:,} tokens per second, measured by dapt launch --smoke on 1 × cpu" in dapt(
         "launch", "--plan", "biomed"
     )
 
@@ -150,7 +150,7 @@ def test_a_wrong_setting_costs_the_smoke_run_seconds(place):
     path.write_text(replaced(path.read_text(), "memory: 64G", "memory: 900G"))
     said = dapt("launch", "--smoke", "biomed", code=2, DAPT_LAUNCHER="slurm")
     assert "dapt train: Slurm refuses the job: no node of gpu, gpu-preempt has 900G of memory" in said
-    assert said.splitlines()[-1] == "biomed: the ten steps ended with code 2; log: logs/smoke-biomed.log"
+    assert said.splitlines()[-1] == "biomed: the ten steps failed with exit code 2; log: logs/smoke-biomed.log"
 
 
 def test_the_doctor_sees_the_cluster(place):
@@ -159,4 +159,4 @@ def test_the_doctor_sees_the_cluster(place):
     assert "gpu up: 3 nodes, gpu:2080ti:2, features 2080ti" in said and said.endswith("no problems\n")
     path = place / "slurm/cluster.yaml"
     path.write_text(replaced(path.read_text(), "[gpu, gpu-preempt]", "[gpu, night]"))
-    assert "problem: partitions in slurm/cluster.yaml has night, which Slurm does not have" in dapt("doctor")
+    assert "problem: partitions in slurm/cluster.yaml has night, which does not exist" in dapt("doctor")

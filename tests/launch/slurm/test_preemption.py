@@ -26,14 +26,14 @@ def come_near_the_limit(run: Run, cluster: Cluster, job: str) -> None:
     """Stopped until Slurm looks at the limits, twice a minute, and sends SIGUSR1: leave_before is 120."""
     cluster.ask("scancel", "--signal=STOP", job)
     cluster.ask("scontrol", "update", f"jobid={job}", "EndTime=now+90")
-    run.wait_for(rf"slurm: restart 1, after job {job} \(asked to leave\)", 150)
+    run.wait_for(rf"slurm: restart 1, after job {job} \(asked to stop\)", 150)
 
 
 def reach_the_limit(run: Run, cluster: Cluster, job: str) -> None:
     """Slurm sends SIGTERM first: a training that answers it at once has left before the job has timed out."""
     cluster.ask("scancel", "--signal=STOP", job)
     cluster.ask("scontrol", "update", f"jobid={job}", "EndTime=now+1")
-    run.wait_for(rf"slurm: restart 1, after job {job} \((TIMEOUT|asked to leave)\)", 90)
+    run.wait_for(rf"slurm: restart 1, after job {job} \((TIMEOUT|asked to stop)\)", 90)
 
 
 @pytest.mark.parametrize("number", range(TIMES))

@@ -18,7 +18,7 @@ def test_asked_to_leave_before_its_time_limit_it_is_started_again(train, cluster
     first = run.wait_for_checkpoint()
     cluster.ask("scancel", "--signal=USR1", first)  # what --signal=USR1@120 does
     said = run.end()
-    assert re.search(rf"slurm: restart 1, after job {first} \(asked to leave\), from step \d+", said)
+    assert re.search(rf"slurm: restart 1, after job {first} \(asked to stop\), from step \d+", said)
     left, resumed = (re.search(rf"{words} at step (\d+)", said)[1] for words in ("saved", "resumed"))
     assert left == resumed and same(run.folder, alone)
     second = re.findall(r"job (\d+) on", said)[-1]
@@ -61,4 +61,4 @@ def test_without_progress_it_gives_up(train, cluster):
     run = train(restarts_without_progress=1, setup=["kill -USR1 $$"])
     said = run.end(2)
     assert said.count("slurm: restart") == 1
-    assert re.search(r"job \d+ ended \(asked to leave\), and 2 in a row have saved nothing new", said)
+    assert re.search(r"job \d+ ended \(asked to stop\), and 2 jobs in a row have saved nothing new", said)

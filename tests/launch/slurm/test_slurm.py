@@ -46,7 +46,7 @@ def test_a_signal_to_the_launcher_reaches_the_training(train, name):
     run.wait_for_checkpoint()
     run.process.send_signal(getattr(signal, name))
     said = run.end(75)
-    assert "saved at step" in said and "slurm: asked to leave; run again to continue" in said
+    assert "saved at step" in said and "slurm: stopped as requested; run the same command again to continue" in said
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_signal_to_the_launcher_reaches_the_training(train, name):
         ({"memory": "900G"}, "no node of gpu, gpu-preempt has 900G of memory"),
         ({"partitions": ["gpus"]}, "there is no partition gpus"),
         ({"gpus": 3}, "no 1 nodes of gpu, gpu-preempt have 3 GPUs each"),
-        ({"time": "30-0"}, "gpu, gpu-preempt allow no time limit of 30-0"),
-        ({"nodes": 9}, "gpu, gpu-preempt give no job 9 nodes"),
+        ({"time": "30-0"}, "the time limit 30-0 is not allowed in gpu, gpu-preempt"),
+        ({"nodes": 9}, "a job with 9 nodes is not allowed in gpu, gpu-preempt"),
     ],
 )
 def test_what_slurm_refuses_is_said_in_one_line(train, settings, message):
@@ -74,7 +74,7 @@ def test_in_the_queue_it_says_why_and_can_be_left(train, cluster):
     )
     wait_until(lambda: not cluster.idle(), 10, "busy nodes")
     run = train(partitions=["gpu"])
-    run.wait_for(r"slurm: job \d+ waits: no node has room for it")
+    run.wait_for(r"slurm: job \d+ is waiting: no node is free")
     run.process.terminate()
     run.end(75)
     assert "train-biomed" not in cluster.ask("squeue", "-h", "-o", "%j")
