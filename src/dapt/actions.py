@@ -16,7 +16,7 @@ STAGES = {  # name → the kind of name that it takes, what it does
     "check": (None, "check the settings and reject wrong ones"),
     "fetch": ("corpus", "download the raw files of a corpus or of the base model"),
     "clean": ("corpus", "clean a corpus, or any raw file with --cleaner"),
-    "validate": (None, "check every cleaned row, and count for the data card"),
+    "validate": (None, "check every cleaned row, and compute the data card's numbers"),
     "split": (None, "split into train, valid and held-out sets, without leakage"),
     "tokenize": ("domain", "write the token ids of a domain's train and valid sets"),
     "base": (None, "audit the base and repair its masked-LM head"),
@@ -283,12 +283,14 @@ def has_model(folder: Path) -> None:
     """Refuse a folder that is mistyped or was never created."""
     if not (folder / "config.json").is_file():
         raise UserError(
-            f"{folder} is not a model folder: it has no config.json; create the models with `dvc repro`, or download them with `dvc pull`"
+            f"{folder} is not a model folder: it has no config.json; create the models with "
+            "`dvc repro`, or download them with `dvc pull`"
         )
 
 
 def known(kind: str, name: str, and_model: bool = False) -> str:
-    """The name, if params.yaml has a corpus, domain, model or task of this name; `and_model`: "model" is accepted as a corpus."""
+    """The name, if params.yaml has a corpus, domain, model or task of this name; `and_model`: "model" is accepted as a
+    corpus."""
     from dapt.core import config
 
     params = config.load()

@@ -253,7 +253,7 @@ def add_launch(commands: Commands) -> None:
         "bring stages up to date, as many in parallel as the machine or cluster allows",
         actions.launch,
     )
-    targets = "a stage (train@biomed), all stages of a name (evaluate), a pattern ('finetune@*-biomed') or a domain; default: all"
+    targets = "a stage (train@biomed), all stages of a name (evaluate), a pattern ('finetune@*-biomed'), a domain; default: all"
     launch.add_argument("targets", metavar="TARGET", nargs="*", help=targets)
     launch.add_argument(
         "--at-once",

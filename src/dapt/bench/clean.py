@@ -1,8 +1,8 @@
 """`dapt bench clean`: seconds to clean synthetic versions of all six corpora, compared with a script that uses `datasets`.
 
 The script applies every repair rule to every text with `map`, filters by length, drops duplicates, and writes JSON lines; it
-does not repair cp949, does not detect German, and counts nothing. The two run in turns, each time in a new process, on one core;
-imports before the first corpus are not timed.
+does not repair cp949, does not detect German, and counts nothing. The two run in turns, each time in a new process, on one
+core; imports before the first corpus are not timed.
 """
 
 import html

@@ -93,7 +93,7 @@ def predicted(size: float, windows: int, nodes: int = 2) -> dict:
 
 
 def run(rounds: int, as_json: bool) -> None:
-    # The variables of the job step: in an allocation (salloc, sbatch) without srun there is one process, whatever SLURM_NTASKS says.
+    # Variables of the job step: in an allocation (salloc, sbatch) without srun there is one process, whatever SLURM_NTASKS is.
     nodes, rank = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)), int(os.environ.get("SLURM_PROCID", 0))
     if rounds < 1 or WINDOWS % nodes:
         raise UserError(f"--rounds must be at least 1, and the number of processes (now {nodes}) must divide {WINDOWS}")

@@ -1,8 +1,8 @@
-"""`dapt bench serve`: compares `dapt serve` with transformers' pipeline in the same web framework, under 32 clients that each ask
-for the masked word of a sentence; and its vectors with sentence-transformers' `encode`.
+"""`dapt bench serve`: compares `dapt serve` with transformers' pipeline in the same web framework, under 32 clients that each
+ask for the masked word of a sentence; and its vectors with sentence-transformers' `encode`.
 
-The model has the size of MiniLM-L6 with random weights, and the tokenizer of models/base. Each server is a separate process; the
-same clients use them in turns, and each waits for an answer before it asks again.
+The model has the size of MiniLM-L6 with random weights, and the tokenizer of models/base. Each server is a separate process;
+the same clients use them in turns, and each waits for an answer before it asks again.
 """
 
 import asyncio

@@ -43,8 +43,8 @@ SKIPPED_ON_GPU = 10  # the first steps do not run as graphs, and the GPU's clock
 
 @dataclass(frozen=True)
 class Kind:
-    """A model: its shape, or None for the base that `dvc repro` made; windows per step, steps, learning rate, and whether dapt's
-    step is compiled in the main rows."""
+    """A model: its shape, or None for the base that `dvc repro` made; windows per step, steps, learning rate, and whether
+    dapt's step is compiled in the main rows."""
 
     shape: dict | None
     batch: int
@@ -105,7 +105,8 @@ def prepare(folder: Path, window: int = WINDOW) -> None:
 
 
 class Clock(Run):
-    """Records the time at the end of each step; a GPU runs asynchronously, so it is synchronised when the timing starts and ends."""
+    """Records the time at the end of each step; a GPU runs asynchronously, so it is synchronised when the timing starts and
+    ends."""
 
     name = "ours"
 
@@ -236,9 +237,9 @@ def _peak_mb() -> float:
 
 
 def _figures(slots: list[tuple[int, int]], ends: list[float], on_gpu: bool) -> dict:
-    """Tokens per second, seconds per step, and the share of padding over the timed steps: medians on a CPU, means on a GPU, which
-    is not synchronised after each step. `slots` are (tokens, slots) of each step's batch, `ends` the time at the end of each
-    step."""
+    """Tokens per second, seconds per step, and the share of padding over the timed steps: medians on a CPU, means on a GPU,
+    which is not synchronised after each step. `slots` are (tokens, slots) of each step's batch, `ends` the time at the end of
+    each step."""
     counts = np.array(slots[: len(ends)])  # the Trainer's loader reads one batch ahead
     first = SKIPPED_ON_GPU if on_gpu else SKIPPED
     tokens, seconds = counts[first:, 0], np.diff(ends)[first - 1 :]
@@ -264,9 +265,9 @@ def gemm_peak(precision: str, device: torch.device) -> float:
 
 
 def step_flops(shape: BertConfig, rows: int, size: int, picks: int) -> int:
-    """Floating-point operations of one of dapt's steps: 6 per matrix weight and token, since a weight is used once in the forward
-    and twice in the backward pass; for the head only per predicted token; and attention's two products, once forward and twice
-    backward."""
+    """Floating-point operations of one of dapt's steps: 6 per matrix weight and token, since a weight is used once in the
+    forward and twice in the backward pass; for the head only per predicted token; and attention's two products, once forward
+    and twice backward."""
     width, layers = shape.hidden_size, shape.num_hidden_layers
     body = layers * (4 * width**2 + 2 * width * shape.intermediate_size)
     head = width**2 + width * shape.vocab_size

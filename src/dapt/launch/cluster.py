@@ -39,7 +39,8 @@ class Group(Settings):
         wide = next((name for name in ("nodes", "gpus") if (getattr(self, name) or 0) > 1), None)
         if wide and (single := next((stage for stage in self.stages if stage != "train"), None)):
             raise ValueError(
-                f"{wide} is {getattr(self, wide)}, but {single} runs as a single process; set it to 1, or move train to its own group"
+                f"{wide} is {getattr(self, wide)}, but {single} runs as a single process; "
+                "set it to 1, or move train to its own group"
             )
         if self.cpus and "train" in self.stages:
             raise ValueError("cpus: a training uses train.threads CPUs per GPU; remove cpus from the group with train")

@@ -113,9 +113,9 @@ def card_bytes(model: Model, train: Train, processes: int, half: bool) -> int:
 
 
 def host_bytes(model: Model, train: Train, gpus: int, nodes: int) -> int:
-    """Memory of a node. The first process keeps a copy of the weights and AdamW's two moments while it writes a checkpoint; with
-    GPUs that copy is in pinned memory, which is allocated in powers of two, and each process has the weights in memory twice
-    while it loads them."""
+    """Memory of a node. The first process keeps a copy of the weights and AdamW's two moments while it writes a checkpoint;
+    with GPUs that copy is in pinned memory, which is allocated in powers of two, and each process has the weights in memory
+    twice while it loads them."""
     saved = 12 * model.parameters
     if gpus:
         return gpus * (PROCESS + DRIVER + 8 * model.parameters) + 2 * saved
@@ -123,8 +123,8 @@ def host_bytes(model: Model, train: Train, gpus: int, nodes: int) -> int:
 
 
 def state_bytes(model: Model, train: Train, text: Text) -> int:
-    """Disk space of the folder of resume.py: checkpoints of weights and moments (one more while it is being written), the weights
-    of train.keep, and the positions of the windows (16 bytes per piece, 8 per window)."""
+    """Disk space of the folder of resume.py: checkpoints of weights and moments (one more while it is being written), the
+    weights of train.keep, and the positions of the windows (16 bytes per piece, 8 per window)."""
     return (
         (KEPT + 1) * 12 * model.parameters
         + len(train.keep) * 4 * model.parameters

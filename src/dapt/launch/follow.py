@@ -184,7 +184,8 @@ def run(targets: list[str], partition: str | None, limit: int) -> None:
         states = follow(stages, conductor.start(stages, limit))
     except KeyboardInterrupt:
         print(
-            f"\nthe stages continue in the background; follow them again: {again}; stop them: {again.replace('launch', 'launch --stop')}"
+            f"\nthe stages continue in the background; follow them again: {again}; "
+            f"stop them: {again.replace('launch', 'launch --stop')}"
         )
         return
     if problem := unfinished(states):

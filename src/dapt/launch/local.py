@@ -74,7 +74,8 @@ def start(domain: str, threads: int, place: Place = Place()) -> None:
 
 
 def _pass_on(number: int) -> None:
-    """Pass a signal on to the training's processes; ^C as SIGTERM, so that a process without a handler ends without a traceback."""
+    """Pass a signal on to the training's processes; ^C as SIGTERM, so that a process without a handler ends without a
+    traceback."""
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
             child.send_signal(signal.SIGTERM if number == signals.INTERRUPT else number)

@@ -33,8 +33,8 @@ class Stage:
 def outdated(
     targets: Iterable[str], domains: Collection[str], running: Callable[[str], bool] = lambda name: False
 ) -> dict[str, Stage]:
-    """The stages to run to bring the targets up to date, in a valid order: those that have changed or are `running`, and all that
-    depend on them. Their `needs` contain only stages of the result."""
+    """The stages to run to bring the targets up to date, in a valid order: those that have changed or are `running`, and all
+    that depend on them. Their `needs` contain only stages of the result."""
     for _ in range(TRIES - 1):
         try:
             return _outdated(targets, domains, running)
@@ -58,8 +58,8 @@ def stale(target: str) -> list[str]:
     """The stages up to `target` that never ran, or ran with other settings, code or inputs than those of the workspace, and the
     stages that depend on them; in a valid order.
 
-    Missing files alone, as in a clone before `dvc pull`, do not make existing metrics stale. `check` is ignored, since its output
-    is the same for all settings. If another DVC process holds the lock, this raises a UserError instead of waiting.
+    Missing files alone, as in a clone before `dvc pull`, do not make existing metrics stale. `check` is ignored, since its
+    output is the same for all settings. If another DVC process holds the lock, this raises a UserError instead of waiting.
     """
     with opened(wait=False) as repo:
         stages = leading_to([target], (), repo)
@@ -92,8 +92,8 @@ def leading_to(targets: Iterable[str], domains: Collection[str], repo: Any) -> d
 
 
 def from_these_on(names: Collection[str], stages: dict[str, Stage]) -> dict[str, Stage]:
-    """From stages in a valid order, those with these names and all that depend on them; their `needs` contain only stages of the
-    result."""
+    """From stages in a valid order, those with these names and all that depend on them; their `needs` contain only stages of
+    the result."""
     found: dict[str, Stage] = {}
     for name, stage in stages.items():
         needs = stage.needs & found.keys()
@@ -126,8 +126,8 @@ def opened(wait: bool = True) -> Iterator[Any]:
 
 
 def chosen(targets: Iterable[str], stages: Collection[str], domains: Collection[str]) -> set[str]:
-    """The stages that match the targets; all stages if there are no targets. A target is a stage (train@biomed), all stages of a
-    name (train), a pattern (finetune@*-biomed), or a domain, which means its training.
+    """The stages that match the targets; all stages if there are no targets. A target is a stage (train@biomed), all stages of
+    a name (train), a pattern (finetune@*-biomed), or a domain, which means its training.
 
     >>> sorted(chosen(["biomed", "eval*"], ["train@biomed", "evaluate@base", "evaluate@biomed", "split"], ["biomed"]))
     ['evaluate@base', 'evaluate@biomed', 'train@biomed']

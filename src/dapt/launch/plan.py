@@ -1,5 +1,5 @@
-"""`dapt launch --plan [TARGET …]`: when a job would start in each allowed partition and on each GPU, and what the remaining stages
-that use a GPU need.
+"""`dapt launch --plan [TARGET …]`: when a job would start in each allowed partition and on each GPU, and what the remaining
+stages that use a GPU need.
 """
 
 import itertools

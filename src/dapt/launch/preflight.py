@@ -43,7 +43,8 @@ def check(cluster: Cluster, train: Train, facts: Facts) -> list[str]:
     notes = []
     if cluster.gpus and not facts.built_for:
         notes.append(
-            f"this torch ({facts.torch}) is a CPU build and will not use the GPU; docs/install.md shows how to install a CUDA build"
+            f"this torch ({facts.torch}) is a CPU build and will not use the GPU; "
+            "docs/install.md shows how to install a CUDA build"
         )
     elif cluster.gpus and cluster.constraint:
         for feature in alternatives(cluster.constraint):

@@ -27,7 +27,8 @@ def cards() -> list[str]:
 
 
 def slots(threads: int) -> dict[str, dict[str, str]]:
-    """Slot → environment variables of a stage that runs in it: one slot per GPU, or without GPUs one per `threads` CPU cores."""
+    """Slot → environment variables of a stage that runs in it: one slot per GPU, or without GPUs one per `threads` CPU
+    cores."""
     if found := cards():
         return {f"gpu-{card.replace('/', '-')}": {"CUDA_VISIBLE_DEVICES": card} for card in found}
     cores = len(psutil.Process().cpu_affinity())

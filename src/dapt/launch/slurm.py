@@ -261,8 +261,8 @@ def train(domain: str, threads: int, cluster: Cluster) -> None:
 
 
 def stage(command: str, names: Sequence[str], threads: int, cluster: Cluster) -> None:
-    """Run another stage in a job. After an interruption, a fine-tuning continues with the remaining seeds and epochs; other stages
-    save nothing and start over."""
+    """Run another stage in a job. After an interruption, a fine-tuning continues with the remaining seeds and epochs; other
+    stages save nothing and start over."""
     can_ask()
     program = ["env", "DAPT_LAUNCHER=local", sys.executable, "-m", "dapt", command, *names]
     Restarts(Work(command, "-".join(names), program), threads, cluster).until_done()

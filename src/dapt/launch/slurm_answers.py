@@ -33,8 +33,8 @@ def meaning(said: str, cluster: Cluster) -> str | None:
         "Node count specification invalid": f"a job with {cluster.nodes} nodes is not allowed in {partitions}",
         "Invalid account": "you may not use this account (options: --account), or not in these partitions",
         "Invalid qos": "the quality of service (options: --qos) does not exist, or you may not use it",
-        "Job violates accounting/QOS policy": "a limit of your account or quality of service forbids it (`sacctmgr show assoc user=$USER`); fewer jobs at the "
-        "same time (dapt launch --at-once N) may be allowed",
+        "Job violates accounting/QOS policy": "a limit of your account or quality of service forbids it "
+        "(`sacctmgr show assoc user=$USER`); fewer jobs at the same time (dapt launch --at-once N) may be allowed",
         "group not permitted to use this partition": f"your group may not use {partitions}",
         "unavailable, drained": f"{partitions} is currently closed (drained)",
     }
@@ -56,8 +56,8 @@ def waiting(reason: str) -> str:
         "Dependency": "it waits for another job",
         "BeginTime": "its earliest start time has not been reached",
         "ReqNodeNotAvail": "the nodes it needs are down or reserved",
-        "JobHeldUser": "it is held (release it with scontrol release)",
-        "JobHeldAdmin": "an administrator holds it",
+        "JobHeldUser": "it is on hold (release it with scontrol release)",
+        "JobHeldAdmin": "an administrator has put it on hold",
         "PartitionDown": "the partition is down",
         "PartitionTimeLimit": "its time limit exceeds that of the partition",
     }

@@ -33,8 +33,8 @@ class Refused(UserError):
 
 
 def kind_of(folder: Path) -> str:
-    """A model's purpose according to its config.json: classification, multiple_choice, or masked-lm for other encoders; an encoder
-    with files of sentence-transformers is for ranking."""
+    """A model's purpose according to its config.json: classification, multiple_choice, or masked-lm for other encoders; an
+    encoder with files of sentence-transformers is for ranking."""
     (name, *_) = read_json(folder / "config.json").get("architectures") or [""]
     found = next((kind for ending, kind in KINDS.items() if name.endswith(ending)), None)
     return found or ("ranking" if (folder / "modules.json").is_file() else "masked-lm")
@@ -170,8 +170,8 @@ def chunks(lengths: list[int]) -> list[list[int]]:
 
 
 def rows(texts: list[Ids]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pack texts into shared rows: ids, segments (0: padding) and positions, int64 [rows, size], and the slot at which each text
-    starts, counted over all rows, int64 [texts].
+    """Pack texts into shared rows: ids, segments (0: padding) and positions, int64 [rows, size], and the slot at which each
+    text starts, counted over all rows, int64 [texts].
 
     >>> ids, segments, positions, start = rows([np.array([7, 8, 9]), np.array([5, 6])])
     >>> ids[0, :5].tolist(), segments[0, :6].tolist(), positions[0, :5].tolist(), start.tolist()

@@ -19,7 +19,8 @@ Result = dict[str, Any] | list[Any] | Refused
 
 
 def each(model: Model, requests: list[Any], prepare: Callable, answer: Callable) -> list[Result]:
-    """`prepare(model, request)` returns the inputs or raises Refused; `answer(model, prepared, requests)` returns the results."""
+    """`prepare(model, request)` returns the inputs or raises Refused; `answer(model, prepared, requests)` returns the
+    results."""
     prepared: list[Any] = []
     for request in requests:
         try:
@@ -128,7 +129,8 @@ def _score(model: Encoder, prepared: list[list[tuple[Ids, list[np.ndarray]]]], r
 
 
 def _losses(model: Encoder, ids: Ids, places: np.ndarray, losses: np.ndarray, tokens: bool) -> dict[str, Any]:
-    """The mean loss over a text's tokens and its exponential; with `tokens` also each token's loss, null if it is not counted."""
+    """The mean loss over a text's tokens and its exponential; with `tokens` also each token's loss, null if it is not
+    counted."""
     mean = float(losses.mean())
     result: dict[str, Any] = {"loss": mean, "perplexity": float(np.exp(min(mean, 700))), "tokens": len(places)}
     if tokens:
@@ -188,7 +190,8 @@ def _classes(model: Chooser, prepared: list[list[Ids]], requests: list[Classify]
 
 
 def rank(model: Model, requests: list[Rank]) -> list[Result]:
-    """Rank by the cosine similarity of query and document, or with a multiple-choice model by the probability of each option."""
+    """Rank by the cosine similarity of query and document, or with a multiple-choice model by the probability of each
+    option."""
     return each(model, requests, _documents, _ranked)
 
 

@@ -85,7 +85,8 @@ class Store:
     def _make_room(self, size: int) -> None:
         if size > self.most_bytes:
             raise Refused(
-                f"the model has {size:,} bytes, more than the limit of {self.most_bytes:,}; start dapt serve with a larger --memory"
+                f"the model has {size:,} bytes, more than the limit of {self.most_bytes:,}; "
+                "start dapt serve with a larger --memory"
             )
         while sum(kept.model.bytes for kept in self.loaded.values()) + size > self.most_bytes:
             self.loaded.popitem(last=False)

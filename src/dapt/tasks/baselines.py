@@ -27,7 +27,7 @@ def check_unseen(task: str, test: list[dict], domains: list[str]) -> int:
             looked_at |= ids
             if seen := tested & ids:
                 raise UserError(
-                    f"{len(seen)} test rows of {task} are also in {path} ({min(seen)}, …), so the models would have been trained "
-                    "on test text; rebuild the split with `dvc repro -f split`"
+                    f"{len(seen)} test rows of {task} are also in {path} ({min(seen)}, …), so the models would have been "
+                    "trained on test text; rebuild the split with `dvc repro -f split`"
                 )
     return len(looked_at)

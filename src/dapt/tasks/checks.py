@@ -21,8 +21,8 @@ def check_model(name: str, task: Task, words: str, base: Path) -> None:
     network = checkpoint.outline(getattr(transformers, kind.AUTO), base)
     if network is None:
         raise UserError(
-            f"task {name}: transformers has no {kind.AUTO.removeprefix('Auto')} for the model type of {base}; use another base, "
-            "or remove the task from params.yaml"
+            f"task {name}: transformers has no {kind.AUTO.removeprefix('Auto')} for the model type of {base}; use another "
+            "base, or remove the task from params.yaml"
         )
     if task.length > (longest := usable_positions(network)):
         raise UserError(

@@ -148,7 +148,8 @@ class Tuner:
         return outputs
 
     def epoch(self, encoded: Encoded, batches: list[np.ndarray], schedule: Schedule, first: int) -> float | None:
-        """Train on these batches, starting with step number `first`; return their mean loss, or None if fp16 skipped them all."""
+        """Train on these batches, starting with step number `first`; return their mean loss, or None if fp16 skipped them
+        all."""
         self.network.train()
         trained = [value for value in self.network.parameters() if value.requires_grad]
         losses: list[float] = []
@@ -281,8 +282,8 @@ def cross_entropy(scores: np.ndarray, right: np.ndarray) -> float:
 
 
 def at_once(seeds: int, threads: int, cores: int) -> int:
-    """How many seeds are trained in parallel on a CPU: all of them if each has one thread, since single-threaded trainings share
-    cores without loss; with several threads each, only as many as have cores, or they would wait for each other at every
+    """How many seeds are trained in parallel on a CPU: all of them if each has one thread, since single-threaded trainings
+    share cores without loss; with several threads each, only as many as have cores, or they would wait for each other at every
     operation.
 
     >>> at_once(3, 1, 2), at_once(5, 4, 8), at_once(5, 4, 2)
@@ -346,7 +347,8 @@ class FineTuning:
         return [scores for scores, _ in done], [course for _, course in done]
 
     def _network(self, kind: ModuleType, classes: list[str], seen: np.ndarray, seed: int) -> Any:
-        """The model with a new head. Trainable are the adapters, or all weights except the embeddings of words not in `seen`."""
+        """The model with a new head. Trainable are the adapters, or all weights except the embeddings of words not in
+        `seen`."""
         network = load(kind, self.source, classes, self.settings.dropout, seed)
         if self.task.length > (longest := usable_positions(network)):
             raise UserError(

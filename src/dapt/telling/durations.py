@@ -1,4 +1,5 @@
-"""How long trainings took, from their events. Durations differ between runs, so they are only shown, never written to outputs."""
+"""How long trainings took, from their events. Durations differ between runs, so they are only shown, never written to
+outputs."""
 
 from collections.abc import Iterable
 

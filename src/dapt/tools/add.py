@@ -127,8 +127,8 @@ def corpus(name: str, domain: str, given: Text, profiles: list[str], dry_run: bo
 
 
 def task(name: str, kind: str, given: Text, profiles: list[str], dry_run: bool) -> None:
-    """Add a downstream task with the rows of a table. Length, epochs and learning rate are copied from a task of the same kind in
-    the profile."""
+    """Add a downstream task with the rows of a table. Length, epochs and learning rate are copied from a task of the same kind
+    in the profile."""
     from dapt.tasks import checks, kinds  # torch takes a while to import
 
     files = SettingsFiles()

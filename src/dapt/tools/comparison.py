@@ -1,5 +1,5 @@
-"""`dapt compare --print` and `--latex`: the last comparison on the screen, or as LaTeX for a paper. The first line on the screen
-is about the chosen domain.
+"""`dapt compare --print` and `--latex`: the last comparison on the screen, or as LaTeX for a paper. The first line on the
+screen is about the chosen domain.
 
 This output, like that of `dapt report --export`, includes facts that differ between runs and are therefore in no file that DVC
 tracks: the commit, dvc.lock's hash, how long the trainings took, and whether results are out of date.

@@ -33,7 +33,10 @@ class Fact:
 def build(version: str, cuda: str | None, built_for: tuple[str, ...], gpu: bool, driver: bool) -> Fact:
     """About torch: its build, and whether it sees a GPU although NVIDIA's driver is installed."""
     if not cuda:
-        problem = "NVIDIA's driver is installed, but this torch is a CPU build; docs/install.md shows how to install a CUDA build"
+        problem = (
+            "NVIDIA's driver is installed, but this torch is a CPU build; docs/install.md shows how to install a CUDA "
+            "build"
+        )
         return Fact("torch", f"{version}, a CPU build", problem if driver else None)
     problem = (
         f"NVIDIA's driver is installed, but torch sees no GPU; check with nvidia-smi whether the driver is older than "

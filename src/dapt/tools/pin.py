@@ -105,8 +105,8 @@ def run(name: str | None) -> None:
     for (corpus, part), values in found.items():
         if written_there(after, corpus, part, values) != values:
             raise UserError(
-                f"{place(params, corpus, part)[0]}: {corpus}/{part} shares its entry (a YAML alias) with a source that has other "
-                "files; write the entry out for each of them, then pin again"
+                f"{place(params, corpus, part)[0]}: {corpus}/{part} shares its entry (a YAML alias) with a source that has "
+                "other files; write the entry out for each of them, then pin again"
             )
     for path, text in texts.items():
         with whole_file(path, "wb") as file:

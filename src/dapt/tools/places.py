@@ -54,8 +54,8 @@ def pinned(found: Hub, files: list[str] | str) -> dict[str, Any]:
 
 
 def brought(place: Path) -> tuple[str, str]:
-    """The parent folder and the name of a file or folder in data/local, given as an absolute path. Links on the way to data/local
-    are followed, but not those inside it, since their targets may be anywhere."""
+    """The parent folder and the name of a file or folder in data/local, given as an absolute path. Links on the way to
+    data/local are followed, but not those inside it, since their targets may be anywhere."""
     if not place.exists():
         raise UserError(f"{place} does not exist; put the file or folder into {LOCAL} and give its path")
     for parent in place.parents:

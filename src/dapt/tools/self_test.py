@@ -71,8 +71,8 @@ def difference(ours: list[float], theirs: list[float]) -> float:
 
 
 def self_test(device: torch.device, precisions: list[str]) -> tuple[str, str | None]:
-    """Compare the half precisions that the device supports with fp32 and, on a GPU, graphs with eager steps of the same precision;
-    return what was compared, and what is wrong, if anything."""
+    """Compare the half precisions that the device supports with fp32 and, on a GPU, graphs with eager steps of the same
+    precision; return what was compared, and what is wrong, if anything."""
     expected = losses(device, "fp32")
     eager = {precision: losses(device, precision) for precision in precisions}
     found = {precision: difference(ours, expected) for precision, ours in eager.items()}

@@ -40,7 +40,8 @@ class SettingsFiles:
             check_there("profile", name, self.active.profiles)
         if names and self.active.profile not in names:
             raise UserError(
-                f"--profile: {self.active.profile} is the active profile and must be included; add --profile {self.active.profile}"
+                f"--profile: {self.active.profile} is the active profile and must be included; add "
+                f"--profile {self.active.profile}"
             )
         return [profile_path(name) for name in names or self.active.profiles]
 

@@ -1,4 +1,5 @@
-"""`dapt sweep SETTING=VALUE,VALUE … --domain X`: trains a domain with each combination of settings, and compares them in a table.
+"""`dapt sweep SETTING=VALUE,VALUE … --domain X`: trains a domain with each combination of settings, and compares them in a
+table.
 
 Settings are chosen by the loss on the validation text. The held-out text then measures the chosen settings; it would be biased
 if it had been used for the choice.
@@ -26,8 +27,8 @@ from dapt.tools import experiments
 PARTS = ("model", "repair", "split", "train")  # sections of a profile that a training depends on
 VALUE = r"[\w+-]([\w.+-]*[\w+-])?"  # a number or a word that can be part of an experiment's name
 WHY = (
-    "The held-out loss is not shown: if settings were chosen by it, it would look better than it is. `dapt summary` and the report "
-    "show it for the settings that you chose."
+    "The held-out loss is not shown: if settings were chosen by it, it would look better than it is. `dapt summary` and the "
+    "report show it for the settings that you chose."
 )
 Setting = tuple[str, str]  # dotted path in the profile, and a value as typed
 

@@ -242,7 +242,10 @@ class DomainRun(Run):
 
     def _kept(self) -> str:
         newest = resume.newest(self.ready.state) or "the base"
-        return f"the error came after step {len(self.course.train)}, the last one whose loss was read; the last good checkpoint is {newest}"
+        return (
+            f"the error came after step {len(self.course.train)}, the last one whose loss was read; the last good checkpoint "
+            f"is {newest}"
+        )
 
     def _located(self, error: Diverged) -> UserError:
         """The same error, with the documents of the batch and the checkpoint before it."""

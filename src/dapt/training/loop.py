@@ -176,7 +176,7 @@ class _Loop:
     def _backward_that_fits(self, batch: Batch, predicted: int) -> torch.Tensor:
         """Forward and backward pass; while the batch does not fit into memory, its parts are halved."""
         world, device = self.accelerator.num_processes, self.accelerator.device
-        # A GPU multiplies by the reciprocal of a Python number but divides by a tensor; a graph has a tensor, so use one here too.
+        # A GPU multiplies by the reciprocal of a Python number but divides by a tensor; graphs have a tensor, so use one here.
         count = predicted if device.type == "cpu" else torch.full((), float(predicted), device=device)
         while True:
             try:

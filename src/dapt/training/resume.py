@@ -77,7 +77,10 @@ def passed_over(folder: Path, domain: str, decides: dict[str, object]) -> Iterat
             continue
         theirs = json.loads((other / "run.json").read_text())
         changed = sorted(name for name in decides.keys() | theirs.keys() if decides.get(name) != theirs.get(name))
-        yield f"not resumed: {step} in {other}, because of a difference in {', '.join(changed)}; delete it if you no longer need it"
+        yield (
+            f"not resumed: {step} in {other}, because of a difference in {', '.join(changed)}; "
+            "delete it if you no longer need it"
+        )
 
 
 def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict, kept: int = KEPT) -> None:

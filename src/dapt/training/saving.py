@@ -37,8 +37,8 @@ class Saver:
         return step
 
     def whole(self, wait: bool = False) -> int | None:
-        """The step of the current checkpoint when it is complete, returned once; None if it is not complete (unless `wait`) or if
-        there is none. Raises the error if it could not be written."""
+        """The step of the current checkpoint when it is complete, returned once; None if it is not complete (unless `wait`) or
+        if there is none. Raises the error if it could not be written."""
         if self.written is None or not (wait or self.written.done()):
             return None
         written, self.written = self.written, None

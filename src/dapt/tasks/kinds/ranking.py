@@ -61,7 +61,8 @@ def means(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def outputs(network: nn.Module, batch: dict[str, torch.Tensor], count: int) -> torch.Tensor:
-    """Unit vectors [rows, 2, width] of question and answer. Questions and answers are run separately, since answers are longer."""
+    """Unit vectors [rows, 2, width] of question and answer. Questions and answers are run separately, since answers are
+    longer."""
     return torch.stack(
         [means(network, {name: value[place::count] for name, value in batch.items()}) for place in range(count)], dim=1
     )

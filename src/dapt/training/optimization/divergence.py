@@ -45,15 +45,16 @@ class Skips:
     in_row: int = 0
 
     def check(self, step: int, skipped: bool, loss: float, scaler: torch.amp.GradScaler | None) -> float | None:
-        """The loss of a step (counted from 1); None if the step was skipped and its loss is not finite. Raise Diverged if a step
-        that was not skipped has a loss that is not finite, or if too many steps in a row were skipped (`hopeless`); the error
-        names the first of these steps."""
+        """The loss of a step (counted from 1); None if the step was skipped and its loss is not finite. Raise Diverged if a
+        step that was not skipped has a loss that is not finite, or if too many steps in a row were skipped (`hopeless`); the
+        error names the first of these steps."""
         self.in_row = self.in_row + 1 if skipped else 0
         self.total += skipped
         if skipped and hopeless(self.in_row, scaler.get_scale() if scaler else 1.0):
             raise Diverged(
                 step - self.in_row + 1,
-                f"the gradients of {self.in_row} steps in a row are not finite in fp16, even without loss scaling, for the first time",
+                f"the gradients of {self.in_row} steps in a row are not finite in fp16, even without loss scaling, "
+                "for the first time",
             )
         if math.isfinite(loss):
             return loss
