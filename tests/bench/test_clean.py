@@ -138,7 +138,7 @@ def test_the_lines_say_what_was_measured(tmp_path, monkeypatch):
 
 def test_a_users_mistake_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="biomed_mlm.jsonl is not there.*run `dvc repro` first"):
+    with pytest.raises(UserError, match="biomed_mlm.jsonl does not exist.*run `dvc repro` first"):
         bench.run(0.01, 1, True)
     for scale, rounds in ((0, 1), (1, 0)):
         with pytest.raises(UserError, match="--scale .* --rounds"):

@@ -161,5 +161,5 @@ def test_a_users_mistake_is_told(repository):
     with pytest.raises(UserError, match="models/base is not the tiny base"):
         bench.run(None, None, 1, True)
     (repository / "data/processed/finance_mlm2.jsonl").unlink()
-    with pytest.raises(UserError, match="finance_mlm2.jsonl is not there.*run `dvc repro` first"):
+    with pytest.raises(UserError, match="finance_mlm2.jsonl does not exist.*run `dvc repro` first"):
         bench.run("base", None, 1, True)

@@ -66,7 +66,7 @@ def test_a_batch_job_is_queued_again_until_restarts_in_a_row_save_nothing_new(tm
     for restarts in (2, 3, 4, 5):
         assert again(tmp_path, restarts, telling("resumed", 21))[0] == 0
     code, log = again(tmp_path, 6, telling("resumed", 21))
-    assert code == 1 and "slurm: 6 restarts have saved 2 steps" in log and log.count("scontrol") == 6
+    assert code == 1 and "slurm: 6 restarts have saved only 2 checkpoints" in log and log.count("scontrol") == 6
 
 
 @pytest.mark.parametrize("code", [0, 1])

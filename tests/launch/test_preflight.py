@@ -64,7 +64,7 @@ def test_other_features_are_no_cards(feature):
 
 def test_a_card_without_code_is_refused_before_the_queue_and_named():
     with pytest.raises(
-        UserError, match="GTX 1080 Ti has compute capability 6.1, .* code from 7.5 on .*constraint=2080ti"
+        UserError, match="GTX 1080 Ti has compute capability 6.1, .* supports only 7.5 and later .*constraint=2080ti"
     ):
         check(with_(constraint="2080ti|1080ti"), FULL, FACTS)
 
@@ -94,7 +94,7 @@ def test_a_precision_that_the_card_lacks_is_refused():
 def test_a_batch_too_large_for_the_card_is_taken_in_parts_by_one_process_and_refused_with_several():
     large = training(batch=64, window=512)
     (note,) = check(with_(), large, FACTS)
-    parts = int(re.search(r"train.parts (\d+) does so", note)[1])
+    parts = int(re.search(r"set train.parts to (\d+) to do so", note)[1])
     assert check(with_(), training(batch=64, window=512, parts=parts), FACTS) == []
     assert check(with_(), training(batch=64, window=512, parts=parts // 2), FACTS) != []
     with pytest.raises(UserError, match="needs about 14.2 GB .* RTX 2080 Ti has 11 GB; set train.parts to 2"):
@@ -113,7 +113,7 @@ def test_too_little_memory_of_the_node_is_refused_and_zero_is_all_of_it():
 
 
 def test_a_full_disk_is_refused_and_a_remote_that_is_away_is_a_remark():
-    with pytest.raises(UserError, match="writes 4.2 GB to /scratch, which has 1.0 GB free"):
+    with pytest.raises(UserError, match="writes 4.2 GB to /scratch, which has only 1.0 GB free"):
         check(with_(), FULL, replace(FACTS, disks=[Disk("/home", 1, 2), Disk("/scratch", 4_200_000_000, 10**9)]))
     assert check(with_(), FULL, replace(FACTS, remote="DVC's remote is away")) == ["DVC's remote is away"]
 

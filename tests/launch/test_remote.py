@@ -40,7 +40,7 @@ def test_a_folder_is_reachable_or_not_there(repository, tmp_path):
 @pytest.mark.parametrize(
     "url, text, problem",
     [  # the discard port: nobody listens
-        ("http://127.0.0.1:9/store", "far: not there", "or does not answer"),  # its client can't tell the two
+        ("http://127.0.0.1:9/store", "far: not found", "or does not answer"),  # its client can't tell the two
         ("ssh://127.0.0.1:9/store", "far: not reachable", "does not answer ("),
     ],
 )

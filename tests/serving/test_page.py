@@ -100,7 +100,7 @@ def test_a_key_is_asked_for_once(browser, served):
         page.goto(server.address)
         page.wait_for_selector("body[data-ready=yes]", timeout=60_000)
         assert page.locator("#answers h3").all_text_contents() == MODELS
-        assert asked == ["The key of this server"]
+        assert asked == ["Enter the key of this server"]
         page.evaluate("sessionStorage.clear()")
         page.remove_listener("dialog", answer)
         page.on("dialog", lambda dialog: (asked.append("cancelled"), dialog.dismiss()))

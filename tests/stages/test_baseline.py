@@ -63,7 +63,8 @@ def test_a_test_row_in_a_pre_training_set_is_refused(model_folder, tmp_path, mon
     rows = list(read_lines(tmp_path / "data/split/tasks/finance_classification/test.jsonl"))
     write_lines(tmp_path / f"data/split/finance/{side}.jsonl", [{"id": "another"}, rows[7]])
     with pytest.raises(
-        UserError, match=rf"1 test rows of finance_classification are in data/split/finance/{side}.jsonl \(2-7, …\)"
+        UserError,
+        match=rf"1 test rows of finance_classification are also in data/split/finance/{side}.jsonl \(2-7, …\)",
     ):
         baseline.run("finance_classification")
     assert not (tmp_path / "metrics/tasks").exists()

@@ -104,7 +104,7 @@ def test_a_stopped_one_goes_on_and_one_with_other_settings_does_not(model_folder
     capsys.readouterr()
     finetune.run(task, "base")
     said = capsys.readouterr().out
-    assert "seed 0: done before" in said and "seed 1, epoch 2" in said and metrics.read_bytes() == whole
+    assert "seed 0: already finished" in said and "seed 1, epoch 2" in said and metrics.read_bytes() == whole
     assert not list(state.iterdir())
 
     stopped_in_the_second_seed()
@@ -113,4 +113,4 @@ def test_a_stopped_one_goes_on_and_one_with_other_settings_does_not(model_folder
     finetune.run(task, "base")
     said = capsys.readouterr().out
     assert f"not resumed: seed-0, step-2 in {state}" in said and f"where tasks.{task}.lr differs" in said
-    assert "done before" not in said and "seed 0, epoch 1" in said
+    assert "already finished" not in said and "seed 0, epoch 1" in said

@@ -167,9 +167,9 @@ def test_changed_settings_begin_anew_and_say_so(ground, tmp_path):
     change(folder, {"train.lr": 2e-3, "train.steps": 20, "train.keep": []})
     code, output = Forked(folder).end()
     assert code == 0 and "resumed" not in output.replace("not resumed", ""), output
-    assert re.search(rf"not resumed: step-{left} in \S+, where train.keep, train.lr, train.steps differs", output), (
-        output
-    )
+    assert re.search(
+        rf"not resumed: step-{left} in \S+, because of a difference in train.keep, train.lr, train.steps", output
+    ), output
     assert f"step-{left}" in {path.name for path in (folder / "state").glob("*/step-*")}  # it is left alone
 
 
@@ -253,7 +253,7 @@ def test_a_run_that_diverges_names_the_step_the_documents_and_the_checkpoint(gro
     code, output = Forked(folder).end()
     assert code == 2 and "Traceback" not in output, output
     found = re.search(
-        r"the loss is not finite in step (\d+), on lines ([\d, ]+)(and others )?of data/split/biomed/train.jsonl; "
+        r"the loss is not finite in step (\d+), whose text is lines ([\d, ]+)(and more )?of data/split/biomed/train.jsonl; "
         r"the last good checkpoint is (the base|step-\d+)",
         output,
     )

@@ -54,7 +54,7 @@ def test_rows_that_cleaning_did_not_count_stop_the_pipeline(workspace):
             "profiles/sample.yaml",
             "length: 32,",
             "length: 4000,",
-            "finance_classification of the profile: length is 4000 tokens, more than the .* positions",
+            "finance_classification of the profile: length is 4000 tokens, but .* has only .* positions",
         ),
     ],
 )

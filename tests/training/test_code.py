@@ -97,5 +97,5 @@ def test_a_stopped_training_resumes_after_a_reworded_message_and_not_after_chang
     changed(folder / "src/dapt/training/optimization/divergence.py", "READ_EVERY = 10", "READ_EVERY = 11")
     said = stopped()
     assert "\nresumed" not in said and re.search(
-        r"not resumed: step-\d+ in \S+, where dapt.training.optimization.divergence differs", said
+        r"not resumed: step-\d+ in \S+, because of a difference in dapt.training.optimization.divergence", said
     )

@@ -214,7 +214,7 @@ def test_the_whole_pipeline_side_by_side_ends_in_the_lock_of_plain_repro(cluster
         wait_until(lambda: cluster.ask("squeue", "-h", "-o", "%j").count("finetune-") >= 4, 60, "jobs")
     assert follower.wait(600) == 2, here.said()
     assert re.search(rf"finetune@{TASKS[3]}-base \(job \d+ was cancelled", here.said()), here.said()
-    assert re.search(r"; \d+ were not started; the same command", here.said())  # compare, report
+    assert re.search(r"; \d+ were not started; run the same command", here.said())  # compare, report
     here.launched()
     assert lock(here.folder) == lock(plain)
     restarted = [

@@ -135,7 +135,7 @@ def test_a_controller_that_is_away_is_said_in_a_line(place, cluster):
 def test_a_smoke_run_goes_through_the_queue_and_leaves_the_repository_as_it_is(place):
     before = {path: sha256(place / path) for path in ("models", "data", "params.yaml", "profiles", "slurm")}
     said = dapt("launch", "--smoke", "biomed", "--partition", "auto", DAPT_LAUNCHER="slurm")
-    assert "slurm: partition gpu starts soonest\n" in said and re.search(r"biomed: job \d+ on n\S+-\d\n", said)
+    assert "slurm: partition gpu has the earliest start\n" in said and re.search(r"biomed: job \d+ on n\S+-\d\n", said)
     assert re.search(r"biomed: 10 steps, [\d,]+ tokens per second, fp32 on 1 × cpu, loss on valid", said)
     assert before == {path: sha256(place / path) for path in before} and not (place / "metrics").exists()
     assert sorted(path.name for path in (place / "logs").iterdir()) == ["smoke-biomed.json", "smoke-biomed.log"]

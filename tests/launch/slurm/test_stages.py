@@ -103,7 +103,7 @@ def test_a_preempted_fine_tuning_goes_on_with_the_seeds_that_are_left(cluster, t
         ]
         assert not list((tmp_path / "state" / launcher).iterdir())
     assert re.search(r"slurm: restart 1, after job \d+ \(.*\), with 20 epochs saved", said(folder))
-    assert f"{task}, base, seed 0: done before" in said(folder) and said(folder).count("seed 0, epoch 1:") == 1
+    assert f"{task}, base, seed 0: already finished" in said(folder) and said(folder).count("seed 0, epoch 1:") == 1
     assert made["local"] == made["slurm"]
 
 
