@@ -64,7 +64,7 @@ def test_other_features_are_no_cards(feature):
 
 def test_a_card_without_code_is_refused_before_the_queue_and_named():
     with pytest.raises(
-        UserError, match="GTX 1080 Ti has compute capability 6.1, .* supports only 7.5 and later .*constraint=2080ti"
+        UserError, match="GTX 1080 Ti has compute capability 6.1, .* no code for it.*7.5 and up.*constraint=2080ti"
     ):
         check(with_(constraint="2080ti|1080ti"), FULL, FACTS)
 

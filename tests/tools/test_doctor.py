@@ -33,7 +33,7 @@ def test_torch_and_the_driver_must_fit(cuda, gpu, driver, problem):
 
 def test_a_card_without_code_and_a_precision_that_is_not_there_are_problems():
     old = Device("cuda", "GTX 1080 Ti", bf16=False, fp16=True, capability=(6, 1), built_for=("sm_75", "sm_80"))
-    assert "supports only 7.5 and later" in doctor.device(old, "auto")[1].problem
+    assert "(7.5 and up)" in doctor.device(old, "auto")[1].problem
     turing = Device("cuda", "RTX 2080 Ti", bf16=False, fp16=True, capability=(7, 5), built_for=("sm_75", "sm_80"))
     assert doctor.device(turing, "auto")[1] == doctor.Fact("precision", "fp16 (train.precision: auto)")
     assert "train.precision is bf16" in doctor.device(turing, "bf16")[1].problem

@@ -58,8 +58,8 @@ def check_built_for(device: Device) -> None:
     oldest = ".".join(map(str, min(least for _, least in built)))
     raise UserError(
         f"{device.name} has compute capability {'.'.join(map(str, device.capability))}, but this torch "
-        f"({torch.__version__}) supports only {oldest} and later ({', '.join(device.built_for)}); ask the queue for a newer "
-        "GPU (such as --constraint=2080ti), or install another build of torch (docs/install.md)"
+        f"({torch.__version__}) has no code for it, only for {', '.join(device.built_for)} ({oldest} and up); ask the queue "
+        "for another GPU (such as --constraint=2080ti), or install another build of torch (docs/install.md)"
     )
 
 
