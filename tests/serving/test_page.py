@@ -53,7 +53,7 @@ def test_a_text_is_scored_under_each_model_and_the_lowest_loss_is_first(browser,
     page = opened(browser, server.address)
     page.fill("#text", "fever and chills")
     page.click("#score button")
-    page.wait_for_function("document.querySelector('#score-said').textContent.includes('surprises')")
+    page.wait_for_function("document.querySelector('#score-said').textContent.includes('stronger')")
     titles = page.locator("#losses h3").all_text_contents()
     losses = [float(title.split("loss per token ")[1].split()[0]) for title in titles]
     assert losses == sorted(losses) and "(lowest)" in titles[0] and len(titles) == 4

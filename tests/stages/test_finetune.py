@@ -112,5 +112,5 @@ def test_a_stopped_one_goes_on_and_one_with_other_settings_does_not(model_folder
     change(tmp_path, {f"tasks.{task}.lr": 1e-3})
     finetune.run(task, "base")
     said = capsys.readouterr().out
-    assert f"not resumed: seed-0, step-2 in {state}" in said and f"where tasks.{task}.lr differs" in said
+    assert f"not resumed: seed-0, step-2 in {state}" in said and f"because of a difference in tasks.{task}.lr" in said
     assert "already finished" not in said and "seed 0, epoch 1" in said

@@ -108,7 +108,10 @@ def test_a_dry_run_writes_nothing(dapt, folder):
         (("law", "/etc/hostname"), "/etc/hostname is not in data/local"),
         (("law", "data/local/cases.csv"), "cases.csv has no column text; its columns are: body, case"),
         (("law", "data/local/law", "--option", "hole=true"), "the cleaner text has no option 'hole'"),
-        (("law", "data/local/law", "--option", "least=100"), "0 of 2 documents are kept (dropped: 2 too short); .txt"),
+        (
+            ("law", "data/local/law", "--option", "least=100"),
+            "0 of 2 documents are kept (dropped: 2 too short); supported formats are .txt",
+        ),
         (("tasks", "data/local/law"), "'tasks' cannot name a corpus or a domain"),
         (("v.2", "data/local/law"), "'v.2' cannot name a corpus or a domain: dots"),
         (("law", "data/local"), "data/local is not in data/local"),
@@ -174,7 +177,7 @@ def test_artifacts_in_other_forms_are_added_to(dapt, folder, artifacts, after):
 def test_an_artifact_of_this_name_is_not_written_twice(dapt, folder):
     (folder / "dvc.yaml").write_text("stages: {}\nartifacts:\n  law:\n    path: x\n")
     before = texts(folder)
-    assert "artifacts has law already" in dapt(folder, "add", "domain", "law", "data/local/law/first.txt", code=2)
+    assert "artifacts already has law" in dapt(folder, "add", "domain", "law", "data/local/law/first.txt", code=2)
     assert texts(folder) == before
 
 
@@ -195,7 +198,7 @@ def test_more_text_of_a_domain_is_a_corpus_of_its_own(dapt, folder):
 def test_a_base_of_one_s_own_is_audited_and_named(dapt, folder, model_folder):
     shutil.copytree(model_folder, folder / "data/local/mine")
     said = dapt(folder, "add", "base", "mine", "--from", "data/local/mine", "--licence", "ours")
-    assert "mine: bert, 27,680 parameters" in said and "missing: nothing" in said
+    assert "mine: bert, 27,680 parameters" in said and "missing weights: none" in said
     assert said.splitlines()[-1] == "next: dvc exp run -S profiles/sample.yaml:model.base=mine"
     found = config.load(folder).bases["mine"]
     assert (found.local.folder, found.files, found.licence) == ("data/local/mine", "auto", "ours")
@@ -278,7 +281,7 @@ def test_tasks_of_questions_are_added(dapt, reviews, words, fields, baseline):
     [
         (("--kind", "rank", "--question", "question"), "there is no kind of task 'rank'; did you mean ranking?"),
         (("--kind", "ranking", "--question", "question"), "needs --answer, each with the name of a column"),
-        (("--kind", "classification", "--text", "question", "--label", "right", "--answer", "reply"), "has no --answer"),
+        (("--kind", "classification", "--text", "question", "--label", "right", "--answer", "reply"), "has no option --answer"),
         (("--kind", "classification", "--text", "question", "--label", "topic"), "answers.csv has no column topic; its columns are: "),
         (("--kind", "classification", "--text", "reply", "--label", "reply"), "no training row has the label"),
         (("--kind", "classification", "--text", "question", "--label", "right", "--split", "reply"), "row 1: unknown side"),

@@ -59,6 +59,6 @@ def test_a_domain_s_held_out_text_is_the_test_split_and_a_corpus_has_one(export,
 
 
 def test_what_is_not_there_is_said_in_a_line(export):
-    assert "there is no corpus, domain or task 'law'; there are: answer_ranking" in export("law", "out", code=2)
+    assert "there is no corpus, domain or task 'law'; choose one of: answer_ranking" in export("law", "out", code=2)
     assert "data/split/biomed does not exist; create it with dvc repro" in export("biomed", "out", code=2)
     assert "there is no task 'biomed'; did you mean biomed_topic?" in export("biomed", "out", "--kind", "task", code=2)
