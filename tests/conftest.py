@@ -20,6 +20,7 @@ TOGETHER = {  # tests that share a fixture that takes long run in one worker
     "the finished toy": (
         "tests/test_first_hour.py",
         "tests/test_pipeline.py",
+        "tests/test_tutorial.py",
         "tests/tools/test_spread.py",
         "tests/tools/test_sweep.py",
         "tests/launch/test_pipeline.py",

@@ -1,0 +1,208 @@
+"""docs/tutorial.md: every command and example of the page, in its order, in a clone of the finished toy. What it prints has the
+form that the page shows; the figures are those of the toy."""
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from repositories import ROOT, environment, run
+from server import Server
+
+PAGE = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+# What a reader types, but no test: the fixture `clone` does the same, from this machine alone.
+DONE_BY_THE_FIXTURE = {"git clone ADDRESS dapt", "make repro", "export PATH=$PWD/.venv/bin:$PATH"}
+SERVE = "make serve"  # started without the installation, at a free port; the later commands ask there
+# Named in the text or in the list of what comes next, each tested for its own page.
+MENTIONED = {
+    "DAPT_LAUNCHER=slurm dapt launch",
+    "dapt add base NAME --from PLACE",
+    "dapt add corpus NAME --from PLACE --to pydocs",
+    "dapt doctor",
+    "dapt report --export DIR",
+    "dapt spread pydocs",
+    "dapt sweep train.lr=5e-4,1e-3,2e-3 --domain pydocs",
+    "dvc exp run -S profile=full",
+    "dvc repro finetune@kind-base finetune@kind-pydocs baseline@kind",
+}
+BLOCK = re.compile(r"^```(\w*)\n((?:.*\n)*?)```$|(^ {4}.*\n(?:\n?^ {4}.*\n)*)", re.MULTILINE)
+# The toy has other models and reasons to drop a row than the profile `sample`.
+NAMES = {"biomed_finance", "finance", "general", "biomed", "pydocs", "base"}
+
+
+@dataclass
+class Step:
+    """A command, or a program in Python, which is saved as `file` or run; and the lines that it prints."""
+
+    text: str
+    python: bool = False
+    file: str = ""
+    shown: list[str] = field(default_factory=list)
+
+
+def steps(page: str) -> Iterator[Step]:
+    """All blocks of a page, in its order. A block of any other form is an error."""
+    last = Step("")
+    for block in BLOCK.finditer(page):
+        language, fenced, indented = block.groups()
+        if language == "python":
+            saved = re.search(r"as\s+(\S+):\n\n$", page[: block.start()])
+            yield (last := Step(fenced, True, saved[1] if saved else ""))
+        elif language == "text":
+            assert last.python and not last.shown, fenced
+            last.shown = fenced.splitlines()
+        else:
+            assert indented, f"a block that nothing runs: {block[0]}"
+            yield from (found := commands(indented))
+            last = found[-1]
+
+
+def commands(block: str) -> list[Step]:
+    """Lines that begin with `$ ` and the output below them; a command may go over several lines with a backslash."""
+    found: list[Step] = []
+    for line in re.sub(r"\\\n +", "", block).splitlines():
+        if line.startswith("    $ "):
+            found.append(Step(line.removeprefix("    $ ").partition("  #")[0].strip()))
+        else:
+            assert found, f"output without a command: {line}"
+            found[-1].shown.append(line[4:])
+    return found
+
+
+def form(line: str) -> str:
+    """A pattern for lines like this one, whose figures, names of models and words in JSON may differ; `…` is anything."""
+    parts = re.split(r"(…|\b[a-z_]+\b|[-+]?\d(?:[\d,.]*\d)?|(?<=[: ])\"\w+\"(?=[,}]))", line)
+    return "".join(map(_form, parts))
+
+
+def _form(part: str) -> str:
+    if part == "…":
+        return ".*"
+    if part in NAMES:
+        return "[a-z_]+"
+    if re.fullmatch(r'"\w+"', part):
+        return '"[^"]*"'
+    return r"[-+]?[\d,.]+" if re.fullmatch(r"[-+]?\d[\d,.]*", part) else re.escape(part)
+
+
+def lines_missing(shown: list[str], printed: str) -> list[str]:
+    """Lines of the page of which nothing printed has the form, in this order."""
+    place, missing = 0, []
+    for line in shown:
+        if line.strip() == "…":
+            continue
+        found = re.compile(rf"^{form(line)}$", re.MULTILINE).search(printed, place)
+        place, missing = (found.end(), missing) if found else (place, [*missing, line])
+    return missing
+
+
+@dataclass
+class Reader:
+    """Who reads the page and does what it says."""
+
+    folder: Path
+    home: Path
+    server: Server | None = None
+
+    def does(self, step: Step) -> str:
+        if step.file:
+            (self.folder / step.file).write_text(step.text, encoding="utf-8")
+            return ""
+        if step.python:
+            return self.shell("python -c " + shlex.quote(step.text), errors=False)
+        if step.text in DONE_BY_THE_FIXTURE:
+            return ""
+        if step.text.startswith("cd "):
+            self.folder = (self.folder / step.text.removeprefix("cd ")).resolve(strict=True)
+            return ""
+        if step.text == SERVE:
+            self.server = Server(self.folder)
+            self.server.__enter__()
+            return f"serving {self.server.address}\n"
+        address = self.server.address if self.server else ""
+        return self.shell(step.text.replace("http://127.0.0.1:8000", address or "http://127.0.0.1:8000"))
+
+    def shell(self, line: str, errors: bool = True) -> str:
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.folder,
+            env=environment(self.home),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.PIPE,
+        )
+        assert done.returncode == 0, f"{line}\ngave {done.returncode}:\n{done.stdout[-6000:]}{done.stderr or ''}"
+        return done.stdout
+
+    def stop(self) -> None:
+        if self.server:
+            self.server.__exit__()
+            self.server = None
+
+
+@pytest.fixture()
+def reader(clone, tmp_path) -> Iterator[Reader]:
+    """With a clone of the finished toy in a folder named as on the page, standing where the page begins: beside it."""
+    (tmp_path / "home").mkdir()
+    clone.rename(tmp_path / "dapt")
+    one = Reader(tmp_path, tmp_path / "home")
+    yield one
+    one.stop()
+
+
+def follow(reader: Reader, page: str) -> None:
+    for step in steps(page):
+        printed = reader.does(step)
+        if step.text in DONE_BY_THE_FIXTURE:
+            continue
+        if step.python:
+            assert len(printed.splitlines()) == len(step.shown), printed
+        else:
+            assert lines_missing(step.shown, printed) == [], f"{step.text} printed\n{printed[-6000:]}"
+            assert step.shown or not printed.strip(), f"{step.text} printed\n{printed[-6000:]}"
+
+
+def test_each_command_that_the_text_names_is_one_that_the_page_runs_or_a_known_one():
+    """What is between backticks; `dapt add domain` stands for the command that begins so."""
+    text = BLOCK.sub("", PAGE)
+    named = {
+        " ".join(words.split())
+        for words in re.findall(r"`((?:\w+=\w+ )?(?:dapt|dvc|git|make|pip|python)\b[^`]*)`", text)
+    }
+    ran = [step.text for step in steps(PAGE) if not step.python]
+    assert {
+        words for words in named - MENTIONED if not any(f"{command} ".startswith(f"{words} ") for command in ran)
+    } == set()
+    assert named >= MENTIONED and {*DONE_BY_THE_FIXTURE, SERVE} <= set(ran)
+
+
+@pytest.mark.parametrize(
+    "block", ["    dapt report\n", "```bash\ndapt report\n```\n", "    $ dapt report\n\n```text\ndone\n```\n"]
+)
+def test_a_block_that_is_no_command_is_an_error(block):
+    with pytest.raises(AssertionError):
+        list(steps(f"Text.\n\n{block}"))
+
+
+def test_a_line_is_compared_by_its_form():
+    assert lines_missing(["biomed: 1,200 of 3 rows …", "…", "end"], "finance: 7 of 80 rows stay\nmore\nend\n") == []
+    assert lines_missing(["biomed: 1,200 rows", "end"], "biomed: no rows\nend\n") == ["biomed: 1,200 rows"]
+
+
+def test_the_page_up_to_its_model(reader):
+    """The way from a folder of text to a trained model."""
+    follow(reader, PAGE[: PAGE.index("\n## 5. ")])
+    assert (reader.folder / "models/pydocs/model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_the_page_from_its_first_command_to_its_last(reader):
+    follow(reader, PAGE)
+    assert not run(reader.folder, "git", "status", "--porcelain")
