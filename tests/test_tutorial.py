@@ -3,8 +3,6 @@ form that the page shows; the figures are those of the toy."""
 
 import re
 import shlex
-import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
