@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 from repositories import ROOT, environment, run
 from server import Server
@@ -44,21 +45,22 @@ class Step:
     shown: list[str] = field(default_factory=list)
 
 
-def steps(page: str) -> Iterator[Step]:
+def steps(page: str) -> list[Step]:
     """All blocks of a page, in its order. A block of any other form is an error."""
-    last = Step("")
+    assert not re.search("^ *(```|~~~|\t)|<pre", BLOCK.sub("", page), re.MULTILINE)
+    found: list[Step] = []
     for block in BLOCK.finditer(page):
         language, fenced, indented = block.groups()
         if language == "python":
             saved = re.search(r"as\s+(\S+):\n\n$", page[: block.start()])
-            yield (last := Step(fenced, True, saved[1] if saved else ""))
+            found.append(Step(fenced, True, saved[1] if saved else ""))
         elif language == "text":
-            assert last.python and not last.shown, fenced
-            last.shown = fenced.splitlines()
+            assert found[-1].python and not found[-1].shown, fenced
+            found[-1].shown = fenced.splitlines()
         else:
             assert indented, f"a block that nothing runs: {block[0]}"
-            yield from (found := commands(indented))
-            last = found[-1]
+            found += commands(indented)
+    return found
 
 
 def commands(block: str) -> list[Step]:
@@ -150,6 +152,9 @@ def reader(clone, tmp_path) -> Iterator[Reader]:
     """With a clone of the finished toy in a folder named as on the page, standing where the page begins: beside it."""
     (tmp_path / "home").mkdir()
     clone.rename(tmp_path / "dapt")
+    # The toy's settings in the form of the repository's own, which `dvc exp run -S` keeps.
+    apply_overrides(tmp_path / "dapt/params.yaml", ["domain=biomed"])
+    run(tmp_path / "dapt", "git", "commit", "-qam", "form")
     one = Reader(tmp_path, tmp_path / "home")
     yield one
     one.stop()
@@ -182,11 +187,17 @@ def test_each_command_that_the_text_names_is_one_that_the_page_runs_or_a_known_o
 
 
 @pytest.mark.parametrize(
-    "block", ["    dapt report\n", "```bash\ndapt report\n```\n", "    $ dapt report\n\n```text\ndone\n```\n"]
+    "block",
+    [
+        "    dapt report\n",
+        "```bash\ndapt report\n```\n",
+        "    $ dapt report\n\n```text\ndone\n```\n",
+        "~~~\ndapt report\n~~~\n",
+    ],
 )
 def test_a_block_that_is_no_command_is_an_error(block):
     with pytest.raises(AssertionError):
-        list(steps(f"Text.\n\n{block}"))
+        steps(f"Text.\n\n{block}")
 
 
 def test_a_line_is_compared_by_its_form():
@@ -201,6 +212,7 @@ def test_the_page_up_to_its_model(reader):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_the_page_from_its_first_command_to_its_last(reader):
     follow(reader, PAGE)
     assert not run(reader.folder, "git", "status", "--porcelain")
