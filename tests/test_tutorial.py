@@ -3,6 +3,7 @@ form that the page shows; the figures are those of the toy."""
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -148,10 +149,13 @@ class Reader:
 
 
 @pytest.fixture()
-def reader(clone, tmp_path) -> Iterator[Reader]:
-    """With a clone of the finished toy in a folder named as on the page, standing where the page begins: beside it."""
+def reader(finished, clone, tmp_path) -> Iterator[Reader]:
+    """With a clone of the finished toy in a folder named as on the page, standing where the page begins: beside it. Its cache is a
+    copy that knows of no earlier runs, so that every stage runs and prints what the page shows."""
     (tmp_path / "home").mkdir()
     clone.rename(tmp_path / "dapt")
+    shutil.copytree(finished / ".dvc/cache", tmp_path / "cache", ignore=shutil.ignore_patterns("runs"))
+    run(tmp_path / "dapt", "dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
     # The toy's settings in the form of the repository's own, which `dvc exp run -S` keeps.
     apply_overrides(tmp_path / "dapt/params.yaml", ["domain=biomed"])
     run(tmp_path / "dapt", "git", "commit", "-qam", "form")
@@ -215,4 +219,7 @@ def test_the_page_up_to_its_model(reader):
 @pytest.mark.timeout(1500)
 def test_the_page_from_its_first_command_to_its_last(reader):
     follow(reader, PAGE)
+    report = (reader.folder / "reports/report.md").read_text(encoding="utf-8")
+    headings = re.findall(r'"([^"]+)"', "".join(re.findall(r'^- (".*):', PAGE, re.MULTILINE)))
+    assert len(headings) > 3 and [name for name in headings if f"# {name}\n" not in report] == []
     assert not run(reader.folder, "git", "status", "--porcelain")
