@@ -150,8 +150,8 @@ class Reader:
 
 @pytest.fixture()
 def reader(finished, clone, tmp_path) -> Iterator[Reader]:
-    """With a clone of the finished toy in a folder named as on the page, standing where the page begins: beside it. Its cache is a
-    copy that knows of no earlier runs, so that every stage runs and prints what the page shows."""
+    """With a clone of the finished toy in a folder named as on the page, standing where the page begins: beside it. Its cache is
+    a copy that knows of no earlier runs, so that every stage runs and prints what the page shows."""
     (tmp_path / "home").mkdir()
     clone.rename(tmp_path / "dapt")
     shutil.copytree(finished / ".dvc/cache", tmp_path / "cache", ignore=shutil.ignore_patterns("runs"))
