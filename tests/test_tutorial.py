@@ -150,7 +150,7 @@ class Reader:
 
 @pytest.fixture()
 def reader(finished, clone, tmp_path) -> Iterator[Reader]:
-    """With a clone of the finished toy in a folder named as on the page, standing where the page begins: beside it. Its cache is
+    """With a clone of the finished toy in a folder named as on the page, standing beside it, as the page begins. Its cache is
     a copy that knows of no earlier runs, so that every stage runs and prints what the page shows."""
     (tmp_path / "home").mkdir()
     clone.rename(tmp_path / "dapt")
