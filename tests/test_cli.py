@@ -103,6 +103,18 @@ def test_an_interrupted_command_says_so_in_a_line(repository):
     )
 
 
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_who_has_read_enough_ends_it_without_a_word(lines):
+    """Whether what is printed fits into Python's buffer or not."""
+    program = f"from dapt.telling.errors import guarded; exit(guarded('x', lambda: print('line\\n' * {lines})))"
+    done = subprocess.run(
+        ["bash", "-c", '"$0" -c "$1" | true; echo ${PIPESTATUS[0]}', sys.executable, program],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
 def test_a_bug_is_a_traceback_and_code_1(repository):
     (repository / "src/dapt/stages/check.py").write_text("def run():\n    raise KeyError('x')\n")
     done = dapt(repository, "check")

@@ -1,5 +1,7 @@
 """The exception for errors that a user can cause, and its one-line message."""
 
+import os
+import select
 import sys
 from collections.abc import Callable
 
@@ -21,7 +23,8 @@ def short(error: Exception) -> str:
 
 
 def guarded(name: str, run: Callable[[], None]) -> int:
-    """Call `run` and return the process's exit code: 0, or 2 after one line on stderr.
+    """Call `run` and return the process's exit code: 0, 2 after one line on stderr, or 141 if whoever read the output has read
+    enough (`| head`), which is what a shell returns for a program that SIGPIPE ended.
 
     UserErrors and errors of the operating system (a full disk, missing permission, a file in the way) are for the user to fix;
     anything else is a bug and stays a traceback. Output never fails because of its encoding.
@@ -29,6 +32,7 @@ def guarded(name: str, run: Callable[[], None]) -> int:
     take_every_character()
     try:
         run()
+        sys.stdout.flush()
     except UserError as error:
         message = str(error)
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
@@ -36,8 +40,18 @@ def guarded(name: str, run: Callable[[], None]) -> int:
     except OSError as error:
         if error.strerror is None:
             raise
+        if isinstance(error, BrokenPipeError) and reader_left():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own last flush would complain
+            return 141
         message = f"{error.strerror}" + (f": {error.filename}" if error.filename else "")
     else:
         return 0
     print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def reader_left() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors are reported in any case
+    return any(found & (select.POLLERR | select.POLLHUP) for _, found in poll.poll(0))
