@@ -74,6 +74,7 @@ dapt launch
 dapt launch biomed --partition auto
 dapt launch 'finetune@*-biomed' --at-once 4
 dapt launch --plan
+dapt launch --smoke biomed
 dapt bench clean --scale 0.1
 dapt bench train --only tiny
 dapt bench nodes --rounds 1
@@ -86,6 +87,7 @@ dapt add base scibert --from hub:allenai/scibert_scivocab_uncased
 dapt remove domain law
 dapt remove task sentiment
 """.splitlines()  # shown by the --help of the respective command
+OPERATIONS = "fill-mask: predict masked words; score: loss of a text; embed: vector of a text; classify and rank: with fine-tuned models"
 SHELLS = ("bash", "zsh", "fish")
 
 Commands = argparse._SubParsersAction  # the type that add_subparsers returns has no public name
@@ -104,7 +106,8 @@ class Version(argparse.Action):
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="dapt",
-        description=str(__doc__).split("\n\n")[0],
+        description="Continue the pre-training of an encoder on your own text, and measure what it gains. `dvc repro` runs all "
+        "stages; here is one command per stage, and tools to use directly.",
         epilog="`dapt COMMAND --help` shows the options of a command, with examples.",
     )
     top.add_argument("--version", action=Version, nargs=0, default=argparse.SUPPRESS, help="print the version")
@@ -146,7 +149,7 @@ def add_stages(commands: Commands) -> None:
         if kind:
             optional = "?" if name in otherwise else None
             text = f"name of a {kind} in params.yaml" + otherwise.get(name, "")
-            sub[name].add_argument("name", metavar=kind, nargs=optional, help=text)
+            sub[name].add_argument("name", metavar=kind.upper(), nargs=optional, help=text)
     sub["fetch"].add_argument(
         "--pin",
         action="store_true",
@@ -165,7 +168,7 @@ def add_stages(commands: Commands) -> None:
     clean.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the cleaner; may be repeated"
     )
-    sub["finetune"].add_argument("model", help="name of a model in params.yaml")
+    sub["finetune"].add_argument("model", metavar="MODEL", help="name of a model in params.yaml")
     add_any_model(sub["evaluate"])
     sub["compare"].add_argument("--print", action="store_true", help="print the tables of the last comparison")
     sub["compare"].add_argument("--latex", action="store_true", help="print them as LaTeX, for a paper")
@@ -182,7 +185,9 @@ def add_any_model(evaluate: argparse.ArgumentParser) -> None:
         nargs="+",
         help="model folders; with several, differences from the first are shown",
     )
-    group.add_argument("--text", type=Path, metavar="FILE", help="JSON lines with a field `text`")
+    group.add_argument(
+        "--text", type=Path, metavar="FILE", help="JSON lines or a table with a column `text`, or plain text"
+    )
     group.add_argument("--most", type=int, metavar="N", help="use only the first N texts")
     group.add_argument(
         "--draws", type=int, metavar="N", help="number of random maskings, default 1; only for the loss per token"
@@ -218,7 +223,7 @@ def add_tools(commands: Commands) -> None:
         "train and evaluate a domain with several seeds, to see how much its losses vary",
         actions.spread,
     )
-    spread.add_argument("name", metavar="domain", help="name of a domain in params.yaml")
+    spread.add_argument("name", metavar="DOMAIN", help="name of a domain in params.yaml")
     spread.add_argument(
         "--seeds", type=int, default=3, help="number of seeds, default %(default)s; each needs a full training"
     )
@@ -285,14 +290,14 @@ def add_serving(commands: Commands) -> None:
         "--memory", type=float, default=4.0, metavar="GB", help="memory for loaded models, default %(default)s"
     )
     predict = add(commands, "predict", "use a model from the shell: JSON lines in, JSON lines out", actions.predict)
-    predict.add_argument("operation", choices=("fill-mask", "score", "embed", "classify", "rank"), help="what to do")
+    predict.add_argument("operation", choices=("fill-mask", "score", "embed", "classify", "rank"), help=OPERATIONS)
     predict.add_argument("--model", type=Path, required=True, metavar="DIR", help="the model's folder")
     predict.add_argument(
         "--in",
         dest="given",
         type=Path,
         metavar="FILE",
-        help="one text or JSON object per line; default: standard input",
+        help="one JSON string or object per line; default: standard input",
     )
     predict.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     predict.add_argument("--top-k", type=int, metavar="N", help="number of words or classes to return")

@@ -34,14 +34,29 @@ def test_the_verdict_names_what_differs_significantly_from_the_base():
         "one": {"base": {}, "biomed": {"vs_base": against(0.1, 0.01)}, "finance": {"vs_base": against(0.1, 0.3)}},
         "two": {"base": {}, "biomed": {"vs_base": against(-0.1, 0.2)}, "finance": {"vs_base": against(-0.1, 0.02)}},
     }
-    better = "significantly better than the base on one (biomed)"
-    assert task_sections.verdict(tasks) == (
-        f"Fine-tuned, the adapted models are {better}, and significantly worse on two (finance)."
-    )
+    for models in tasks.values():
+        models["base"]["vs_free"] = against(0.1, 0.01)
+    better = "Fine-tuned on the tasks, significantly better than the base: on one (biomed)."
+    assert task_sections.verdict(tasks) == f"{better} Significantly worse: on two (finance)."
     del tasks["two"]
-    assert task_sections.verdict(tasks) == f"Fine-tuned, the adapted models are {better}."
+    assert task_sections.verdict(tasks) == better
     del tasks["one"]["biomed"]
-    assert "not significantly better than the base on any task." in task_sections.verdict(tasks)
+    assert task_sections.verdict(tasks).endswith(", no adapted model is significantly better than the base.")
+
+
+def test_the_verdict_names_the_tasks_on_which_counting_words_is_better_than_every_model():
+    won, lost, drawn = against(0.1, 0.01), against(-0.1, 0.01), against(-0.1, 0.3)
+    tasks = {
+        "a": {"base": {"vs_free": won}, "biomed": {"vs_free": lost}},
+        "b": {"base": {"vs_free": lost}, "biomed": {"vs_free": lost}},
+        "c": {"base": {"vs_free": lost}, "biomed": {"vs_free": drawn}},
+    }
+    said = "a baseline that needs no neural network scores higher than every model"
+    assert task_sections.verdict(tasks).endswith(f" On b, c {said} (significantly on b).")
+    del tasks["b"]
+    assert task_sections.verdict(tasks).endswith(f" On c {said} (not significantly).")
+    del tasks["c"]
+    assert said not in task_sections.verdict(tasks)
 
 
 def test_a_baseline_on_the_rows_of_a_limit_is_named_where_there_is_one():
@@ -63,4 +78,4 @@ def test_a_label_with_marks_of_its_own_stays_one_cell():
         "one": {"base": {"calibration_error": 0.1, "confused": [{"right": "a|b", "predicted": "<c>", "times": 2}]}}
     }
     html = MarkdownIt("commonmark").enable("table").render(task_sections.confused(found))
-    assert "<td>a|b as &lt;c&gt; (2)</td>" in html and html.count("<td>") == 4
+    assert "<td>a|b → &lt;c&gt; (2)</td>" in html and html.count("<td>") == 4

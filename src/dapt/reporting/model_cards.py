@@ -5,6 +5,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from dapt.core.config import Params, Source
 from dapt.reporting.markdown import rows
 from dapt.reporting.tables import accuracy, mean_sd, signed
+from dapt.reporting.task_sections import best_baseline
 
 
 def origins(params: Params, name: str, trained: dict, base: dict) -> list[Source]:
@@ -45,14 +46,17 @@ def metadata(params: Params, name: str, comparison: dict, sources: list[Source])
 
 def made(params: Params, name: str, trained: dict, base: dict) -> str:
     """How the model was made, in one paragraph."""
-    told = "This is the base model itself. "
+    start = f"{params.active.model.base} ({base['parameters']:,} parameters)"
+    told = f"This is the base model, {start}."
     if corpora := params.domains.get(name):
+        texts = (f"{corpus} ({', '.join(one.name for one in params.active.corpora[corpus])})" for corpus in corpora)
         told = (
-            f"Trained for {trained[name]['steps']} steps, in which it read {trained[name]['tokens_seen']:,} tokens of "
-            f"{', '.join(corpora)}, starting from the base model. "
+            f"Trained from {start} for {trained[name]['steps']} steps with one random seed, in which it read "
+            f"{trained[name]['tokens_seen']:,} tokens of {', '.join(texts)}."
         )
-    general = f", {base['steps']} steps on {', '.join(params.domains[params.control])}" if base["steps"] else ""
-    return f"{told}Repair of the base's head: {base['repair']}{general}."
+    steps = f", {base['steps']} steps on general text" if base["steps"] else ""
+    repair = f"Before that, the masked-LM head of the base was repaired: {base['repair']}{steps}."
+    return f"{told} {repair if base['repairs'] else 'Its masked-LM head needed no repair.'}"
 
 
 def licences(params: Params, sources: list[Source], base: dict) -> list[str]:
@@ -67,12 +71,18 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
     """The card's text, from metrics/comparison.json, train/ and base.json."""
     sources = origins(params, name, trained, base)
     tasks = [
-        [task, models[name]["metric"], mean_sd(models[name])]
+        [
+            task,
+            models[name]["metric"],
+            *(mean_sd(models[one]) for one in dict.fromkeys((name, "base"))),
+            best_baseline(models),
+        ]
         for task, models in comparison["tasks"].items()
         if name in models
     ]
+    columns = ["task", "metric", *dict.fromkeys((name, "base")), "best baseline without a neural network"]
     fine_tuned = (
-        f"\n## Fine-tuned on tasks\n\n{rows(tasks, ['task', 'metric', 'mean ± standard deviation over seeds'])}\n"
+        f"\n## Fine-tuned on tasks\n\nMean ± standard deviation over seeds.\n\n{rows(tasks, columns)}\n"
         if tasks
         else ""
     )
@@ -98,6 +108,8 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
 {made(params, name, trained, base)}
 
 ## Held-out loss
+
+The control, {params.control}, is the base trained for equally many steps on general text.
 
 {rows(lines, header)}
 {fine_tuned}

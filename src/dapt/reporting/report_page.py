@@ -1,7 +1,7 @@
 """The text of the report, from metrics/ alone: one function per section."""
 
 from dapt.core.config import Params
-from dapt.judging.statistics import RESAMPLES
+from dapt.judging.statistics import RESAMPLES, apart
 from dapt.reporting import original_runs, task_sections
 from dapt.reporting.advice import advice
 from dapt.reporting.markdown import folded, rows, share, telling
@@ -9,11 +9,12 @@ from dapt.reporting.metrics import Figures
 from dapt.reporting.tables import accuracies, differences, signed, table
 
 HEADS = {
-    "trained": "The base came with a trained head or was given one (see Base model), so the difference to the base shows what "
-    "adaptation brings: more training steps and the domain's text together. What more steps alone bring is in the row of the "
-    "control.",
+    "trained": "The head of the base is trained (see Base model), so the difference to the base shows what adaptation gains: more "
+    "training steps and the domain's text together. The row of the control shows what more steps alone gain.",
     "untrained": "**The head of the base is untrained (see Base model), so training on any text improves on it.**",
 }
+WITHOUT_CONTROL = " The control was not fine-tuned, so the tasks do not separate the effect of the domain's text from that of more training."
+NOTHING_FORGOTTEN = "No model is significantly worse on general text than the base."
 TRAINING = ["model", "steps", "tokens read", "epochs", "first loss", "last loss", "loss on valid", "precision", "size"]
 
 
@@ -21,9 +22,9 @@ def markdown(params: Params, found: Figures) -> str:
     """The report's text."""
     about = {name: task.about.get(params.profile, "") for name, task in params.tasks.items()}
     overlap = params.active.split.overlap
-    tasks = task_sections.markdown(found.comparison["tasks"], found.mistakes, found.tasks, about, overlap)
+    tasks = task_sections.markdown(found.comparison["tasks"], found.mistakes, found.tasks, about, found.split, overlap)
     parts = [
-        overview(params, found.comparison),
+        overview(params, found.comparison, found.base),
         losses(params, found),
         differences_of_losses(params, found),
         tasks,
@@ -36,43 +37,51 @@ def markdown(params: Params, found: Figures) -> str:
     return "\n".join(parts)
 
 
-def overview(params: Params, comparison: dict) -> str:
+def overview(params: Params, comparison: dict, base: dict) -> str:
     choice = comparison["choice"]
-    domains = "\n".join(f"- {advice(params, comparison, domain)}" for domain in params.domains)
+    domains = "\n".join(f"- {advice(params, comparison, name)}" for name in params.domains if name != params.control)
+    without_control = "" if params.control in params.finetuned else WITHOUT_CONTROL
     return f"""# Domain-adaptive pre-training: profile {params.profile}
+
+Base model: {params.active.model.base}, {base["parameters"]:,} parameters. Each model is a single pre-training run with one
+random seed.
 
 ## Verdict
 
 {domains}
 
-For everything, **use {choice["model"]}** ({choice["rule"]}): {choice["why"]}.
+If one model has to serve all of them, **use {choice["model"]}** ({choice["rule"]}): {choice["why"]}.
 
-{task_sections.verdict(comparison["tasks"])}
+{task_sections.verdict(comparison["tasks"])}{without_control}
 
 ![Loss of each model on each held-out set](matrix.svg)
 
 ![Score of each model on each task](tasks.svg)
 
-A difference of losses is significant if its 95 % interval (bootstrap over groups) does not contain 0: another sample of text
-would then hardly reverse its sign. These intervals are not adjusted for the number of comparisons; the p-values of the tasks
-are. Each model is a single pre-training run with one random seed; `dapt spread` measures how much the losses vary with the
-seed.
+A difference of losses is significant if its 95 % interval (bootstrap over groups) does not contain 0: its sign is then
+unlikely to depend on the sample of held-out text. The intervals are not adjusted for the number of comparisons; the p-values of
+the tasks are. Neither covers the random seed of the pre-training: `dapt spread` measures how much the losses vary with it.
 
 ## Best models
 
 {best(comparison)}
 
-Lower is better for losses, higher for the other metrics.
+Lower is better for losses, higher for the metrics of tasks. The differences in this table are between the two best models, with
+intervals that are not adjusted.
 """
 
 
 def best(comparison: dict) -> str:
-    """For each figure the best model, and how far it is ahead of the next."""
+    """For each figure the best model, how far it is ahead of the next, and the best baseline of a task."""
+    free = {
+        f"{models['base']['metric']} on {task}": task_sections.best_baseline(models)
+        for task, models in comparison["tasks"].items()
+    }
     lines = [
-        [figure, best["model"], f"{best['value']:.3f}", second["model"], signed(second["gap"])]
+        [figure, best["model"], f"{best['value']:.3f}", second["model"], signed(second["gap"]), free.get(figure, "–")]
         for figure, (best, second, *_) in comparison["best"].items()
     ]
-    return rows(lines, ["criterion", "best model", "value", "next best", "difference"])
+    return rows(lines, ["criterion", "best model", "value", "next best", "difference", "best baseline"])
 
 
 def losses(params: Params, found: Figures) -> str:
@@ -101,7 +110,7 @@ def measured(params: Params, found: Figures) -> str:
     ]
     return f"""No training set contains a document of these held-out sets, nor a near duplicate of one (MinHash, Jaccard similarity
 {settings.split.similar}). What the base model read before it was published is not known. Intervals: bootstrap over groups,
-{RESAMPLES:,} resamples; {settings.compare.resamples:,} for differences. Special tokens, and tokens that the tokenizer does
+{RESAMPLES:,} resamples of each set, {settings.compare.resamples:,} of each difference. Special tokens, and tokens that the tokenizer does
 not know, are never masked.
 
 {rows(sizes, ["held-out text", "groups", "masked tokens", "unknown tokens"])}"""
@@ -119,7 +128,7 @@ def differences_of_losses(params: Params, found: Figures) -> str:
     return f"""### Compared with the base and the control
 
 {HEADS[found.base["head_after"]]} The control, `{control}`, was trained for equally many steps on general text: the difference
-to it shows what the *domain's text* brings, beyond more training steps. All differences are paired, on the same masked
+to it shows what the *domain's text* gains, beyond more training steps. All differences are paired, on the same masked
 tokens.
 
 ![Difference of each model's loss to the base and to the control](differences.svg)
@@ -136,7 +145,7 @@ The loss on general text. A positive difference to the base means that the model
 base. The difference to the control, which was trained on such text only, shows what the same number of steps on general text
 would have gained there (`train.replay` mixes some of it into the training text).
 
-{forgotten(params, comparison)}
+{forgetting(params, comparison)}
 """
 
 
@@ -152,7 +161,8 @@ def specialists(params: Params, comparison: dict) -> str:
     return rows(lines, ["model, on its own text", "compared with", "difference of the loss"])
 
 
-def forgotten(params: Params, comparison: dict) -> str:
+def forgetting(params: Params, comparison: dict) -> str:
+    """Which models have become significantly worse on general text than the base, and all figures."""
     if params.control not in params.heldout:
         return f"Not measured: {params.control} is not among heldout in params.yaml."
     cells = {name: of_model[params.control] for name, of_model in comparison["matrix"].items()}
@@ -160,7 +170,11 @@ def forgotten(params: Params, comparison: dict) -> str:
         [name, f"{cell['loss']:.3f}", signed(cell.get("vs_base")), signed(cell.get("vs_control"))]
         for name, cell in cells.items()
     ]
-    return rows(lines, ["model", f"loss on {params.control}", "compared with the base", "compared with the control"])
+    pairs = {name: cell["vs_base"] for name, cell in cells.items() if "vs_base" in cell}
+    worse = [name for name, pair in pairs.items() if pair["diff"] > 0 and apart(pair["ci95"])]
+    said = f"**Significantly worse on general text than the base: {', '.join(worse)}.**" if worse else NOTHING_FORGOTTEN
+    header = ["model", f"loss on {params.control}", "compared with the base", "compared with the control"]
+    return f"{said}\n\n{rows(lines, header)}"
 
 
 def training(params: Params, found: Figures) -> str:
@@ -185,14 +199,17 @@ def training(params: Params, found: Figures) -> str:
 {rows(trainings, TRAINING)}
 
 The first and the last loss are means of 10 steps on the training text of the model's own domain, so they cannot be compared
-across models; the losses on held-out text can.
+across models; the losses on held-out text can. With equally many steps the number of tokens differs a little, since windows are
+not filled to the last token.
 
 {folded("Compared with the runs of the original project", original(found))}
 """
 
 
 def original(found: Figures) -> str:
-    return f"""The original project trained BERT-base with one random seed.
+    return f"""The original project trained BERT-base with one random seed. Its losses are training losses of a model whose head was
+untrained. **Do not compare them with those here, unless base, head and corpora are the same.** The table shows how much text
+each run read.
 
 {original_runs.table(found.train)}"""
 
@@ -228,8 +245,8 @@ def corpora(params: Params, found: Figures) -> str:
 
 {telling(read, ["corpus", "sources", "rows read", "kept by cleaning", "kept by the split"])}
 
-The [data card](data.html) says what was dropped and repaired, and shows lengths, languages and how much the corpora have in
-common.
+A corpus is named after its role in the original project; the sources say what its text is. The [data card](data.html) says what
+was dropped and repaired, and shows lengths, languages and how much the corpora have in common.
 
 {"".join(notes)}{not_pinned}Documents / groups per set:
 
@@ -245,8 +262,8 @@ def dropped(split: dict) -> str:
         for name, counts in split["corpora"].items()
         for reason, count in sorted(counts["dropped"].items(), key=lambda pair: -pair[1])
     ]
-    return f"""The split removes duplicates within and across corpora, and every text that held-out text or a test row of a task contains
-too. Before the colon: the side on which the text was.
+    return f"""The split removes duplicates within and across corpora, and training text that also occurs in held-out text or in a test row of a
+task. Before the colon: the side on which the dropped text was.
 
 {rows(lines, ["corpus", "rows", "reason"])}"""
 

@@ -7,25 +7,55 @@ from dapt.reporting.mistakes import surest_mistake
 from dapt.reporting.tables import difference, mean_sd, task_table
 from dapt.reporting.task_comparison import LEVEL, has_classes, significant
 
+BASELINES = {  # of the kinds of task in dapt.tasks.kinds
+    "majority": "the most frequent label or option number of the training rows; in a ranking, one order for all questions",
+    "tfidf": "logistic regression on the tf-idf weights of words, with settings chosen on the validation rows",
+    "tfidf_plain": "the same with scikit-learn's default settings, trained on all labelled rows outside the test side",
+    "overlap": "the option that has the most words in common with the question",
+    "overlap_least": "the option that has the fewest words in common with the question",
+    "bm25": "Okapi BM25 between the words of a question and those of an answer",
+}
 Comparisons = dict[str, dict[str, dict]]  # task → model → figures
 
 
-def markdown(tasks: Comparisons, mistakes: dict, figures: Comparisons, about: dict[str, str], overlap: int) -> str:
-    """`figures` is metrics/tasks; `about` says what each task asks; `overlap` as in the split."""
-    parts = [results(tasks, figures, about, overlap), comparisons(tasks, figures), errors(mistakes, figures)]
+def markdown(
+    tasks: Comparisons, mistakes: dict, figures: Comparisons, about: dict[str, str], split: dict, overlap: int
+) -> str:
+    """`figures` is metrics/tasks; `about` says what each task asks; `split` is metrics/split.json, and `overlap` its setting."""
+    like = {task: of["train_like_test"] for task, of in split["tasks"].items()}
+    parts = [results(tasks, figures, about, like, overlap), comparisons(tasks, figures), errors(mistakes, figures)]
     return "\n".join(parts)
 
 
 def verdict(tasks: Comparisons) -> str:
-    """One sentence: which adapted models differ significantly from the base fine-tuned in the same way, and on which task."""
+    """Which adapted models differ significantly from the base fine-tuned in the same way, and on which tasks a baseline is
+    better than every model."""
     better = by_task(tasks, "vs_base", lambda pair: significant(pair) and pair["diff"] > 0)
     worse = by_task(tasks, "vs_base", lambda pair: significant(pair) and pair["diff"] < 0)
     said = (
-        f"significantly better than the base {better}"
+        f"significantly better than the base: {better}."
         if better
-        else "not significantly better than the base on any task"
+        else "no adapted model is significantly better than the base."
     )
-    return f"Fine-tuned, the adapted models are {said}" + (f", and significantly worse {worse}." if worse else ".")
+    said += f" Significantly worse: {worse}." if worse else ""
+    return f"Fine-tuned on the tasks, {said}{beaten(tasks)}"
+
+
+def beaten(tasks: Comparisons) -> str:
+    """The tasks on which a baseline scores higher than every fine-tuned model, and on which significantly."""
+    pairs = {task: [cell["vs_free"] for cell in models.values() if "vs_free" in cell] for task, models in tasks.items()}
+    below = [task for task, of in pairs.items() if all(pair["diff"] < 0 for pair in of)]
+    clearly = [task for task in below if all(map(significant, pairs[task]))]
+    if not below:
+        return ""
+    how = f"significantly on {', '.join(clearly)}" if clearly else "not significantly"
+    return f" On {', '.join(below)} a baseline that needs no neural network scores higher than every model ({how})."
+
+
+def best_baseline(models: dict[str, dict]) -> str:
+    """The best baseline of a task, and its figure."""
+    name = next(cell["vs_free"]["name"] for cell in models.values() if "vs_free" in cell)
+    return f"{name} {models[name]['mean']:.3f}"
 
 
 def by_task(tasks: Comparisons, key: str, chosen: Callable[[dict], bool]) -> str:
@@ -37,7 +67,13 @@ def by_task(tasks: Comparisons, key: str, chosen: Callable[[dict], bool]) -> str
     return "; ".join(f"on {task} ({', '.join(names)})" for task, names in found.items() if names)
 
 
-def results(tasks: Comparisons, figures: Comparisons, about: dict[str, str], overlap: int) -> str:
+def baselines(tasks: Comparisons) -> str:
+    """What the baselines of these tasks do."""
+    names = dict.fromkeys(name for models in tasks.values() for name in models)
+    return "\n".join(f"- {name}: {BASELINES[name]}" for name in names if name in BASELINES)
+
+
+def results(tasks: Comparisons, figures: Comparisons, about: dict[str, str], like: dict[str, int], overlap: int) -> str:
     looked_at = max(
         found["unseen_in"] for models in figures.values() for found in models.values() if "unseen_in" in found
     )
@@ -48,24 +84,29 @@ no neural network; the best of each column is bold.
 
 {task_table(tasks, bold=True)}
 
-{asked(figures, about)}
+{baselines(tasks)}
+
+{asked(figures, about, like)}
 
 {folded("How the tasks are kept apart from pre-training", apart(overlap, looked_at))}
 {labels_by_side(figures)}"""
 
 
-def asked(figures: Comparisons, about: dict[str, str]) -> str:
+def asked(figures: Comparisons, about: dict[str, str], like: dict[str, int]) -> str:
     lines = []
     for task, models in figures.items():
         counts = {name: f"{count:,}" for name, count in models["base"]["rows"].items()}
         trained_on, test = f"{counts['train']} of {counts['train_of']}", f"{counts['test']} / {counts['test_groups']}"
         seeds = len(models["base"]["seeds"])
-        lines.append([task, about[task], counts["candidates"], trained_on, counts["valid"], test, seeds])
-    header = ["task", "what is asked", "candidates", "training rows", "valid rows", "test rows / groups", "seeds"]
+        cells = [counts["candidates"], trained_on, f"{like[task]:,}", counts["valid"], test, seeds]
+        lines.append([task, about[task], *cells])
+    header = ["task", "what is asked", "candidates", "training rows", "like a test row", "valid rows"]
+    header += ["test rows / groups", "seeds"]
     return f"""{rows(lines, header)}
 
 Exactly one of the candidates of a row is right: one of the labels, one of the options, or one of all answers of the test
-side."""
+side. Training rows that nearly equal a test row stay, so that results on a published split can be compared; they flatter
+models and baselines alike."""
 
 
 def apart(overlap: int, looked_at: int) -> str:
@@ -100,7 +141,8 @@ def comparisons(tasks: Comparisons, figures: Comparisons) -> str:
     return f"""### Gain over fine-tuning the base
 
 The difference to the base fine-tuned in the same way, its 95 % interval (paired bootstrap over test groups, of means over
-these seeds), and p, adjusted by Holm's method for all cells of this table. A difference is significant if p is below {LEVEL}.
+these seeds), and p, adjusted by Holm's method for all cells of this table. A difference is significant if p is below {LEVEL};
+the intervals are not adjusted, so one that does not contain 0 may belong to a difference that is not significant.
 
 {gains(tasks)}
 
@@ -180,10 +222,10 @@ The expected calibration error says how far a model's confidence is from its sha
 
 {folded("Confidence and share of correct answers", CALIBRATION)}
 {classes and f"{chr(10)}{classes}{chr(10)}"}
-### The surest mistakes
+### Most confident mistakes
 
-For each model the mistakes made with the greatest confidence (in the surest seed). `grep ID
-data/split/tasks/TASK/test.jsonl` shows a row whose text is not printed here, because its licence does not allow it.
+For each model the wrong predictions with the highest confidence, each from the seed that was most confident. If the licence of
+a task's text does not allow to print it, a row is named by its id: `grep ID data/split/tasks/TASK/test.jsonl` shows it.
 
 {surest(mistakes)}
 """
@@ -200,9 +242,11 @@ def confused(mistakes: dict) -> str:
     for task, models in mistakes.items():
         for name, found in models.items():
             if found["calibration_error"] is not None:
-                pairs = [f"{pair['right']} as {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3]]
+                pairs = [f"{pair['right']} → {pair['predicted']} ({pair['times']})" for pair in found["confused"][:3]]
                 lines.append([task, name, f"{found['calibration_error']:.3f}", as_text(", ".join(pairs)) or "–"])
-    return rows(lines, ["task", "model", "calibration error", "confused most often (number of times, over all seeds)"])
+    return rows(
+        lines, ["task", "model", "calibration error", "most frequent confusions: right → predicted (times, all seeds)"]
+    )
 
 
 def confusions(figures: Comparisons) -> str:

@@ -25,7 +25,7 @@ from pathlib import Path
 from dapt.telling.errors import UserError
 
 SENTENCES = {
-    "started": "{name}: {parameters:,} parameters, {windows} windows of {window} tokens, {steps} steps of {batch} "
+    "started": "{name}: {parameters:,} parameters, {windows:,} windows of {window} tokens, {steps} steps of {batch} "
     "({epochs:,.2f} epochs), {precision} on {processes} × {device}",
     "resumed": "resumed at step {step}",
     "valid": "{name}: step {step}, loss on valid {loss:.4f}",

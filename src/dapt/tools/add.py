@@ -216,7 +216,11 @@ def remove_domain(name: str, dry_run: bool) -> None:
     remove_corpora(files, set(active.domains[name]) - others - tasks)
     files.remove(PIPELINE, ["artifacts"], name)
     files.save(dry_run)
-    print(NOT_WRITTEN if dry_run else f"data, models and metrics of {name} are kept until you delete them; next: dvc repro")
+    print(
+        NOT_WRITTEN
+        if dry_run
+        else f"data, models and metrics of {name} are kept until you delete them; next: dvc repro"
+    )
 
 
 def remove_task(name: str, dry_run: bool) -> None:
@@ -232,7 +236,11 @@ def remove_task(name: str, dry_run: bool) -> None:
     for path in (PARAMS, *files.profiles([])):
         files.remove(path, ["tasks"], name)
     files.save(dry_run)
-    print(NOT_WRITTEN if dry_run else f"data, models and metrics of {name} are kept until you delete them; next: dvc repro")
+    print(
+        NOT_WRITTEN
+        if dry_run
+        else f"data, models and metrics of {name} are kept until you delete them; next: dvc repro"
+    )
 
 
 def remove_corpora(files: SettingsFiles, names: Collection[str]) -> None:
