@@ -224,6 +224,11 @@ def remove_task(args: argparse.Namespace) -> None:
     loaded("tools.add").remove_task(args.name, args.dry_run)
 
 
+def ablate(args: argparse.Namespace) -> None:
+    to_repository()
+    loaded("tools.ablate").run(args.names, args.json)
+
+
 def spread(args: argparse.Namespace) -> None:
     to_repository()
     loaded("tools.spread").run(known("domain", args.name), args.seeds, args.json)

@@ -59,6 +59,8 @@ dapt report --export biomed-report
 dapt summary
 dapt audit --model models/base
 dapt spread biomed --seeds 5
+dapt ablate
+dapt ablate truncate concatenate --json
 dapt sweep train.lr=5e-4,1e-3,2e-3 --domain biomed
 dapt agree
 dapt export-data biomed_topic topics
@@ -217,6 +219,11 @@ def add_tools(commands: Commands) -> None:
     )
     audit.add_argument("--model", type=Path, metavar="DIR", required=True, help="the checkpoint's folder")
     audit.add_argument("--json", action="store_true", help="print one JSON object instead of sentences")
+    ablate = add(
+        commands, "ablate", "train with each mistake of the original project, and measure what it costs", actions.ablate
+    )
+    ablate.add_argument("names", nargs="*", metavar="MISTAKE", help="head, truncate, concatenate or leak; default: all")
+    ablate.add_argument("--json", action="store_true", help="print one JSON object per line instead of a table")
     spread = add(
         commands,
         "spread",

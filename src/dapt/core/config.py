@@ -111,7 +111,7 @@ class Source(Origin):
     name: Name
     cleaner: str
     options: dict[str, str | int | float | bool] = {}
-    show: bool = False  # its licence allows a few of its rows on the data card
+    show: bool = False  # its licence allows the data card and the report to show a few of its rows
     note: str = ""  # what a reader of the report must know about it
 
 
