@@ -1,18 +1,23 @@
 """A hub on loopback: the protocol by which single files are resolved and downloaded, as the real one speaks it.
 
 Large files (LFS) are redirected to a store of another origin, with the file's sha256 and size in the answer; small ones
-within the hub, with git's SHA-1 as their ETag. Both answers name the commit. What goes wrong is set by the test.
+within the hub, with git's SHA-1 as their ETag. Both answers name the commit. What goes wrong is set by the test. A file
+may also be the path of a file on disk, which is sent in pieces.
 """
 
 import hashlib
 import json
 import re
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
 
+PIECE = 1 << 20  # bytes of a file on disk sent at a time
 LARGE = (".parquet", ".safetensors", ".bin")
 TOKEN = "hf_test"
 
@@ -21,7 +26,7 @@ TOKEN = "hf_test"
 class Repository:
     """Files of a repository at one commit, which `revisions` name as well."""
 
-    files: dict[str, bytes]
+    files: dict[str, bytes | Path]
     commit: str
     revisions: tuple[str, ...] = ("main",)
     private: bool = False
@@ -41,6 +46,8 @@ class Hub:
     damaged: set[str] = field(default_factory=set)  # files that lose a bit whenever they are sent
     cut: set[str] = field(default_factory=set)  # files whose connection is cut off half-way, once
     held: set[str] = field(default_factory=set)  # files that stop half-way until the end of the test
+    refused: dict[str, list[tuple[int, dict]]] = field(default_factory=dict)  # "hub/FILE" or "store/FILE" → status and
+    # headers of the answers to the next requests for it: 429 with Retry-After, or 5xx
     xet: bool = False  # offers large files by Xet as well, from a store that has none of them
     log: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, file, Range; nothing of redirects
     half: threading.Event = field(default_factory=threading.Event)  # a held file has stopped half-way
@@ -52,8 +59,31 @@ class Hub:
         return [file for method, file, _ in self.log if method == "GET"]
 
 
-def git_hash(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+def size(content: bytes | Path) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
+
+
+def pieces(content: bytes | Path, start: int, end: int) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content[start:end]
+        return
+    with open(content, "rb") as file:
+        file.seek(start)
+        while part := file.read(min(PIECE, end - file.tell())):
+            yield part
+
+
+@cache
+def digest(content: bytes | Path, name: str, prefix: bytes = b"") -> str:
+    """The hash called `name` of a file; a file on disk must not change while the hub runs."""
+    found = hashlib.new(name, prefix)
+    for piece in pieces(content, 0, size(content)):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def git_hash(content: bytes | Path) -> str:
+    return digest(content, "sha1", b"blob %d\0" % size(content))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -77,6 +107,13 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, str(value))
         self.end_headers()
 
+    def refuses(self, file: str) -> bool:
+        """Whether the test wants this request refused; then it is answered."""
+        if answers := self.hub.refused.get(file):
+            self.head(*answers.pop(0))
+            return True
+        return False
+
     def answer(self) -> None:
         if match := re.fullmatch(r"/(?:store|api/resolve-cache)/([^@]+)@(\w+)/(.+)", self.path):
             name, commit, file = map(unquote, match.groups())
@@ -93,7 +130,12 @@ class Handler(BaseHTTPRequestHandler):
         match = re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
         name, revision, file = map(unquote, match.groups())
         repository = self.hub.repositories.get(name)
-        known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        token = self.headers.get("Authorization")
+        known = token == f"Bearer {TOKEN}"
+        if self.refuses(f"hub/{file}"):
+            return
+        if token and not known:
+            return self.head(401, {"X-Error-Message": "Invalid credentials in Authorization header"})
         if repository is None or repository.private and not known:
             return self.head(404 if known else 401, {"X-Error-Code": "RepoNotFound"})
         if repository.moved:
@@ -116,8 +158,8 @@ class Handler(BaseHTTPRequestHandler):
             commit
             | {
                 "Location": f"{self.hub.store}/store/{path}",
-                "X-Linked-Size": len(content),
-                "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"',
+                "X-Linked-Size": size(content),
+                "X-Linked-Etag": f'"{digest(content, "sha256")}"',
             },
         )
 
@@ -127,7 +169,7 @@ class Handler(BaseHTTPRequestHandler):
         if revision not in (repository.commit, *repository.revisions):
             return self.head(404, {"X-Error-Code": "RevisionNotFound"})
         files = [
-            {"type": "file", "path": path, "size": len(content), "oid": git_hash(content)}
+            {"type": "file", "path": path, "size": size(content), "oid": git_hash(content)}
             for path, content in repository.files.items()
         ]
         answer = json.dumps(files).encode()
@@ -138,21 +180,23 @@ class Handler(BaseHTTPRequestHandler):
         """A file's bytes, from the Range's start on; in two parts where the test wants something between them."""
         content = repository.files[file]
         self.hub.log.append((self.command, file, self.headers.get("Range")))
-        start = int(re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "bytes=0-"))[1])
+        if self.command == "GET" and self.refuses(f"store/{file}"):
+            return
+        start, end = int(re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "bytes=0-"))[1]), size(content)
         headers = {
             "X-Repo-Commit": repository.commit,
             "ETag": f'"{git_hash(content)}"',
-            "Content-Length": len(content) - start,
+            "Content-Length": end - start,
         }
         if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{end}"
         self.head(206 if start else 200, headers)
         if self.command == "HEAD":
             return
         if file in self.hub.damaged:
             content = bytes([content[0] ^ 1]) + content[1:]
-        middle = (start + len(content)) // 2
-        self.wfile.write(content[start:middle])
+        middle = (start + end) // 2
+        self.wfile.writelines(pieces(content, start, middle))
         if file in self.hub.cut:
             self.hub.cut.remove(file)
             self.close_connection = True
@@ -160,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
         if file in self.hub.held:
             self.hub.half.set()
             self.hub.end.wait()
-        self.wfile.write(content[middle:])
+        self.wfile.writelines(pieces(content, middle, end))
 
 
 class Server(ThreadingHTTPServer):
