@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,47 @@ def test_what_the_hub_refuses_is_told_in_one_line(hub, repository):
     for settings in ({}, {"HF_TOKEN": TOKEN}):
         message = dapt(hub, repository, "fetch", "fiqa_labeled", code=2, **settings)
         assert "llamafactory/fiqa at" in message and "no such repository, or it is private" in message
+
+
+@pytest.mark.parametrize("where, status", [("hub", 429), ("hub", 503), ("store", 429), ("store", 503)])
+def test_a_refusal_that_passes_is_waited_for(hub, repository, where, status):
+    hub.refused[f"{where}/{TRAIN}"] = [(status, {"Retry-After": 1})] * (2 if where == "hub" else 1)
+    started = time.monotonic()
+    dapt(hub, repository, "fetch", "general")
+    assert raw(repository, "general/wikitext") == flat(TEXTS)
+    assert time.monotonic() - started > 1
+
+
+@pytest.mark.parametrize(
+    "status, message",
+    [(429, "allows no more requests for now; try again in some"), (502, "has a problem (502); try again later")],
+)
+def test_a_refusal_that_stays_is_told_in_one_line(hub, repository, status, message):
+    hub.refused[f"hub/{TRAIN}"] = [(status, {"Retry-After": 0})] * 20
+    said = dapt(hub, repository, "fetch", "general", code=2)
+    assert f"dataset Salesforce/wikitext at {WIKITEXT}, {TRAIN}: the hub {message}" in said
+
+
+def test_what_the_cache_has_needs_no_hub_that_refuses(hub, repository):
+    dapt(hub, repository, "fetch", "general")
+    hub.refused[f"hub/{TRAIN}"] = [(429, {"Retry-After": 60})] * 20
+    dapt(hub, repository, "fetch", "general")
+    assert hub.gets() == list(TEXTS)
+
+
+def test_a_wrong_token_is_told_in_one_line(hub, repository):
+    message = dapt(hub, repository, "fetch", "general", code=2, HF_TOKEN="hf_wrong")
+    assert f"{TRAIN}: the hub does not accept the token; correct HF_TOKEN" in message
+
+
+def test_files_on_disk_are_served_like_those_in_memory(hub, repository, tmp_path):
+    large = tmp_path / "large"
+    large.write_bytes(bytes(range(256)) * 100_000)
+    hub.repositories["datasets/Salesforce/wikitext"].files[TRAIN] = large
+    hub.cut.add(TRAIN)
+    dapt(hub, repository, "fetch", "general")
+    assert raw(repository, "general/wikitext") == flat(TEXTS | {TRAIN: large.read_bytes()})
+    assert hub.log[:2] == [("GET", TRAIN, None), ("GET", TRAIN, f"bytes={10 << 20}-")]
 
 
 def test_a_private_repository_opens_to_the_token(hub, repository):

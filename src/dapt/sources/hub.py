@@ -8,6 +8,7 @@ the hub's own hash, which is the file's name in the cache: the sha256 of a large
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +19,7 @@ from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_download, 
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
+    HfHubHTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -27,6 +29,7 @@ from dapt.core.config import Hub
 from dapt.core.files import sha256
 from dapt.telling.errors import UserError
 
+PAUSES = (1, 2, 4, 8)  # seconds before a file is asked for again
 REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)/resolve/")  # in the URL of a file
 
 
@@ -53,7 +56,7 @@ def commit(hub: Hub, file: str) -> str:
 def _verified(hub: Hub, file: str, known: str | None) -> Path:
     for _ in range(2):
         with _one_line(hub, file):
-            cached = Path(hf_hub_download(hub.repo, file, repo_type=hub.type, revision=hub.revision))
+            cached = _cached(hub, file)
             if known and sha256(cached) == known:
                 return cached
             promised = _hash_of_the_hub(hub, file, cached)
@@ -73,10 +76,24 @@ def _verified(hub: Hub, file: str, known: str | None) -> Path:
     )
 
 
+def _cached(hub: Hub, file: str) -> Path:
+    """The file in the hub's cache. The client itself waits and asks again if the hub refuses (429, 5xx), but not if the store
+    of large files has a problem (5xx)."""
+    for pause in PAUSES:
+        try:
+            return Path(hf_hub_download(hub.repo, file, repo_type=hub.type, revision=hub.revision))
+        except HfHubHTTPError as error:
+            if error.response.status_code < 500:
+                raise
+        time.sleep(pause)
+    return Path(hf_hub_download(hub.repo, file, repo_type=hub.type, revision=hub.revision))
+
+
 def _hash_of_the_hub(hub: Hub, file: str, cached: Path) -> str:
     if cached.is_symlink():  # not resolved further: its target may be shared under yet another name
         return Path(os.readlink(cached)).name
-    etag = get_hf_file_metadata(hf_hub_url(hub.repo, file, repo_type=hub.type, revision=hub.revision)).etag
+    url = hf_hub_url(hub.repo, file, repo_type=hub.type, revision=hub.revision)
+    etag = get_hf_file_metadata(url, retry_on_errors=True).etag
     assert etag is not None  # the hub gives one for every file
     return etag
 
@@ -103,15 +120,33 @@ def _one_line(hub: Hub, file: str) -> Iterator[None]:
             f"{where}: no such repository, or it is private; correct the settings or set HF_TOKEN"
         ) from error
     except LocalEntryNotFoundError as error:
+        if isinstance(error.__cause__, HfHubHTTPError):
+            raise _refused(f"{where}, {file}", error.__cause__) from error
         raise UserError(
             f"{where}: the hub cannot be reached and {file} is not in its cache; try again with a network connection"
         ) from error
     except EntryNotFoundError as error:
         raise UserError(f"{where} has no file {file}; correct files in the settings") from error
+    except HfHubHTTPError as error:
+        raise _refused(f"{where}, {file}", error) from error
     except (HTTPError, OSError, RuntimeError) as error:  # the last from hf_xet, which may download large files
         if isinstance(error, OSError) and error.strerror:  # an error of the disk
             raise
         raise UserError(f"{where}, {file}: {error}; try again later, or set HF_HUB_DISABLE_XET=1") from error
+
+
+def _refused(where: str, error: HfHubHTTPError) -> UserError:
+    """Why the hub did not give a file, and what to do."""
+    status = error.response.status_code
+    if status == 401:
+        return UserError(f"{where}: the hub does not accept the token; correct HF_TOKEN, or run hf auth logout")
+    if status == 429:
+        return UserError(
+            f"{where}: the hub allows no more requests for now; try again in some minutes, or set HF_TOKEN for a higher limit"
+        )
+    if status >= 500:
+        return UserError(f"{where}: the hub has a problem ({status}); try again later, or set another HF_ENDPOINT")
+    return UserError(f"{where}: {error}; try again later, or set HF_HUB_DISABLE_XET=1")
 
 
 def _watch_names() -> None:
