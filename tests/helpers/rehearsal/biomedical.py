@@ -39,7 +39,7 @@ MEDMCQA = {
     "validation": {"rows": 4_183, "short": 778, "bare": 1_199, "repeated": 0, "no_topic": 3_760},
     "test": {"rows": 6_150, "short": 2_420, "bare": 3_730, "repeated": 0, "no_topic": 5_500},
 }
-ANS, NEWLINE = 1_090 / 2_206, 629 / 2_206  # of the explanations in the validation set
+ANSWER, NEWLINE = 1_090 / 2_206, 629 / 2_206  # of the explanations in the validation set
 
 
 def bioasq(words: Words, scale: float = 1.0) -> StandIn:
@@ -126,7 +126,7 @@ def _questions(words: Words, side: str, count: dict[str, int]) -> tuple[list[dic
 
 def _explanations(words: Words, rng: np.random.Generator, number: int) -> list[str]:
     texts = words.texts(number, 66, 60)
-    for at, (ans, newline) in enumerate(zip(chosen(rng, ANS, number), chosen(rng, NEWLINE, number))):
-        text = f"Ans. is 'a' i.e., {texts[at]}" if ans else texts[at]
+    for at, (answer, newline) in enumerate(zip(chosen(rng, ANSWER, number), chosen(rng, NEWLINE, number))):
+        text = f"Ans. is 'a' i.e., {texts[at]}" if answer else texts[at]
         texts[at] = text.replace(". ", ".\n").replace(" ", "\n", 1) if newline else text
     return texts
