@@ -38,6 +38,7 @@ TOGETHER = {  # tests that share a fixture that takes long run in one worker
         "tests/test_use.py",
     ),
     "the full profile": ("tests/test_full.py",),
+    "the stand-ins": ("tests/rehearsal/",),
     "the uninterrupted training": ("tests/stages/test_train.py",),
     "the clone": ("tests/test_other_processor.py",),
     "one Slurm": ("tests/launch/slurm/test_slurm.py",),  # these wait for the longest, so they have three

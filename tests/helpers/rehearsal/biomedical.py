@@ -85,7 +85,7 @@ def _questions(words: Words, side: str, count: dict[str, int]) -> tuple[list[dic
     """The rows of one file, and what it was built to contain."""
     rng = rng_of(f"medmcqa {side}")
     different = count["rows"] - count["repeated"] - count["short"]
-    long = [text[:-1] for text in words.texts(different, 11, 50)]
+    long = [text[:-1] for text in words.texts(different, 11, 51)]
     questions = long + words.short(count["short"], 45)
     bare = [True] * count["bare"] + [False] * (different - count["bare"]) + [True] * count["short"]
     explained = len(bare) - sum(bare)
