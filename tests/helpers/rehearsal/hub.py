@@ -54,5 +54,14 @@ def repositories(params: Params, folder: Path) -> dict[str, Repository]:
     return found
 
 
+def troubles(repositories: dict[str, Repository]) -> tuple[set[str], dict[str, list[tuple[int, dict]]]]:
+    """What goes wrong once in a rehearsal, as Hub's `cut` and `refused`: connections end half-way, requests are too many, a
+    server fails."""
+    files = sorted(file for repository in repositories.values() for file in repository.files)
+    large = [file for file in files if file.endswith((".bin", ".parquet"))]
+    wait = (429, {"Retry-After": 1})
+    return {large[0], large[-1]}, {f"hub/{large[1]}": [wait, wait], f"store/{large[2]}": [wait, (503, {})]}
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
