@@ -8,7 +8,7 @@ from datasketch import MinHash, MinHashLSH
 from dapt.core.config import Split, Task
 from dapt.core.files import read_lines
 from dapt.core.rows import text_id
-from dapt.corpus.duplicates import HELD_OUT, Seen, pairs, runs, words
+from dapt.corpus.duplicates import HELD_OUT, Prepared, Seen, pairs, runs, words
 from dapt.corpus.splitting import SIDES, decided, held_by, side, split_tasks, task_rows
 from dapt.telling.errors import UserError
 
@@ -110,7 +110,7 @@ def test_near_duplicates_are_those_that_another_minhash_finds():
     texts = [row["text"] for row in rows + with_twins(rows[:75], "b", 0.02)]
     exact = [any(jaccard(text, other) >= 0.7 for other in texts[:number]) for number, text in enumerate(texts)]
     seen = new()
-    ours = [seen.twin(text, "a") is not None for text in texts]
+    ours = [seen.twin(Prepared(text), "a") is not None for text in texts]
     reference = MinHashLSH(threshold=0.7, num_perm=128)
     theirs = []
     for number, text in enumerate(texts):
@@ -128,10 +128,10 @@ def test_a_shared_run_of_words_drops_a_training_document_but_a_shorter_one_does_
     held = documents(1, "h")[0]["text"].split()
     other = documents(1, "o", length=60)[0]["text"].split()
     seen = new()
-    seen.guard(" ".join(held))
-    assert seen.shares(" ".join(other[:30] + held[5:17] + other[30:])) is None
+    seen.guard(Prepared(" ".join(held)))
+    assert seen.shares(Prepared(" ".join(other[:30] + held[5:17] + other[30:]))) is None
     other = documents(1, "p", length=60)[0]["text"].split()
-    assert seen.shares(" ".join(other[:30] + held[5:18] + other[30:])) == "a test row"
+    assert seen.shares(Prepared(" ".join(other[:30] + held[5:18] + other[30:]))) == "a test row"
 
 
 def test_runs_are_all_windows_of_words():
@@ -268,9 +268,9 @@ def test_what_is_like_a_test_row_goes_though_the_test_row_is_like_held_out_text(
     training = test[4:] + "other words stand here".split()
     assert jaccard(" ".join(held), " ".join(training)) < 0.7 <= jaccard(" ".join(test), " ".join(training))
     seen = Seen(SPLIT.similar, overlap=60)
-    assert seen.twin(" ".join(held), "h") is None
-    seen.guard(" ".join(test))
-    assert seen.twin(" ".join(training), "t").startswith("near duplicate")
+    assert seen.twin(Prepared(" ".join(held)), "h") is None
+    seen.guard(Prepared(" ".join(test)))
+    assert seen.twin(Prepared(" ".join(training)), "t").startswith("near duplicate")
 
 
 def test_texts_count_as_held_also_where_a_test_row_made_both_of_them_go():
@@ -314,15 +314,18 @@ def shuffled(text: str, number: int) -> str:
 def test_near_duplicates_and_leaks_are_found_in_scripts_without_spaces_too(script):
     clause, other, between = CLAUSES[script]
     found = new()
-    assert found.twin(between.join(shuffled(clause, number) for number in range(10)), "a") is None
-    assert found.twin(between.join(shuffled(clause, number) for number in (*range(9), 99)), "a") == "near duplicate"
-    assert found.twin(between.join(shuffled(clause, number) for number in range(100, 110)), "a") is None
+    assert found.twin(Prepared(between.join(shuffled(clause, number) for number in range(10))), "a") is None
+    assert (
+        found.twin(Prepared(between.join(shuffled(clause, number) for number in (*range(9), 99))), "a")
+        == "near duplicate"
+    )
+    assert found.twin(Prepared(between.join(shuffled(clause, number) for number in range(100, 110))), "a") is None
     held = new()
-    held.guard(f"{other}{between}{clause}", HELD_OUT)
-    assert held.shares(f"{shuffled(other, 5)}{between}{clause}{between}{shuffled(clause, 6)}") == (
+    held.guard(Prepared(f"{other}{between}{clause}"), HELD_OUT)
+    assert held.shares(Prepared(f"{shuffled(other, 5)}{between}{clause}{between}{shuffled(clause, 6)}")) == (
         HELD_OUT if len(words(clause)) >= SPLIT.overlap else None
     )
-    assert held.shares(f"{shuffled(other, 7)}{between}{shuffled(clause, 8)}") is None
+    assert held.shares(Prepared(f"{shuffled(other, 7)}{between}{shuffled(clause, 8)}")) is None
 
 
 LABELLED = [row | {"label": "xy"[number % 2]} for number, row in enumerate(documents(40, "l"))]

@@ -14,6 +14,7 @@ def test_pictures_go_out_as_svg_pdf_and_png(committed_run, tmp_path, monkeypatch
             "confusion_biomed_topic",
             "confusion_finance_classification",
             "curves",
+            "differences",
             "matrix",
             "tasks",
         )

@@ -5,6 +5,7 @@ shared run of words (GPT-3's decontamination, Brown et al. 2020, appendix C).
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import pairwise, permutations
 
 from rensa import RMinHash, RMinHashLSH
@@ -40,14 +41,29 @@ def runs(words: list[str], length: int) -> Iterator[int]:
     return (hash(tuple(words[start : start + length])) for start in range(len(words) - length + 1))
 
 
-def _hash(text: str) -> bytes:
-    return bytes.fromhex(text_id(text))
+class Prepared:
+    """A text and what it is found by, each computed once, however often and in however many places it is looked for."""
 
+    def __init__(self, text: str):
+        self.text = text
 
-def _sketch(text: str) -> RMinHash:
-    sketch = RMinHash(PERMUTATIONS, 0)
-    sketch.update(pairs(words(text)))
-    return sketch
+    @cached_property
+    def name(self) -> bytes:
+        """8 bytes of the text's hash."""
+        return bytes.fromhex(text_id(self.text))
+
+    @cached_property
+    def words(self) -> list[str]:
+        return words(self.text)
+
+    @cached_property
+    def sketch(self) -> RMinHash:
+        sketch = RMinHash(PERMUTATIONS, 0)
+        sketch.update(pairs(self.words))
+        return sketch
+
+    def runs(self, length: int) -> set[int]:
+        return set(runs(self.words, length))
 
 
 class Seen:
@@ -56,54 +72,53 @@ class Seen:
     def __init__(self, similar: float, overlap: int):
         """`similar`: Jaccard similarity of two near duplicates; `overlap`: words in a shared run that counts as a leak."""
         self.similar, self.overlap = similar, overlap
-        self.texts: dict[bytes, int] = {}  # 8 bytes of the text's hash → its number
+        self.texts: dict[bytes, int] = {}  # name of a text → its number
         self.index = RMinHashLSH(similar, PERMUTATIONS, BANDS)
         self.sketches: list[RMinHash] = []
         self.runs: dict[str, set[int]] = {}  # kind of guarded text → hashes of its runs of words
         self.corpora: list[str | None] = []  # of each text, by its number; None for a test row
         self.twins: dict[int, Counter[str]] = {}  # number of a text → corpora of later texts like it
 
-    def twin(self, text: str, corpus: str) -> str | None:
+    def twin(self, text: Prepared, corpus: str) -> str | None:
         """How this text, of `corpus`, resembles an earlier one; if none does, None, and the text is remembered."""
-        name, sketch = _hash(text), _sketch(text)
-        number = self._like(name, sketch)
+        number = self._like(text)
         if number is None:
-            self._insert(name, sketch, corpus)
+            self._insert(text, corpus)
             return None
         self.twins.setdefault(number, Counter())[corpus] += 1
-        how = "equal text" if name in self.texts else "near duplicate"
+        how = "equal text" if text.name in self.texts else "near duplicate"
         return how if self.corpora[number] else f"{how} of {TEST_ROW}"
 
-    def _like(self, name: bytes, sketch: RMinHash) -> int | None:
+    def _like(self, text: Prepared) -> int | None:
         """The number of an earlier text that is equal or nearly equal."""
-        if name in self.texts:
-            return self.texts[name]
+        if text.name in self.texts:
+            return self.texts[text.name]
         near = (
             number
-            for number in sorted(self.index.query(sketch))
-            if sketch.jaccard(self.sketches[number]) >= self.similar
+            for number in sorted(self.index.query(text.sketch))
+            if text.sketch.jaccard(self.sketches[number]) >= self.similar
         )
         return next(near, None)
 
-    def guard(self, text: str, what: str = TEST_ROW) -> None:
+    def guard(self, text: Prepared, what: str = TEST_ROW) -> None:
         """Guard a text of the kind `what`: no later text may resemble it or share a run of words with it."""
-        self.runs.setdefault(what, set()).update(runs(words(text), self.overlap))
-        if (name := _hash(text)) not in self.texts:
-            self._insert(name, _sketch(text), None)
+        self.runs.setdefault(what, set()).update(text.runs(self.overlap))
+        if text.name not in self.texts:
+            self._insert(text, None)
 
-    def leaks(self, text: str) -> bool:
+    def leaks(self, text: Prepared) -> bool:
         """Whether this text resembles a guarded one, or shares a run of words with one."""
-        return self._like(_hash(text), _sketch(text)) is not None or self.shares(text) is not None
+        return self._like(text) is not None or self.shares(text) is not None
 
-    def shares(self, text: str) -> str | None:
+    def shares(self, text: Prepared) -> str | None:
         """The kind of guarded text that shares a run of words with this one, or None."""
-        found = set(runs(words(text), self.overlap))
+        found = text.runs(self.overlap)
         return next((what for what, guarded in self.runs.items() if not guarded.isdisjoint(found)), None)
 
-    def _insert(self, name: bytes, sketch: RMinHash, corpus: str | None) -> None:
-        self.texts[name] = number = len(self.sketches)
-        self.index.insert(number, sketch)
-        self.sketches.append(sketch)
+    def _insert(self, text: Prepared, corpus: str | None) -> None:
+        self.texts[text.name] = number = len(self.sketches)
+        self.index.insert(number, text.sketch)
+        self.sketches.append(text.sketch)
         self.corpora.append(corpus)
 
     def held_by(self) -> Counter[tuple[str, str]]:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dapt.core.config import Params, Split, Task
 from dapt.core.files import json_line, read_lines
-from dapt.corpus.duplicates import HELD_OUT, Seen
+from dapt.corpus.duplicates import HELD_OUT, Prepared, Seen
 from dapt.telling.errors import UserError
 
 SIDES = ("train", "valid", "heldout")
@@ -79,7 +79,16 @@ def task_rows(rows: Iterable[dict], task: Task, split: Split) -> Iterator[tuple[
     """A task's rows, each with its side: test or valid if the source says so, else by the hash (held-out groups become
     test rows). For a side of which the source has rows, the hash draws no others.
     """
-    official = {row.get("split") for row in of_task(rows, task)}
+    return sided(rows, task, split, official_sides(rows, task))
+
+
+def official_sides(rows: Iterable[dict], task: Task) -> set[str | None]:
+    """The sides of which the source itself has rows."""
+    return {row.get("split") for row in of_task(rows, task)}
+
+
+def sided(rows: Iterable[dict], task: Task, split: Split, official: set[str | None]) -> Iterator[tuple[str, dict]]:
+    """As task_rows, for which the rows need not be read to find the official sides."""
     for row in of_task(rows, task):
         by_hash = side(row["group"], split)
         drawn = "test" if by_hash == "heldout" else by_hash
@@ -104,17 +113,18 @@ def decided(
         if current == "valid":
             for row in tests:
                 for text in dict.fromkeys((row["text"], strings(row))):
-                    seen.guard(text)
+                    seen.guard(Prepared(text))
         for name, rows in corpora.items():
             for row in rows:
                 if row.get("split") == "test":
                     if current == "heldout":
                         yield name, current, row, "test row of a task"
                 elif side(row["group"], split) == current:
-                    reason = seen.twin(row["text"], name)
+                    text = Prepared(row["text"])
+                    reason = seen.twin(text, name)
                     if current == "heldout" and not reason:
-                        seen.guard(row["text"], HELD_OUT)
-                    elif not reason and (what := seen.shares(row["text"])):
+                        seen.guard(text, HELD_OUT)
+                    elif not reason and (what := seen.shares(text)):
                         reason = f"shares words with {what}"
                     yield name, current, row, reason and f"{current}: {reason}"
 
@@ -164,25 +174,47 @@ def split_tasks(tasks: dict[str, Task], corpora: Mapping[str, Iterable[dict]], s
     report = {}
     for name, task in tasks.items():
         rows = check_rows(name, corpora[task.corpus], task)
-        tested = {row["group"] for current, row in task_rows(corpora[task.corpus], task, split) if current == "test"}
+        official = official_sides(corpora[task.corpus], task)
+        tested = {
+            row["group"] for current, row in sided(corpora[task.corpus], task, split, official) if current == "test"
+        }
         left_out = 0
         with ExitStack() as files:
             writer = Writer(out / name, ("train", "valid", "test"), files)
-            for current, row in task_rows(corpora[task.corpus], task, split):
+            for current, row in sided(corpora[task.corpus], task, split, official):
                 if current != "test" and row["group"] in tested:
                     left_out += 1
                 else:
                     writer.write(current, row)
-        tests = Seen(split.similar, split.overlap)
-        for row in Lines(out / name / "test.jsonl"):
-            tests.guard(strings(row))
-        leaks = sum(tests.leaks(strings(row)) for row in Lines(out / name / "train.jsonl"))
         report[name] = {side: writer.documents[side] for side in writer.files} | {
             "group_of_a_test_row": left_out,
-            "train_like_test": leaks,
+            "train_like_test": 0,
             "other_rows": rows - writer.documents.total() - left_out,
         }
+    for corpus in dict.fromkeys(task.corpus for task in tasks.values()):
+        names = [name for name, task in tasks.items() if task.corpus == corpus]
+        for name, count in leaks(names, split, out).items():
+            report[name]["train_like_test"] = count
     return report
+
+
+def leaks(tasks: list[str], split: Split, out: Path) -> Counter[str]:
+    """How many training rows of each task resemble one of its test rows; of tasks with rows of one corpus, so that a row
+    that several of them train on is prepared once."""
+    tests = {name: Seen(split.similar, split.overlap) for name in tasks}
+    trained_on: dict[str, list[str]] = {}  # id of a row → tasks
+    for name, seen in tests.items():
+        for row in Lines(out / name / "test.jsonl"):
+            seen.guard(Prepared(strings(row)))
+        for row in Lines(out / name / "train.jsonl"):
+            trained_on.setdefault(row["id"], []).append(name)
+    found: Counter[str] = Counter()
+    for name in tasks:
+        for row in Lines(out / name / "train.jsonl"):
+            if of := trained_on.pop(row["id"], None):
+                text = Prepared(strings(row))
+                found.update(each for each in of if tests[each].leaks(text))
+    return found
 
 
 def split_domains(
