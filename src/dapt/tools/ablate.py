@@ -50,16 +50,18 @@ class Workspace:
         self.text.unlink()
         write_lines(self.text, ({"text": text} for text in texts))
 
-    def stage(self, *arguments: str) -> None:
-        state = self.folder / "state"
+    def dapt(self, *arguments: str, read: bool = False) -> str:
+        """Run a command here. What it prints is returned if it is to be `read`, and otherwise goes to standard error."""
         done = subprocess.run(
             [sys.executable, "-m", "dapt", *arguments],
             cwd=self.folder,
-            env=os.environ | {"DAPT_STATE": str(state), "DAPT_LAUNCHER": "local"},
-            stdout=sys.stderr,
+            env=os.environ | {"DAPT_STATE": str(self.folder / "state"), "DAPT_LAUNCHER": "local"},
+            stdout=subprocess.PIPE if read else sys.stderr,
+            text=True,
         )
         if done.returncode:
-            raise UserError(f"dapt {' '.join(arguments)} ended with code {done.returncode} in an ablation; see above")
+            raise UserError(f"dapt {arguments[0]} ended with code {done.returncode} in an ablation; see above")
+        return done.stdout or ""
 
 
 def texts_of(path: Path) -> Iterable[str]:
@@ -73,7 +75,7 @@ def untrained_head(here: Workspace) -> None:
     profile["repair"]["allow"] = True
     yaml.dump(profile, settings)
     (here.folder / MODELS / "base").unlink()
-    here.stage("base")
+    here.dapt("base")
 
 
 def truncated(here: Workspace) -> None:
@@ -145,6 +147,23 @@ def losses(here: Workspace) -> dict:
     return figures("loss", default, mistaken, found["vs_first"])
 
 
+def gain_over_base(here: Workspace, loss: float) -> dict:
+    """How much better than the base the domain's model seems, with the base's head repaired and without."""
+    here.dapt("evaluate", "base")
+    base = read_json(here.folder / METRICS / "eval" / "base.json")[here.domain]["loss"]
+    default = read_json(METRICS / "comparison.json")["matrix"][here.domain][here.domain]["vs_base"]["diff"]
+    return figures("change of the loss from the base", default, loss - base)
+
+
+def on_test_rows(here: Workspace, task: str) -> dict:
+    """The loss on the texts of a task's test rows."""
+    models = [str(root.resolve() / MODELS / here.domain) for root in (Path(), here.folder)]
+    tests = str((SPLIT / "tasks" / task / "test.jsonl").resolve())
+    lines = here.dapt("evaluate", "--model", *models, "--text", tests, "--json", read=True).splitlines()
+    default, mistaken = map(json.loads, lines)
+    return figures(f"loss on the test rows of {task}", default["loss"], mistaken["loss"], mistaken["vs_first"])
+
+
 def of_task(here: Workspace, task: str) -> dict:
     """The same of the domain's model fine-tuned on a task."""
     folder, compare = here.folder / "compared" / task, here.params.active.compare
@@ -164,13 +183,14 @@ def ablation(params: Params, name: str, domain: str) -> Iterable[dict]:
     with TemporaryDirectory(prefix="dapt-ablate-") as folder:
         here = workspace(Path(folder), params, domain)
         change(here)
-        here.stage("tokenize", domain)
-        here.stage("train", domain)
-        here.stage("evaluate", domain)
+        for stage in ("tokenize", "train", "evaluate"):
+            here.dapt(stage, domain)
         found = [losses(here)]
+        if name == "head":
+            found.append(gain_over_base(here, found[0]["with_mistake"]))
         for task in tasks_of(params, domain) if name == "leak" else []:
-            here.stage("finetune", task, domain)
-            found.append(of_task(here, task))
+            here.dapt("finetune", task, domain)
+            found += [on_test_rows(here, task), of_task(here, task)]
         for one in found:
             yield {"mistake": what, "domain": domain} | one
 
