@@ -135,9 +135,17 @@ def test_a_shared_run_of_words_drops_a_training_document_but_a_shorter_one_does_
 
 
 def test_runs_are_all_windows_of_words():
-    tokens = "a b c d".split()
-    assert list(runs(tokens, 3)) == [hash(("a", "b", "c")), hash(("b", "c", "d"))]
-    assert list(runs(tokens, 5)) == []
+    """Equal windows have equal hashes, others do not: against the windows themselves."""
+    rng = random.Random(0)
+    texts = [[rng.choice("abc") for _ in range(rng.randrange(12))] for _ in range(300)]
+    for length in (1, 3, 5):
+        of: dict[int, tuple[str, ...]] = {}
+        for text in texts:
+            windows = [tuple(text[start : start + length]) for start in range(len(text) - length + 1)]
+            found = runs(text, length)
+            assert len(found) == len(windows)
+            assert all(of.setdefault(one, window) == window for one, window in zip(found, windows))
+        assert len(of) == len(set(of.values())) > 2
 
 
 def test_the_twin_of_a_test_row_goes_and_the_test_row_stays():

@@ -21,7 +21,10 @@ def test_the_screen_names_commit_and_lock_and_the_time_of_trainings_made_here(co
     lock = hashlib.sha256((committed / "dvc.lock").read_bytes()).hexdigest()
     said = run(committed, "dapt", "compare", "--print")
     assert said.endswith(f"\ncommit {commit}, dvc.lock sha256 {lock}\n")
-    assert "| biomed | original project | 13,656 | – | 2000 | 7.0465 | 6.7736 | 419 MB | 3 h 55 min |" in said and untimed(said) == 4
+    assert (
+        "| biomed | original project | 13,656 | – | 2000 | 7.0465 | 6.7736 | 419 MB | 3 h 55 min |" in said
+        and untimed(said) == 4
+    )
     (committed / "logs").mkdir()
     made = read_json(committed / "metrics/train/finance.json")["model_sha256"]
     events = [{"time": 100, "event": "started"}, {"time": 175, "event": "done", "model_sha256": made}]

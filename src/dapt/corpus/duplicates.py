@@ -4,10 +4,10 @@ shared run of words (GPT-3's decontamination, Brown et al. 2020, appendix C).
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise, permutations
 
+import numpy as np
 from rensa import RMinHash, RMinHashLSH
 
 from dapt.core.rows import text_id
@@ -18,6 +18,7 @@ UNSPACED = (
     "\U00020000-\U000323af"
 )
 WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
+BASE = np.uint64(0x9E3779B97F4A7C15)  # any odd number with many bits set
 HELD_OUT, TEST_ROW = "held-out text", "a test row"  # the kinds of guarded text
 PERMUTATIONS, BANDS = 128, 32  # four hashes per band: pairs at Jaccard 0.7 are found with probability 1 - (1 - .7^4)^32
 
@@ -36,9 +37,16 @@ def pairs(words: list[str]) -> list[str]:
     return [f"{a} {b}" for a, b in pairwise(words)] or words
 
 
-def runs(words: list[str], length: int) -> Iterator[int]:
-    """A hash of each run of `length` words, comparable within one process."""
-    return (hash(tuple(words[start : start + length])) for start in range(len(words) - length + 1))
+def runs(words: list[str], length: int) -> list[int]:
+    """A hash of each run of `length` words, comparable within one process: a polynomial in BASE, modulo 2^64, of the words'
+    hashes (Karp & Rabin 1987)."""
+    count = max(0, len(words) - length + 1)
+    hashes = np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
+    found = np.zeros(count, np.uint64)
+    for place in range(length if count else 0):
+        found *= BASE
+        found += hashes[place : place + count]
+    return found.tolist()
 
 
 class Prepared:
@@ -62,8 +70,8 @@ class Prepared:
         sketch.update(pairs(self.words))
         return sketch
 
-    def runs(self, length: int) -> set[int]:
-        return set(runs(self.words, length))
+    def runs(self, length: int) -> list[int]:
+        return runs(self.words, length)
 
 
 class Seen:
