@@ -5,6 +5,7 @@ import argparse
 import csv
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -112,6 +113,23 @@ def test_the_picture_of_the_pipeline_has_the_arrows_that_dvc_finds():
     assert set(re.findall(r'^ +(\w+)\["\1@[\w-]+"\]$', picture[1], flags=re.M)) == repeated
 
 
+DVC_COMMANDS = {
+    "artifacts",
+    "checkout",
+    "commit",
+    "config",
+    "exp",
+    "gc",
+    "get",
+    "metrics",
+    "plots",
+    "pull",
+    "push",
+    "remote",
+    "repro",
+    "status",
+}
+OTHERS = {"cat", "cd", "curl", "echo", "export", "git", "head", "mkdir", "pip", "python", "sbatch", "tail", "xdg-open"}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -191,3 +209,37 @@ def test_the_promised_paths_and_variables_are_those_of_the_code():
     assert {path for row in cells("path | answer") for path in quoted(row[0])} == served
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/dapt").rglob("*.py"))
     assert {quoted(row[0])[0] for row in cells("variable | meaning")} == set(re.findall(r"DAPT_[A-Z_]+", code))
+
+
+def typed() -> list[tuple[str, list[str]]]:
+    """(page, words) of each command in the blocks of README and docs, without its environment and comment."""
+    found = []
+    for page in PAGES:
+        text = re.sub(r"\\\n +", "", page.read_text(encoding="utf-8"))
+        lines = re.findall(r"^ {4}\$ (.+)$", text, flags=re.M)
+        lines += re.findall(r"^ {4}((?:[A-Z_]+=\S+ )*(?:dapt|dvc|make) (?!\w+:|\w+ \w+:).+)$", text, flags=re.M)
+        for line in lines:
+            for command in re.split(r" && | \| ", line.split("  #")[0]):
+                words = [word for word in shlex.split(command) if not re.fullmatch(r"[A-Z_]+=\S*", word)]
+                found.append((page.name, words))
+    return found
+
+
+@pytest.mark.parametrize(
+    "page, words", typed(), ids=lambda value: value if isinstance(value, str) else " ".join(value)[:60]
+)
+def test_a_command_of_the_docs_can_be_typed(page, words):
+    """dapt's parser takes it, make has the target, and DVC the subcommand. That they do what the page says is shown by the
+    tests of each: those of README and tutorial run the pages themselves."""
+    program, *rest = words
+    if program == "dapt":
+        parser().parse_args([word for word in rest if word != "…"])
+    elif program == "make":
+        targets = re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+        assert [word for word in rest if "=" not in word and word != "-s"][0] in targets
+    elif program.startswith("slurm/"):
+        assert (ROOT / program).is_file()
+    elif program == "dvc":
+        assert rest[0] in {*DVC_COMMANDS, "--wait-for-lock"}
+    else:
+        assert program in OTHERS, f"{page}: {words}"
