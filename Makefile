@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_ALL := C.UTF-8
 export PYTHONUTF8 := 1
 
-.PHONY: help repro serve table lint format test test-full test-gpu bench smoke
+.PHONY: help repro serve table lint format test test-full test-gpu rehearse bench smoke
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,11 @@ test-full: .venv/ready-dev ## run all tests in their long form
 
 test-gpu: ## run the GPU tests, in any environment with torch, transformers, accelerate and pytest
 	PYTHONPATH=src python -m pytest -q -m gpu tests/training/test_on_gpu.py
+
+# The hub, its files and the models are stand-ins, and the settings are turned down (docs/full.md). FOLDER must be new or empty;
+# it is removed at the end, unless OPTIONS=--keep.
+rehearse: .venv/ready-dev ## run the whole profile full with stand-ins for its downloads: up to 45 minutes and 30 GB in FOLDER
+	PYTHONPATH=src:tests/helpers python -m rehearsal.rehearse $(or $(FOLDER),$(or $(TMPDIR),/tmp)/dapt-rehearsal) $(OPTIONS)
 
 bench: .venv/ready-bench ## measure the speed of cleaning and training, compared with common alternatives
 	@dapt bench clean
