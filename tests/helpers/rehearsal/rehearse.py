@@ -54,7 +54,7 @@ LARGE = {  # of full-size files, these are enough groups, and a model of full si
     "tasks.multiple_choice.length": 64,
     "tasks.answer_ranking.length": 64,
 }
-SMALL = {"finetune.threads": 1}  # all seeds side by side
+SMALL = {"train.threads": 1, "evaluate.threads": 1, "finetune.threads": 1, "train.valid_windows": 8}
 MANY_STEPS = {
     "train.steps": 1500,
     "train.valid_every": 500,
@@ -354,7 +354,6 @@ def check_report(here: Rehearsal) -> None:
     text = (here.clone / "reports/index.html").read_text()
     names = [*params.domains, *params.tasks]
     check("domains and tasks missing from the report", [name for name in names if name not in text], [])
-    check("the profile of the summary", here.metrics("summary")["profile"], "full")
 
 
 def push(here: Rehearsal) -> None:
@@ -387,7 +386,7 @@ def find_the_flipped_byte(here: Rehearsal) -> None:
     with here.step("dvc pull of a damaged file"):
         said = here.run(here.second, "dvc", "pull", "train@biomed", code=None)
     check("the damaged file was not pulled", (here.second / "models/biomed/model.safetensors").exists(), False)
-    check("the pull named the damaged file", name in said or "model.safetensors" in said, True)
+    check("the pull named the folder of the damaged file", "models/biomed" in said, True)
 
 
 def flip(path: Path) -> None:
