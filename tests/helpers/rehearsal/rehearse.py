@@ -33,6 +33,7 @@ from repositories import FINETUNED, ROOT, change, environment, replaced
 from repositories import run as run_in
 from slurm_cluster import Cluster, missing, wait_until
 
+MEASURED = Path(__file__).parent / "measured"  # has Python write what a process needed
 ON_GPU = ("train", "evaluate", "finetune")
 TASKS = ("finance_classification", "biomed_topic", "multiple_choice", "answer_ranking")
 SHORT = {
@@ -48,7 +49,7 @@ SHORT = {
     "compare.resamples": 200,
 }
 SHORT |= {f"tasks.{task}.{name}": value for task in TASKS for name, value in {"rows": 64, "epochs": 1}.items()}
-LARGE = {  # of full-size files, these are enough groups, and a model of full size has to be spared long texts
+LARGE = {  # a small share of full-size files is enough; short texts save most of BERT-base's time
     "split.heldout": 0.01,
     "split.valid": 0.002,
     "tasks.multiple_choice.length": 64,
@@ -56,10 +57,10 @@ LARGE = {  # of full-size files, these are enough groups, and a model of full si
 }
 SMALL = {"train.threads": 1, "evaluate.threads": 1, "finetune.threads": 1, "train.valid_windows": 8}
 MANY_STEPS = {
-    "train.steps": 1500,
-    "train.valid_every": 500,
+    "train.steps": 600,
+    "train.valid_every": 200,
     "train.save_every": 100,
-}  # a small model is not too fast to preempt
+}  # fewer would be done before the preemption
 
 
 class Failed(Exception):
@@ -74,9 +75,8 @@ class Rehearsal:
         self.scale, self.small, self.launcher = given.scale, given.small, given.launcher
         self.clone, self.second, self.stand_ins = (self.folder / name for name in ("clone", "second", "stand-ins"))
         self.records, self.seen = self.folder / "records.jsonl", 0
-        path = [self.clone / "src", Path(__file__).parent / "measured"]
         self.variables = {
-            "PYTHONPATH": os.pathsep.join(map(str, path)),
+            "PYTHONPATH": f"{self.clone}/src:{MEASURED}",
             "DAPT_REHEARSAL_RECORDS": str(self.records),
             "DAPT_LAUNCHER": self.launcher,
             "HF_HOME": str(self.folder / "hf"),
@@ -206,7 +206,9 @@ def stop_what_runs(here: Rehearsal) -> None:
 def make_stand_ins(here: Rehearsal) -> None:
     with here.step("make the stand-ins"):
         words = [str(here.stand_ins), "--scale", str(here.scale), "--make-only", *["--small"] * here.small]
-        here.run(ROOT, sys.executable, "-m", "rehearsal", *words, PYTHONPATH=f"{ROOT}/src:{ROOT}/tests/helpers")
+        here.run(
+            ROOT, sys.executable, "-m", "rehearsal", *words, PYTHONPATH=f"{ROOT}/src:{ROOT}/tests/helpers:{MEASURED}"
+        )
 
 
 def clone_with_the_profile(here: Rehearsal) -> None:
@@ -321,7 +323,8 @@ def end(here: Rehearsal, process: subprocess.Popen) -> None:
 
 
 def preempt(here: Rehearsal, cluster: Cluster, process: subprocess.Popen) -> None:
-    """Once biomed trains, a job of a higher partition takes its node for a moment."""
+    """Once biomed trains, a job of a higher partition takes its node for a moment, with both GPUs: a second training on this
+    node is preempted, too."""
     log = here.clone / "logs/launch-train-biomed.log"
 
     def said(pattern: str) -> re.Match | None:

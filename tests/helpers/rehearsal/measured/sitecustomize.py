@@ -1,4 +1,5 @@
-"""Python imports this file when it starts, if its folder is on PYTHONPATH. Each process of dapt or DVC then appends a line of JSON
+"""Python imports this file when it starts, if its folder is on PYTHONPATH. Each process of dapt, of DVC, or that makes
+the stand-ins, then appends a line of JSON
 to the file $DAPT_REHEARSAL_RECORDS when it ends: its arguments, seconds, peak memory, and what it and its children wrote.
 """
 
@@ -44,7 +45,7 @@ def command_of(words: list[str]) -> list[str]:
     if rest[:1] == ["-m"]:
         rest = rest[1:]
     name = os.path.basename(rest[0]) if rest else ""
-    return [name, *rest[1:]] if name in ("dapt", "dvc") else []
+    return [name, *rest[1:]] if name in ("dapt", "dvc", "rehearsal") else []
 
 
 if (_path := os.environ.get("DAPT_REHEARSAL_RECORDS")) and (_command := command_of(sys.orig_argv)):
