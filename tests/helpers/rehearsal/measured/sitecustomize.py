@@ -1,6 +1,6 @@
-"""Python imports this file when it starts, if its folder is on PYTHONPATH. Each process of dapt, of DVC, or that makes
-the stand-ins, then appends a line of JSON
-to the file $DAPT_REHEARSAL_RECORDS when it ends: its arguments, seconds, peak memory, and what it and its children wrote.
+"""Python imports this file when it starts, if its folder is on PYTHONPATH. When a process of dapt or DVC ends, or the one that
+makes the stand-ins, it appends a line of JSON to the file $DAPT_REHEARSAL_RECORDS: its arguments, seconds, peak memory, and
+what it and its children wrote.
 """
 
 import atexit
