@@ -53,7 +53,8 @@ def test_logits_in_parts_give_the_same_losses_and_gradients_and_never_take_more_
     losses.sum().backward()
     assert sum(sizes) == 2 * batch.picks.size  # nothing was kept: they were made again
     for name, value in network.named_parameters():
-        assert torch.allclose(value.grad, expected[name], atol=1e-5), name
+        largest = max(1.0, float(expected[name].abs().max()))  # sums in another order round by a share of it
+        assert torch.allclose(value.grad, expected[name], atol=1e-5 * largest), name
 
 
 def test_a_classification_checkpoint_has_its_head_missing_and_a_transplant_gives_it_one(model_folder, tmp_path):
