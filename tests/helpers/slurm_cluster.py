@@ -11,7 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 NODES = 3
@@ -217,3 +218,17 @@ PartitionName=cpu Nodes={names} PriorityTier=1 PreemptMode=REQUEUE DefaultTime=6
                     for folder, _, _ in os.walk(group, topdown=False):
                         os.rmdir(folder)
             shutil.rmtree(self.folder)
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """A running Slurm; its commands and SLURM_CONF are in os.environ while it runs."""
+    cluster, before = Cluster(), dict(os.environ)
+    try:
+        cluster.start()
+        os.environ.update(cluster.environment)
+        yield cluster
+    finally:
+        cluster.stop()
+        os.environ.clear()
+        os.environ.update(before)

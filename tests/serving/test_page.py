@@ -1,35 +1,25 @@
 """The page in a real Chromium: four models answer side by side, by keyboard, on a narrow screen, in the dark."""
 
-import shutil
-
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from chromium import chromium, needed, watched
 from server import Server
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = needed
 MODELS = ["base", "biomed", "biomed_finance", "finance"]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def opened(browser: Browser, address: str, **settings) -> Page:
     """The page when its first answers are there; what its scripts complain of, and requests elsewhere, fail the test."""
-    page = browser.new_context(**settings).new_page()
-    page.complaints = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-    page.on(
-        "request", lambda request: page.complaints.append(request.url) if not request.url.startswith(address) else None
-    )
+    page = watched(browser, lambda url: url.startswith(address), **settings)
     page.goto(address)
     page.wait_for_selector("body[data-ready=yes]", timeout=60_000)
     return page

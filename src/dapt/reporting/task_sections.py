@@ -213,15 +213,16 @@ def others(tasks: Comparisons) -> str:
 
 
 def errors(mistakes: dict, figures: Comparisons) -> str:
-    classes = confusions(figures)
+    details = [folded("Confidence and share of correct answers", CALIBRATION), confusions(figures)]
+    shown = "\n\n".join(filter(None, details))
     return f"""## Errors
 
 The expected calibration error says how far a model's confidence is from its share of correct answers (0 is best).
 
 {confused(mistakes)}
 
-{folded("Confidence and share of correct answers", CALIBRATION)}
-{classes and f"{chr(10)}{classes}{chr(10)}"}
+{shown}
+
 ### Most confident mistakes
 
 For each model the wrong predictions with the highest confidence, each from the seed that was most confident. If the licence of

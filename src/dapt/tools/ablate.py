@@ -45,6 +45,18 @@ class Workspace:
     def text(self) -> Path:
         return self.folder / SPLIT / self.domain / "train.jsonl"
 
+    def unchanged(self) -> Iterable[str]:
+        """The domain's training texts as the split left them."""
+        return texts_of(SPLIT / self.domain / "train.jsonl")
+
+    def compared(self, path: Path) -> Path:
+        """A folder with the same file of lines by default and with the mistake, as default.jsonl and mistake.jsonl."""
+        folder = self.folder / "compared" / path.parent
+        folder.mkdir(parents=True)
+        for name, root in {"default": Path(), "mistake": self.folder}.items():
+            (folder / f"{name}.jsonl").symlink_to((root / path).resolve())
+        return folder
+
     def rewrite(self, texts: Iterable[str]) -> None:
         """Replace the domain's training text; the file is a link until then."""
         self.text.unlink()
@@ -86,12 +98,12 @@ def truncated(here: Workspace) -> None:
         places = tokenizer.encode(text, add_special_tokens=False).offsets[:LENGTH]
         return text[: places[-1][1]] if places else text
 
-    here.rewrite([start(text) for text in texts_of(SPLIT / here.domain / "train.jsonl")])
+    here.rewrite([start(text) for text in here.unchanged()])
 
 
 def concatenated(here: Workspace) -> None:
     """All texts are one, so a window's tokens attend to those of other texts, and positions run on."""
-    here.rewrite([" ".join(texts_of(SPLIT / here.domain / "train.jsonl"))])
+    here.rewrite([" ".join(here.unchanged())])
 
 
 def tests_left_in(here: Workspace) -> None:
@@ -99,7 +111,7 @@ def tests_left_in(here: Workspace) -> None:
     tests = [
         text for task in tasks_of(here.params, here.domain) for text in texts_of(SPLIT / "tasks" / task / "test.jsonl")
     ]
-    here.rewrite([*texts_of(SPLIT / here.domain / "train.jsonl"), *tests])
+    here.rewrite([*here.unchanged(), *tests])
 
 
 def tasks_of(params: Params, domain: str) -> list[str]:
@@ -137,10 +149,7 @@ def figures(measured: str, default: float, mistaken: float, difference: dict | N
 
 def losses(here: Workspace) -> dict:
     """The domain's loss on its own held-out text by default, with the mistake, and the paired difference."""
-    folder = here.folder / "compared"
-    folder.mkdir()
-    for name, root in {"default": Path(), "mistake": here.folder}.items():
-        (folder / f"{name}.jsonl").symlink_to((root / LOSSES / f"{here.domain}.jsonl").resolve())
+    folder = here.compared(LOSSES / f"{here.domain}.jsonl")
     sums, masked = losses_by_group(["default", "mistake"], folder)[here.domain]
     _, found = paired_intervals(sums, masked, here.params.active.compare.seed)
     default, mistaken = (ratio(row, masked) for row in sums)
@@ -166,10 +175,7 @@ def on_test_rows(here: Workspace, task: str) -> dict:
 
 def of_task(here: Workspace, task: str) -> dict:
     """The same of the domain's model fine-tuned on a task."""
-    folder, compare = here.folder / "compared" / task, here.params.active.compare
-    folder.mkdir(parents=True)
-    for name, root in {"default": Path(), "mistake": here.folder}.items():
-        (folder / f"{name}.jsonl").symlink_to((root / LOSSES / "tasks" / task / f"{here.domain}.jsonl").resolve())
+    folder, compare = here.compared(LOSSES / "tasks" / task / f"{here.domain}.jsonl"), here.params.active.compare
     found = judged(predictions(folder, ["default", "mistake"]))
     pair = metric_difference(found, found.resampled(compare.resamples, compare.seed), "mistake", "default")
     default, mistaken = found.values.mean(1)

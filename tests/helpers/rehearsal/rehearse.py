@@ -31,7 +31,7 @@ from rehearsal.biomedical import BIOASQ
 from rehearsal.hub import repositories, troubles
 from repositories import FINETUNED, ROOT, change, environment, replaced
 from repositories import run as run_in
-from slurm_cluster import Cluster, missing, wait_until
+from slurm_cluster import Cluster, missing, running_cluster, wait_until
 
 MEASURED = Path(__file__).parent / "measured"  # has Python write what a process needed
 ON_GPU = ("train", "evaluate", "finetune")
@@ -259,13 +259,8 @@ def slurm(here: Rehearsal) -> Iterator[Cluster | None]:
         return
     if why := missing():
         raise Failed(f"no Slurm can be started here: {why}")
-    cluster = Cluster()
-    try:
-        cluster.start()
-        os.environ.update(cluster.environment)
+    with running_cluster() as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 def download_and_prepare(here: Rehearsal) -> None:

@@ -5,24 +5,16 @@ from pathlib import Path
 import pytest
 
 from repositories import committed_files, ground_in
-from slurm_cluster import Cluster, missing
+from slurm_cluster import missing, running_cluster
 from slurm_runs import DAPT, Run
 
 
 @pytest.fixture(scope="session")
 def cluster():
-    """A running Slurm; its commands and SLURM_CONF are in os.environ while it runs."""
     if why := missing():
         pytest.skip(why)
-    cluster, before = Cluster(), dict(os.environ)
-    try:
-        cluster.start()
-        os.environ.update(cluster.environment)
+    with running_cluster() as cluster:
         yield cluster
-    finally:
-        cluster.stop()
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

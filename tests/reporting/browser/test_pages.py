@@ -6,27 +6,23 @@ from pathlib import Path
 
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from chromium import chromium, needed, watched
 from dapt.reporting import data_card
 from dapt.reporting.metrics import Figures
 from dapt.reporting.page import page
 from repositories import committed_params, run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PICTURES = 7  # matrix, differences, tasks, curves, calibration, and the confusion of two tasks
 PARAMS = committed_params()
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = needed
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"]
-        )
+    with chromium("--host-resolver-rules=MAP * ~NOTFOUND") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +36,8 @@ def pages(twin, charts, committed_metrics, tmp_path_factory) -> Path:
 
 def opened(browser: Browser, path: Path, width: int = 1000, **settings) -> Page:
     """The page with everything unfolded and drawn; what its scripts complain of, and any request, fails the test."""
-    page = browser.new_context(viewport={"width": width, "height": 800}, **settings).new_page()
-    page.complaints = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: page.complaints.append(request.url) if request.url != path.as_uri() else None)
+    viewport = {"width": width, "height": 800}
+    page = watched(browser, lambda url: url == path.as_uri(), viewport=viewport, **settings)
     page.goto(path.as_uri())
     if settings.get("java_script_enabled", True):
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
