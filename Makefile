@@ -49,7 +49,7 @@ test-full: .venv/ready-dev ## run all tests in their long form
 test-gpu: ## run the GPU tests, in any environment with torch, transformers, accelerate and pytest
 	PYTHONPATH=src python -m pytest -q -m gpu tests/training/test_on_gpu.py
 
-# The hub, its files and the models are stand-ins, and the settings are turned down (docs/full.md). FOLDER must be new or empty;
+# The hub, its files and the models are stand-ins, and the settings are turned down (docs/full-profile.md). FOLDER must be new or empty;
 # it is removed at the end, unless OPTIONS=--keep.
 rehearse: .venv/ready-dev ## run the whole profile full with stand-ins for its downloads: up to 45 minutes and 30 GB in FOLDER
 	PYTHONPATH=src:tests/helpers python -m rehearsal.rehearse $(or $(FOLDER),$(or $(TMPDIR),/tmp)/dapt-rehearsal) $(OPTIONS)
