@@ -152,7 +152,7 @@ def test_links_lead_somewhere(page):
 
 def test_the_index_names_every_page_and_the_readme_can_be_read_at_one_sitting():
     index = (ROOT / "docs/index.md").read_text()
-    assert {page.name for page in PAGES[3:]} - set(re.findall(r"\]\((\w+\.md)[#)]", index)) == {"index.md"}
+    assert {page.name for page in PAGES[3:]} - set(re.findall(r"\]\(([\w-]+\.md)[#)]", index)) == {"index.md"}
     assert len(PAGES[0].read_text().splitlines()) <= 200
 
 
