@@ -48,6 +48,8 @@ SHORT = {
     "finetune.valid": 50,
     "compare.resamples": 200,
 }
+# Three jobs share two cores. With two threads each, they would mostly wait for each other: a sixth of the tokens per second.
+SHORT |= {f"{stage}.threads": 1 for stage in ("train", "evaluate", "finetune")}
 SHORT |= {f"tasks.{task}.{name}": value for task in TASKS for name, value in {"rows": 64, "epochs": 1}.items()}
 LARGE = {  # a small share of full-size files is enough; short texts save time, and no kept checkpoints 7 GB
     "train.keep": [],
@@ -56,7 +58,7 @@ LARGE = {  # a small share of full-size files is enough; short texts save time, 
     "tasks.multiple_choice.length": 64,
     "tasks.answer_ranking.length": 64,
 }
-SMALL = {"train.threads": 1, "evaluate.threads": 1, "finetune.threads": 1, "train.valid_windows": 8}
+SMALL = {"train.valid_windows": 8}
 MANY_STEPS = {
     "train.steps": 600,
     "train.valid_every": 200,
