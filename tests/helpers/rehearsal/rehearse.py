@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -158,6 +159,7 @@ def main() -> int:
         parser.error(f"{given.folder} is not empty")
     given.folder.mkdir(parents=True, exist_ok=True)
     started, here = time.monotonic(), Rehearsal(given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # like ^C, so that everything is cleaned up
     try:
         rehearse(here, given.texts)
     except (Failed, AssertionError) as error:
