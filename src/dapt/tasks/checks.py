@@ -35,7 +35,8 @@ def check_sides(name: str, task: Task, train: Iterable[dict], test: Iterable[dic
     """Refuse a task with an empty training or test side, with fewer than two candidates, or with labels that only test rows
     have, which no model could learn."""
     kind = kinds.kind(task.kind)
-    learnt, asked = list(train), list(test)
+    learnt = [{"label": row.get("label", "")} for row in train]  # without texts, which can take half a gigabyte
+    asked = list(test)
     if not learnt or not asked:
         raise UserError(
             f"task {name} has {len(learnt)} training rows and {len(asked)} test rows, but needs both; check tasks.{name} "

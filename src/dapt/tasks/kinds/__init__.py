@@ -6,7 +6,7 @@ A kind treats a task as a choice: each row has candidates, one of which is right
 - `METRICS`: the names of its metrics; the first is the main one, and must be the mean of `values` over the rows;
 - `sequences(row, task)`: the model input for a row, a list of texts or of pairs of texts; if a row has fewer than
   others, the scores of its missing candidates are minus infinity;
-- `classes(rows)`: the labels of AUTO's head, or an empty list;
+- `classes(rows)`: the labels of AUTO's head, or an empty list; it reads nothing but `label` of each row;
 - `right(rows, classes)`: the number of each row's right candidate, int64 [rows];
 - `candidates(rows, classes)`: the names of the candidates, as many as the row with the most candidates has;
 - `outputs(network, batch, count)`: the network's outputs for a padded batch of rows × `count` sequences, [rows, …];
