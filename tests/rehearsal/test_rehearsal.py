@@ -74,7 +74,10 @@ def test_what_the_profile_full_finds_is_what_was_built(table):
         "stages that ran again after dapt launch",
         "domains and tasks missing from the report",
         "pulled files that differ",
+        "the gated data set is refused in one line",
         "the damaged file was not pulled",
+        "stages that the experiment ran",
+        "settings on the experiment's branch",
         "the pull named the folder of the damaged file",
     } <= checks.keys()
 

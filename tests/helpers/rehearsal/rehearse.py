@@ -26,7 +26,7 @@ import psutil
 
 from dapt.core import config
 from dapt.core.files import sha256
-from hub import running
+from hub import TOKEN, Hub, running
 from rehearsal.agreement import counts, expected, shared_news, without_kind
 from rehearsal.biomedical import BIOASQ
 from rehearsal.hub import repositories, troubles
@@ -35,6 +35,7 @@ from repositories import run as run_in
 from slurm_cluster import Cluster, missing, running_cluster, wait_until
 
 MEASURED = Path(__file__).parent / "measured"  # has Python write what a process needed
+GATED = "datasets/llamafactory/fiqa"
 ON_GPU = ("train", "evaluate", "finetune")
 TASKS = ("finance_classification", "biomed_topic", "multiple_choice", "answer_ranking")
 SHORT = {
@@ -85,6 +86,7 @@ class Rehearsal:
             "DAPT_LAUNCHER": self.launcher,
             "HF_HOME": str(self.folder / "hf"),
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_TOKEN": TOKEN,
             "NO_PROXY": "127.0.0.1",
         }
 
@@ -176,7 +178,8 @@ def main() -> int:
 def rehearse(here: Rehearsal, texts_only: bool) -> None:
     make_stand_ins(here)
     clone_with_the_profile(here)
-    with served(here), slurm(here) as cluster:
+    with served(here) as hub, slurm(here) as cluster:
+        ask_for_access(here, hub)
         download_and_prepare(here)
         check_texts(here)
         check_base(here)
@@ -189,6 +192,7 @@ def rehearse(here: Rehearsal, texts_only: bool) -> None:
     push(here)
     pull_in_a_second_clone(here)
     find_the_flipped_byte(here)
+    compare_with_main(here)
 
 
 def stop_what_runs(here: Rehearsal) -> None:
@@ -217,20 +221,21 @@ def make_stand_ins(here: Rehearsal) -> None:
 
 
 def clone_with_the_profile(here: Rehearsal) -> None:
-    """A clone on a branch with `profile: full`, the shortened settings and a remote for DVC."""
+    """A clone with the shortened settings and a remote for DVC, on a branch with `profile: full`."""
     with here.step("clone"):
         here.run(here.folder, "git", "clone", "-q", str(ROOT), str(here.clone))
-        here.run(here.clone, "git", "checkout", "-q", "-b", "full")
         params = here.clone / "params.yaml"
-        text = replaced(params.read_text(), "profile: sample", "profile: full")
-        params.write_text(replaced(text, FINETUNED, "finetuned:\n- base\n- biomed\n"))
+        params.write_text(replaced(params.read_text(), FINETUNED, "finetuned:\n- base\n- biomed\n"))
         change(here.clone, shortened(here), "full")
         if here.launcher == "slurm":
             let_trainings_be_preempted(here.clone)
-        shutil.copy(here.stand_ins / "local" / BIOASQ, here.clone / "data/local")
         here.run(here.clone, "dvc", "remote", "add", "-d", "storage", str(here.folder / "remote"))
         here.run(here.clone, "dvc", "remote", "modify", "storage", "verify", "true")
-        here.run(here.clone, "git", "commit", "-qam", "Profile full, shortened")
+        here.run(here.clone, "git", "commit", "-qam", "The profile full, shortened")
+        here.run(here.clone, "git", "checkout", "-q", "-b", "full")
+        params.write_text(replaced(params.read_text(), "profile: sample", "profile: full"))
+        here.run(here.clone, "git", "commit", "-qam", "Profile full")
+        shutil.copy(here.stand_ins / "local" / BIOASQ, here.clone / "data/local")
 
 
 def shortened(here: Rehearsal) -> dict[str, object]:
@@ -246,13 +251,13 @@ def let_trainings_be_preempted(clone: Path) -> None:
 
 
 @contextmanager
-def served(here: Rehearsal) -> Iterator[None]:
+def served(here: Rehearsal) -> Iterator[Hub]:
     """A hub with the stand-ins that refuses some requests and cuts some connections."""
     with running() as hub:
         hub.repositories = repositories(config.load(ROOT), here.stand_ins)
         hub.cut, hub.refused = troubles(hub.repositories)
         here.variables["HF_ENDPOINT"] = hub.address
-        yield
+        yield hub
 
 
 @contextmanager
@@ -265,6 +270,15 @@ def slurm(here: Rehearsal) -> Iterator[Cluster | None]:
         raise Failed(f"no Slurm can be started here: {why}")
     with running_cluster() as cluster:
         yield cluster
+
+
+def ask_for_access(here: Rehearsal, hub: Hub) -> None:
+    """A gated data set is refused until its owner grants access; from then on it needs the token."""
+    gated = hub.repositories[GATED]
+    gated.gated = True
+    said = here.run(here.clone, "dapt", "fetch", "fiqa_labeled", code=2)
+    check("the gated data set is refused in one line", [said.count("\n"), "gated" in said], [1, True])
+    gated.gated, gated.private = False, True
 
 
 def download_and_prepare(here: Rehearsal) -> None:
@@ -390,6 +404,27 @@ def find_the_flipped_byte(here: Rehearsal) -> None:
         said = here.run(here.second, "dvc", "pull", "train@biomed", code=None)
     check("the damaged file was not pulled", (here.second / "models/biomed/model.safetensors").exists(), False)
     check("the pull named the folder of the damaged file", "models/biomed" in said, True)
+
+
+def compare_with_main(here: Rehearsal) -> None:
+    """An experiment on main with the profile full and another domain, as docs/full-profile.md describes it: DVC finds the
+    results of the branch in its cache, and runs only what depends on the domain."""
+    here.run(here.clone, "git", "checkout", "-q", "main")
+    with here.step("dvc exp run -S profile=full -S domain=finance"):
+        said = here.run(
+            here.clone, "dvc", "exp", "run", "-S", "profile=full", "-S", "domain=finance", "-n", "full-finance"
+        )
+    check("stages that the experiment ran", re.findall(r"Running stage '(\S+)'", said), ["summary"])
+    diff = json.loads(here.run(here.clone, "dvc", "metrics", "diff", "--json"))
+    check("the summary differs from main's", "metrics/summary.json" in diff, True)
+    check("the experiment is listed", "full-finance" in here.run(here.clone, "dvc", "exp", "show", "--csv"), True)
+    here.run(here.clone, "dvc", "exp", "branch", "full-finance", "full-finance")
+    params = here.run(here.clone, "git", "show", "full-finance:params.yaml")
+    check(
+        "settings on the experiment's branch",
+        re.findall(r"^(?:profile|domain): (\S+)", params, re.M),
+        ["full", "finance"],
+    )
 
 
 def flip(path: Path) -> None:
