@@ -33,6 +33,7 @@ from rehearsal.hub import repositories, troubles
 from repositories import FINETUNED, ROOT, change, environment, replaced
 from repositories import run as run_in
 from slurm_cluster import Cluster, missing, running_cluster, wait_until
+from slurm_runs import newest
 
 MEASURED = Path(__file__).parent / "measured"  # has Python write what a process needed
 GATED = "datasets/llamafactory/fiqa"
@@ -337,15 +338,17 @@ def end(here: Rehearsal, process: subprocess.Popen) -> None:
 
 
 def preempt(here: Rehearsal, cluster: Cluster, process: subprocess.Popen) -> None:
-    """Once biomed trains, a job of a higher partition takes its node for a moment, with both GPUs: a second training on this
-    node is preempted, too."""
-    log = here.clone / "logs/launch-train-biomed.log"
+    """Once biomed has a checkpoint, a job of a higher partition takes its node for a moment, with both GPUs: a second
+    training on this node is preempted, too. Before that, a training of BERT-base on these cores could lose all of its steps:
+    the cluster kills it after a few seconds, and it asks for an end only between two steps."""
+    states = here.clone / ".dvc/tmp/dapt-state"
+    of_biomed = f"*/biomed-{'[0-9a-f]' * 16}"
 
-    def said(pattern: str) -> re.Match | None:
-        return re.search(pattern, log.read_text()) if log.exists() else None
+    def saved() -> bool:
+        return any(newest(state) > 0 for state in states.glob(of_biomed))
 
-    wait_until(lambda: said("step 0, loss") or process.poll() is not None, 600, "the first step of biomed")
-    node = said(r"job \d+ on (\S+)")[1]
+    wait_until(lambda: saved() or process.poll() is not None, 900, "a checkpoint of biomed")
+    node = re.findall(r"job \d+ on (\S+)", (here.clone / "logs/launch-train-biomed.log").read_text())[-1]
     words = ["srun", "--partition=gpu", f"--nodelist={node}", "--exclusive", "sleep", "1"]
     subprocess.run(words, env=os.environ | cluster.environment, capture_output=True, timeout=300, check=True)
 
