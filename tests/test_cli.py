@@ -75,6 +75,7 @@ def test_a_workspace_runs_its_own_code(repository):
             "dapt evaluate: --draws works only for the loss per token",
         ),
         (["clean", "biomed_mlm", "--raw", "x"], "dapt clean: --cleaner, --raw, --out"),
+        (["export", "nowhere", "out", "--format", "hub"], "dapt export: nowhere is not a model folder"),
         (
             ["clean", "--cleaner", "hop", "--raw", "x", "--out", "y", "--report", "z"],
             "dapt clean: unknown cleaner 'hop'; choose one of: bioasq,",
@@ -85,6 +86,27 @@ def test_a_users_mistake_is_one_line_and_code_2(repository, arguments, message):
     done = dapt(repository, *arguments)
     assert done.returncode == 2 and done.stderr.startswith(message), done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--format", "hub", "--int8"], "--int8 works only with --format onnx; remove it, or change --format"),
+        (["--format", "onnx", "--push", "a/b"], "--push works only with --format hub"),
+        (["--format", "onnx", "--publish-anyway"], "--publish-anyway works only with --format hub"),
+        (["--format", "hub", "--publish-anyway"], "--publish-anyway has no effect without --push; remove it, or add"),
+        (["--format", "sentence-transformers", "--steps", "9"], "--steps has no effect without --tune"),
+        (["--format", "hub"], "models/full already exists and is not an empty folder; choose another folder"),
+    ],
+)
+def test_an_export_that_cannot_be_is_refused_and_nothing_is_written(repository, arguments, message):
+    for name in ("base", "full"):
+        (repository / f"models/{name}").mkdir(parents=True)
+        (repository / f"models/{name}/config.json").write_text("{}")
+    before = sorted(repository.rglob("*.*"))
+    done = dapt(repository, "export", "models/base", "models/full", *arguments)
+    assert (done.returncode, done.stdout) == (2, "") and message in done.stderr and done.stderr.count("\n") == 1
+    assert {path for path in repository.rglob("*.*") if "__pycache__" not in str(path)} == set(before)
 
 
 def test_outside_a_repository_it_says_so(tmp_path):

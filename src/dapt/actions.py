@@ -2,14 +2,17 @@
 
 import argparse
 import gc
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from dapt.core.paths import MODELS, events_if_launched, repository
+from dapt.exporting import FORMATS, Options
 from dapt.telling.errors import UserError
 
 STAGES = {  # name → the kind of name that it takes, what it does
@@ -28,6 +31,8 @@ STAGES = {  # name → the kind of name that it takes, what it does
     "report": (None, "write the report as a web page and as Markdown, with figures"),
     "summary": (None, "summarise the metrics of the chosen domain"),
 }
+
+NEEDS = {"allow": "push", "steps": "tune", "text": "tune", "seed": "tune"}  # options of `dapt export`
 
 
 def loaded(module: str) -> ModuleType:
@@ -245,6 +250,38 @@ def sweep(args: argparse.Namespace) -> None:
 def agree(args: argparse.Namespace) -> None:
     to_repository()
     loaded("tools.agree").run()
+
+
+def export(args: argparse.Namespace) -> None:
+    has_model(args.model)
+    options, model, folder = export_options(args), os.path.abspath(args.model), args.folder.absolute()
+    to_repository()
+    found = loaded("exporting").run(args.format, Path(os.path.relpath(model)), folder, options)
+    print_data({"folder": str(folder)} | found, args.json)
+
+
+def export_options(args: argparse.Namespace) -> Options:
+    """The options of the chosen format; an option of another one is refused, and so is one without the option that it needs."""
+    options = {field.name: value for field in fields(Options) if (value := getattr(args, field.name)) is not None}
+    for name in options:
+        option = {"allow": "publish-anyway"}.get(name, name)
+        if name not in FORMATS[args.format][1]:
+            right = next(form for form, (_, own) in FORMATS.items() if name in own)
+            raise UserError(f"--{option} works only with --format {right}; remove it, or change --format")
+        if (needed := NEEDS.get(name, name)) not in options:
+            raise UserError(f"--{option} has no effect without --{needed}; remove it, or add --{needed}")
+    if "text" in options:
+        options["text"] = options["text"].absolute()
+    return Options(**options)
+
+
+def print_data(found: dict, as_json: bool) -> None:
+    """Print data that a command returns: as one JSON object, or one line per entry."""
+    for name, value in () if as_json else found.items():
+        listed = [f"{key} {each}" for key, each in value.items()] if isinstance(value, dict) else value
+        print(f"{name.replace('_', ' ')}: {', '.join(map(str, listed)) if isinstance(listed, list) else listed}")
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, allow_nan=False))
 
 
 def export_data(args: argparse.Namespace) -> None:

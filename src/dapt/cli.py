@@ -14,6 +14,7 @@ from pathlib import Path
 from dapt import actions
 from dapt.actions import STAGES
 from dapt.core.paths import repository
+from dapt.exporting import FORMATS
 from dapt.telling.errors import guarded
 
 BENCHES = {  # name → rounds, what is timed
@@ -63,6 +64,10 @@ dapt ablate
 dapt ablate truncate concatenate --json
 dapt sweep train.lr=5e-4,1e-3,2e-3 --domain biomed
 dapt agree
+dapt export models/finance finance-hub --format hub
+dapt export models/finance finance-hub --format hub --push OWNER/finance
+dapt export models/finance finance-embeddings --format sentence-transformers --tune tsdae --steps 300
+dapt export models/finance finance-onnx --format onnx --int8
 dapt export-data biomed_topic topics
 dapt export-data general text --kind domain
 dapt plots pictures
@@ -205,10 +210,11 @@ def add_any_model(evaluate: argparse.ArgumentParser) -> None:
 
 def add_tools(commands: Commands) -> None:
     add(commands, "agree", "compare the metrics of the workspace with the committed ones", actions.agree)
-    export = add(commands, "export-data", "export rows as a data set for Hugging Face datasets", actions.export_data)
-    export.add_argument("name", metavar="NAME", help="name of a corpus, a domain or a task")
-    export.add_argument("folder", metavar="DIR", type=Path, help="the folder to create")
-    export.add_argument(
+    add_export(commands)
+    data = add(commands, "export-data", "export rows as a data set for Hugging Face datasets", actions.export_data)
+    data.add_argument("name", metavar="NAME", help="name of a corpus, a domain or a task")
+    data.add_argument("folder", metavar="DIR", type=Path, help="the folder to create")
+    data.add_argument(
         "--kind", choices=("corpus", "domain", "task"), help="which of these is meant, if the name is ambiguous"
     )
     audit = add(
@@ -256,6 +262,29 @@ def add_tools(commands: Commands) -> None:
     doctor.add_argument("--json", action="store_true", help="print one JSON object instead of sentences")
     completion = add(commands, "completion", "print the script for Tab completion in a shell", run_completion)
     completion.add_argument("shell", choices=SHELLS, help="docs/install.md shows how to set it up for each shell")
+
+
+def add_export(commands: Commands) -> None:
+    """The default of every option of one format is None, so that one given with another format is noticed."""
+    export = add(commands, "export", "write a model so that other programs load it, and share it", actions.export)
+    export.add_argument("model", metavar="MODEL", type=Path, help="the model's folder, for example models/finance")
+    export.add_argument("folder", metavar="DIR", type=Path, help="the folder to create")
+    formats = "hub: for transformers, with a model card; sentence-transformers: for embeddings; onnx: for onnxruntime"
+    export.add_argument("--format", required=True, choices=tuple(FORMATS), help=formats)
+    export.add_argument("--json", action="store_true", help="print one JSON object instead of sentences")
+    hub = export.add_argument_group("--format hub")
+    hub.add_argument("--push", metavar="OWNER/NAME", help="upload to this repository of the hub; a new one is private")
+    anyway = "upload even if the licences of the model's sources forbid it or leave it open"
+    hub.add_argument("--publish-anyway", dest="allow", action="store_true", default=None, help=anyway)
+    embeddings = export.add_argument_group("--format sentence-transformers")
+    pooling = "how the vectors of the tokens become that of a text; default: as the model was tuned, otherwise mean"
+    embeddings.add_argument("--pooling", choices=("mean", "cls"), help=pooling)
+    embeddings.add_argument("--tune", choices=("tsdae", "simcse"), help="tune for embeddings first, without labels")
+    embeddings.add_argument("--steps", type=int, metavar="N", help="of the tuning, default 300")
+    embeddings.add_argument("--text", type=Path, metavar="FILE", help="for the tuning; default: the domain's own text")
+    embeddings.add_argument("--seed", type=int, metavar="N", help="of the tuning, default 0")
+    onnx = export.add_argument_group("--format onnx")
+    onnx.add_argument("--int8", action="store_true", default=None, help="also write a network with weights of 8 bits")
 
 
 def add_launch(commands: Commands) -> None:
