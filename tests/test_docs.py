@@ -129,7 +129,7 @@ DVC_COMMANDS = {
     "repro",
     "status",
 }
-OTHERS = {"cat", "cd", "curl", "echo", "export", "git", "head", "mkdir", "pip", "python", "sbatch", "tail", "xdg-open"}
+OTHERS = set("cat cd curl echo export git head ls mkdir pip python sbatch tail xdg-open".split())
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

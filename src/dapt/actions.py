@@ -257,7 +257,7 @@ def export(args: argparse.Namespace) -> None:
     options, model, folder = export_options(args), os.path.abspath(args.model), args.folder.absolute()
     to_repository()
     found = loaded("exporting").run(args.format, Path(os.path.relpath(model)), folder, options)
-    print_data({"folder": str(folder)} | found, args.json)
+    print_data({"folder": str(args.folder)} | found, args.json)
 
 
 def export_options(args: argparse.Namespace) -> Options:
@@ -276,10 +276,11 @@ def export_options(args: argparse.Namespace) -> Options:
 
 
 def print_data(found: dict, as_json: bool) -> None:
-    """Print data that a command returns: as one JSON object, or one line per entry."""
+    """Print data that a command returns: as one JSON object, or one line per entry that is not empty."""
     for name, value in () if as_json else found.items():
         listed = [f"{key} {each}" for key, each in value.items()] if isinstance(value, dict) else value
-        print(f"{name.replace('_', ' ')}: {', '.join(map(str, listed)) if isinstance(listed, list) else listed}")
+        if told := "; ".join(map(str, listed)) if isinstance(listed, list) else str(listed):
+            print(f"{name.replace('_', ' ')}: {told}")
     if as_json:
         print(json.dumps(found, ensure_ascii=False, allow_nan=False))
 

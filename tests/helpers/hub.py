@@ -1,4 +1,5 @@
-"""A hub on loopback: the protocol by which single files are resolved and downloaded, as the real one speaks it.
+"""A hub on loopback: the protocol by which single files are resolved and downloaded, as the real one speaks it, and (in
+hub_uploads) that by which a folder is uploaded.
 
 Large files (LFS) are redirected to a store of another origin, with the file's sha256 and size in the answer; small ones
 within the hub, with git's SHA-1 as their ETag. Both answers name the commit. What goes wrong is set by the test. A file
@@ -6,7 +7,6 @@ may also be the path of a file on disk, which is sent in pieces.
 """
 
 import hashlib
-import json
 import re
 import threading
 from collections.abc import Iterator
@@ -16,6 +16,8 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
+
+from hub_uploads import Uploads
 
 PIECE = 1 << 20  # bytes of a file on disk sent at a time
 LARGE = (".parquet", ".safetensors", ".bin")
@@ -54,6 +56,14 @@ class Hub:
     end: threading.Event = field(default_factory=threading.Event)
     address: str = ""
     store: str = ""
+    token: str = TOKEN
+    owners: tuple[str, ...] = ("tester",)  # under whose names this token may create repositories
+    sent: list[str] = field(default_factory=list)  # paths to which something was sent
+    stored: dict[str, bytes] = field(default_factory=dict)  # large files that were uploaded, by their sha256
+
+    @staticmethod
+    def new_repository(private: bool) -> Repository:
+        return Repository({}, "0" * 40, private=private)
 
     def gets(self) -> list[str]:
         return [file for method, file, _ in self.log if method == "GET"]
@@ -86,8 +96,9 @@ def git_hash(content: bytes | Path) -> str:
     return digest(content, "sha1", b"blob %d\0" % size(content))
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Uploads, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    large = LARGE
 
     @property
     def hub(self) -> Hub:
@@ -118,9 +129,15 @@ class Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/(?:store|api/resolve-cache)/([^@]+)@(\w+)/(.+)", self.path):
             name, commit, file = map(unquote, match.groups())
             return self.send_content(self.hub.repositories[name].at(commit), file)
-        if match := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)/tree/([^/?]+)\?.*", self.path):
-            kind, name, revision = map(unquote, match.groups())
-            return self.send_tree(self.hub.repositories[name if kind == "models" else f"datasets/{name}"], revision)
+        if match := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)/tree/([^/?]+)(/[^?]*)?\?.*", self.path):
+            kind, name, revision, under = map(unquote, match.groups(default=""))
+            repository = self.hub.repositories[name if kind == "models" else f"datasets/{name}"]
+            return self.send_tree(repository, revision, under.removeprefix("/"))
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)", self.path):
+            found = self.hub.repositories.get(unquote(match[1]))
+            if found is None:
+                return self.head(404, {"X-Error-Code": "RepoNotFound"})
+            return self.send_json({"id": match[1], "private": found.private, "sha": found.commit})
         if self.path == "/xet":
             return self.head(
                 200, {"X-Xet-Cas-Url": self.hub.store, "X-Xet-Access-Token": "xet", "X-Xet-Token-Expiration": 1 << 40}
@@ -130,8 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         match = re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
         name, revision, file = map(unquote, match.groups())
         repository = self.hub.repositories.get(name)
-        token = self.headers.get("Authorization")
-        known = token == f"Bearer {TOKEN}"
+        token, known = self.headers.get("Authorization"), self.known()
         if self.refuses(f"hub/{file}"):
             return
         if token and not known:
@@ -163,18 +179,19 @@ class Handler(BaseHTTPRequestHandler):
             },
         )
 
-    def send_tree(self, repository: Repository, revision: str) -> None:
-        """The list of a repository's files."""
+    def send_tree(self, repository: Repository, revision: str, under: str) -> None:
+        """The list of a repository's files, or of those in a folder of it."""
         repository = repository.at(revision)
         if revision not in (repository.commit, *repository.revisions):
             return self.head(404, {"X-Error-Code": "RevisionNotFound"})
         files = [
             {"type": "file", "path": path, "size": size(content), "oid": git_hash(content)}
             for path, content in repository.files.items()
+            if path.startswith(f"{under}/" * bool(under))
         ]
-        answer = json.dumps(files).encode()
-        self.head(200, {"Content-Type": "application/json", "Content-Length": len(answer)})
-        self.wfile.write(answer)
+        if under and not files:
+            return self.head(404, {"X-Error-Code": "EntryNotFound"})
+        self.send_json(files)
 
     def send_content(self, repository: Repository, file: str) -> None:
         """A file's bytes, from the Range's start on; in two parts where the test wants something between them."""

@@ -112,6 +112,7 @@ class Source(Origin):
     cleaner: str
     options: dict[str, str | int | float | bool] = {}
     show: bool = False  # its licence allows the data card and the report to show a few of its rows
+    personal: bool = False  # its text may hold personal data, which a model trained on it can give away
     note: str = ""  # what a reader of the report must know about it
 
 

@@ -35,10 +35,14 @@ class Options:
 
 
 def run(name: str, model: Path, folder: Path, options: Options) -> dict[str, Any]:
-    """Write `model` to `folder` in the format called `name`, completely or not at all; return what was written."""
+    """Write `model` to `folder` in the format called `name`, completely or not at all, and upload it if asked to; return what was
+    written."""
     refuse_used(folder)
     with whole_folder(folder) as whole:
-        return import_module(f"dapt.exporting.{FORMATS[name][0]}").export(model, whole, options)
+        found = import_module(f"dapt.exporting.{FORMATS[name][0]}").export(model, whole, options)
+    if options.push:
+        found["pushed"] = import_module("dapt.exporting.upload").run(folder, options.push)
+    return found
 
 
 def refuse_used(folder: Path) -> None:
