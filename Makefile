@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_ALL := C.UTF-8
 export PYTHONUTF8 := 1
 
-.PHONY: help repro serve table lint format test test-full test-gpu rehearse bench smoke
+.PHONY: help repro serve table lint format test test-full test-gpu rehearse bench bill audit smoke
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,12 @@ rehearse: .venv/ready-dev ## run the whole profile full with stand-ins for its d
 bench: .venv/ready-bench ## measure the speed of cleaning and training, compared with common alternatives
 	@dapt bench clean
 	@dapt bench train
+
+bill: .venv/ready-dev ## write what a release consists of: dist/sbom.cdx.json (CycloneDX) and dist/licences.csv
+	PYTHONPATH=src:tests/helpers python -m bill dist
+
+audit: .venv/ready-dev ## show known vulnerabilities of the packages that a release pins, if their list can be reached
+	@PYTHONPATH=src:tests/helpers python -m advisories
 
 # The smoke run of the original project. It runs in a temporary copy: the models of this workspace are not changed.
 smoke: .venv/ready ## run ten training steps; defaults: PROFILE=sample DOMAIN=biomed

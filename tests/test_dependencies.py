@@ -10,6 +10,7 @@ from importlib.metadata import packages_distributions
 import pytest
 
 from repositories import ROOT
+from requirement_files import FILES, canonical, requirements
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINNED_IN = {
@@ -18,18 +19,6 @@ PINNED_IN = {
     "tracking": "requirements-dev.txt",
 }  # optional dependencies → their pins
 BY_TRANSFORMERS = {"protobuf", "sentencepiece"}  # it imports them where a vocabulary is a SentencePiece model alone
-FILES = sorted(path.name for path in ROOT.glob("requirements*.txt"))
-
-
-def canonical(name: str) -> str:
-    """How package indexes compare names: `huggingface_hub` is `huggingface-hub`."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def requirements(name: str) -> dict[str, str]:
-    """The lines of one file by the packages they name, without comments; not those of the files that it includes."""
-    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
-    return {canonical(re.split(r"[<>=!~ \[;@]", line)[0]): line for line in lines if line and not line.startswith("-r")}
 
 
 def with_included(name: str) -> set[str]:
