@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +18,10 @@ from safetensors.torch import load_file, save_file
 from dapt.cli import main
 from dapt.core.files import sha256
 from dapt.exporting import upload
+from dapt.exporting.licences import PUBLISHABLE, allowing
 from dapt.telling.errors import UserError
 from hub import TOKEN, Hub, Repository, running
-from repositories import committed_files, committed_text, replaced
+from repositories import ROOT, committed_files, committed_text, replaced
 
 CLASSES = ("AutoModelForMaskedLM", "AutoModel", "AutoModelForSequenceClassification")
 POOLER = {"pooler.dense.weight", "pooler.dense.bias"}
@@ -208,6 +210,25 @@ def test_another_model_than_the_measured_one_is_refused(export, repository):
     ]
 
 
+@pytest.mark.parametrize(
+    "file, old, new, changed",
+    [
+        ("params.yaml", "  finance:\n  - finance_mlm1\n", "  finance:\n", "domain finance"),
+        ("params.yaml", "finance_mlm1: {enabled: true", "finance_mlm1: {enabled: false", "corpus finance_mlm1"),
+        ("profiles/sample.yaml", "select: other", "select: finance", "corpus general"),
+        ("profiles/sample.yaml", "base: tiny", "base: minilm", "model.base"),
+        ("profiles/sample.yaml", f"licence: {SOURCES[1]}\n", "licence: MIT\n    personal: true\n", None),
+    ],
+)
+def test_other_sources_than_those_of_the_run_are_refused(export, repository, file, old, new, changed):
+    """By the committed dvc.lock, which has the settings of the run; what a source is said to be may be corrected."""
+    committed_files(repository, "dvc.lock")
+    (repository / file).write_text(replaced((repository / file).read_text(), old, new))
+    said = export("models/finance", "out", code=2 if changed else 0)
+    refused = f"models/finance was made from other sources than the settings name now ({changed}), so its licences are"
+    assert (refused in said) == bool(changed) and (repository / "out").exists() == (not changed)
+
+
 def test_a_model_that_is_not_the_pipelines_is_refused(export, repository):
     (repository / "models/finance").rename(repository / "models/finances")
     said = export("models/finances", "out", code=2)
@@ -343,11 +364,15 @@ def test_a_name_that_the_hub_does_not_take_is_refused(name, said):
         upload.refuse_name(name)
 
 
-def test_the_licences_of_the_committed_sources_are_read_as_the_page_on_licences_says():
-    """A source that docs/licences.md calls free to pass on is one of the list; no other one is."""
-    from dapt.exporting.licences import allowing
+def test_the_page_on_licences_lists_those_that_pass():
+    text = (ROOT / "docs/licences.md").read_text()
+    table = text[text.index("| licences | written as |") :].split("\n\n")[0]
+    named = re.findall(r"`([^`]+)`", table)
+    found = [allowing(name) for name in named]
+    assert None not in found and {name for names in found for name in names or []} == PUBLISHABLE
 
-    assert allowing("Apache-2.0") and allowing("CC BY-SA 3.0 and GFDL")
+
+def test_which_licences_of_the_committed_sources_pass():
     texts = committed_text("profiles/sample.yaml") + committed_text("profiles/full.yaml")
     licences = {line.split("licence: ")[1] for line in texts.splitlines() if "licence: " in line}
     assert {one for one in licences if allowing(one)} == {"Apache-2.0", "CC BY-SA 3.0 and GFDL"}

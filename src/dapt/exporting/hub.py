@@ -27,6 +27,7 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     params = config.load()
     chosen, figures = origins.find(model, params), Figures.read(params, METRICS)
     origins.refuse_other_figures(chosen, figures)
+    origins.refuse_other_sources(chosen, params, figures)
     made_of = origins.of(chosen, params, figures)
     if options.push:
         upload.refuse_name(options.push)

@@ -8,6 +8,7 @@ from dapt.core import config
 from dapt.core.config import Params
 from dapt.core.files import sha256
 from dapt.core.paths import METRICS, MODELS
+from dapt.exporting import recorded
 from dapt.reporting.metrics import Figures
 from dapt.telling.errors import UserError
 
@@ -64,18 +65,32 @@ def refuse_other_figures(model: PipelineModel, figures: Figures) -> None:
         )
 
 
-def of(model: PipelineModel, params: Params, figures: Figures) -> list[Origin]:
-    """The sources of its domain's corpora, of general text if the base's head was repaired on it or if it was replayed, and of
-    its task; then the base, and the model whose head was transplanted into it. A corpus that is not enabled has none."""
+def corpora(model: PipelineModel, params: Params, figures: Figures) -> list[str]:
+    """The corpora that its weights were trained on here: those of its domain, of general text if the base's head was repaired on
+    it or if it was replayed, and that of its task. Those that are not enabled are empty."""
     general = figures.base["steps"] or figures.train.get(model.name, {}).get("replay")
-    corpora = params.domains.get(model.name, []) + (params.domains[params.control] if general else [])
-    corpora += [params.active_tasks[model.task].corpus] if model.task else []
+    found = params.domains.get(model.name, []) + (params.domains[params.control] if general else [])
+    found += [params.active_tasks[model.task].corpus] if model.task else []
+    return [corpus for corpus in dict.fromkeys(found) if params.corpora[corpus].enabled]
+
+
+def of(model: PipelineModel, params: Params, figures: Figures) -> list[Origin]:
+    """The sources of its corpora; then the base, and the model whose head was transplanted into it."""
     texts = [
         Origin(f"{corpus}/{source.name}", source.licence, source.personal, source.hub.repo if source.hub else None)
-        for corpus in dict.fromkeys(corpora)
+        for corpus in corpora(model, params, figures)
         for source in params.active.corpora[corpus]
-        if params.corpora[corpus].enabled
     ]
     start = params.active.model
     models = [start.base] + ([start.donor] if start.donor and "transplant" in figures.base["repairs"] else [])
     return texts + [Origin(name, params.bases[name].licence) for name in models]
+
+
+def refuse_other_sources(model: PipelineModel, params: Params, figures: Figures) -> None:
+    """Refuse a model that was made from other sources than the settings name now."""
+    used = params.domains.get(model.name, []) + corpora(model, params, figures)
+    if changed := recorded.changed(params, model.name, list(dict.fromkeys(used))):
+        raise UserError(
+            f"{model.folder} was made from other sources than the settings name now ({', '.join(changed)}), so its licences are "
+            "not known; run dvc repro, or undo that change of the settings"
+        )
