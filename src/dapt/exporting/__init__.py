@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dapt.core.files import whole_folder
 from dapt.telling.errors import UserError
 
 FORMATS = {  # format → module of this folder, the options that it has
@@ -37,6 +36,9 @@ class Options:
 def run(name: str, model: Path, folder: Path, options: Options) -> dict[str, Any]:
     """Write `model` to `folder` in the format called `name`, completely or not at all, and upload it if asked to; return what was
     written."""
+    # It imports what Windows lacks, and the command line reads FORMATS there as well.
+    from dapt.core.files import whole_folder
+
     refuse_used(folder)
     with whole_folder(folder) as whole:
         found = import_module(f"dapt.exporting.{FORMATS[name][0]}").export(model, whole, options)
