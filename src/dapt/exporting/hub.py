@@ -24,6 +24,8 @@ CLASSES = ("AutoModelForMaskedLM", "AutoModel", "AutoModelForSequenceClassificat
 
 
 def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
+    """Write the model and its card; return its licence, what it was made from and which of that leaves publication open, and which
+    weights transformers makes up. Whether it may be uploaded is decided before anything is written."""
     params = config.load()
     chosen, figures = origins.find(model, params), Figures.read(params, METRICS)
     origins.refuse_other_figures(chosen, figures)
@@ -56,6 +58,7 @@ def unclear(made_of: list[Origin]) -> list[str]:
 
 
 def refuse_publication(model: PipelineModel, sources: list[str]) -> None:
+    """Refuse to upload a model if there are such sources, and name them."""
     if sources:
         raise UserError(
             f"{model.folder} is not uploaded, because the licences of its sources forbid publishing it or leave it open: "
