@@ -84,6 +84,6 @@ smoke: .venv/ready ## run ten training steps; defaults: PROFILE=sample DOMAIN=bi
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements-serve.txt
 	@touch $@
 
-.venv/ready-dev: .venv/ready requirements-dev.txt requirements-bench.txt requirements-serve.txt
+.venv/ready-dev: .venv/ready requirements-dev.txt requirements-bench.txt requirements-serve.txt requirements-remotes.txt
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@touch $@

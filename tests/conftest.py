@@ -41,6 +41,8 @@ TOGETHER = {  # tests that share a fixture that takes long run in one worker
     "the full profile": ("tests/test_full.py",),
     "the stand-ins": ("tests/rehearsal/",),
     "the uninterrupted training": ("tests/stages/test_train.py",),
+    "the remotes": ("tests/sharing/test_remotes.py",),
+    "the remotes that are checked": ("tests/tools/test_doctor_remote.py",),
     "the clone": ("tests/test_other_processor.py",),
     "one Slurm": ("tests/launch/slurm/test_slurm.py",),  # these wait for the longest, so they have three
     "another Slurm": ("tests/launch/slurm/test_restarts.py",),

@@ -115,6 +115,7 @@ def test_the_picture_of_the_pipeline_has_the_arrows_that_dvc_finds():
 
 DVC_COMMANDS = {
     "artifacts",
+    "cache",
     "checkout",
     "commit",
     "config",
@@ -129,7 +130,7 @@ DVC_COMMANDS = {
     "repro",
     "status",
 }
-OTHERS = set("cat cd curl echo export git head ls mkdir pip python sbatch tail xdg-open".split())
+OTHERS = set("cat cd curl echo export git gto head ls mkdir pip python sbatch sed tail xdg-open".split())
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

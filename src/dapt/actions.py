@@ -145,8 +145,12 @@ def launch(args: argparse.Namespace) -> None:
 
 
 def doctor(args: argparse.Namespace) -> None:
+    if args.repair and args.remote is None:
+        raise UserError("--repair works only with --remote, which says what to repair")
     to_repository()
-    loaded("tools.doctor").run(args.json)
+    if args.remote is None:
+        return loaded("tools.doctor").run(args.json)
+    return loaded("tools.doctor_remote").run(args.remote or None, args.repair, args.json)
 
 
 def evaluate(args: argparse.Namespace) -> None:

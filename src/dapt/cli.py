@@ -72,6 +72,7 @@ dapt export-data biomed_topic topics
 dapt export-data general text --kind domain
 dapt plots pictures
 dapt doctor
+dapt doctor --remote --repair
 dapt completion bash
 dapt serve
 dapt serve --host 0.0.0.0 --port 8080 --memory 8
@@ -259,6 +260,10 @@ def add_tools(commands: Commands) -> None:
         "check what a training needs on this machine, and say how to fix what is missing",
         actions.doctor,
     )
+    remote = "check a DVC remote instead, by default the default remote: read and hash what it holds of dvc.lock"
+    doctor.add_argument("--remote", metavar="NAME", nargs="?", const="", help=remote)
+    mended = "upload missing and damaged objects again, from a cache that has them intact"
+    doctor.add_argument("--repair", action="store_true", help=f"with --remote: {mended}")
     doctor.add_argument("--json", action="store_true", help="print one JSON object instead of sentences")
     completion = add(commands, "completion", "print the script for Tab completion in a shell", run_completion)
     completion.add_argument("shell", choices=SHELLS, help="docs/install.md shows how to set it up for each shell")

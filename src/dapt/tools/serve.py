@@ -5,7 +5,6 @@ import os
 import socket
 from pathlib import Path
 
-from dapt.core.paths import MODELS
 from dapt.telling.errors import UserError, short
 
 KEY = "DAPT_API_KEY"
@@ -51,9 +50,7 @@ def run(host: str, port: int, folder: Path, gigabytes: float) -> None:
             f"{host} can be reached from other machines; set {KEY} to a key that clients must send, or use --host 127.0.0.1"
         )
     if not found(folder):
-        raise UserError(
-            f"{folder} contains no models; create them with dvc repro, or download them with dvc pull {MODELS}"
-        )
+        raise UserError(f"{folder} contains no models; create them with dvc repro, or download them with dvc pull")
     app = create(Store(folder, int(gigabytes * 1e9)), Limits(key))
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as given:
         given.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
