@@ -244,9 +244,10 @@ def model(folder: Path, size: int) -> None:
 
 
 def repository_with_models(folder: Path, size: int) -> Path:
-    """A git repository whose pipeline has made two models, a small file, and a text that is not to be uploaded."""
-    for name in ("biomed", "finance"):
-        model(folder / "made" / name, size)
+    """A git repository whose pipeline has made two models, a small file, and a text that is not to be uploaded. The weights of
+    finance have this size."""
+    model(folder / "made/biomed", 10_000)
+    model(folder / "made/finance", size)
     (folder / "made/summary.csv").write_text("model,loss\nbiomed,3.9\n")
     (folder / "made/text.jsonl").write_text('{"text": "not ours to pass on"}\n')
     (folder / "dvc.yaml").write_text(PIPELINE)

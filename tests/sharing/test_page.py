@@ -88,6 +88,12 @@ def test_every_section_with_commands_is_followed():
     assert [heading for heading in headings if steps(section(heading))] == FOLLOWED
 
 
+def test_the_versions_that_the_page_names_are_the_pinned_ones():
+    pinned = "".join((ROOT / f"requirements-{name}.txt").read_text() for name in ("dvc", "remotes"))
+    named = re.findall(r"[\w-]+==[\w.]*\w", PAGE)
+    assert len(named) == 3 and [each for each in named if f"\n{each}" not in pinned] == []
+
+
 def test_three_commands_give_a_verified_model(made, shared, names, tmp_path):
     assert len(steps(section(FOLLOWED[0]))) == 3
     (tmp_path / "home").mkdir()
@@ -124,8 +130,15 @@ def test_over_ssh(made, author, names, address, tmp_path):
         mate = teammate(Path(address), tmp_path / "mate")
         run(mate, "dvc", "remote", "modify", "--local", "shared", "keyfile", key)
         run(mate, "dvc", "pull", "models/finance")
-    assert content(mate / "models/finance") == content(made / "models/finance")
-    assert key not in (mate / ".dvc/config").read_text()
+        other = teammate(Path(address), tmp_path / "other")
+        (tmp_path / "home/.ssh").mkdir(parents=True)
+        (tmp_path / "home/.ssh/config").write_text(
+            f"Host 127.0.0.1\n  User {getpass.getuser()}\n  IdentityFile {key}\n"
+        )
+        run(other, "dvc", "pull", "models/finance", HOME=str(tmp_path / "home"))
+    for clone in (mate, other):
+        assert content(clone / "models/finance") == content(made / "models/finance")
+    assert key not in (mate / ".dvc/config").read_text() and not (other / ".dvc/config.local").exists()
 
 
 def test_on_s3(made, author, names, address, tmp_path):
@@ -135,7 +148,16 @@ def test_on_s3(made, author, names, address, tmp_path):
         follow("S3", author, named | names, **store.variables)
         mate = teammate(Path(address), tmp_path / "mate")
         run(mate, "dvc", "pull", "models/finance", **store.variables)
-    assert content(mate / "models/finance") == content(made / "models/finance")
+        other = teammate(Path(address), tmp_path / "other")
+        for setting, variable in (
+            ("access_key_id", "AWS_ACCESS_KEY_ID"),
+            ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+        ):
+            run(other, "dvc", "remote", "modify", "--local", "shared", setting, store.variables[variable])
+        run(other, "dvc", "pull", "models/finance")
+    for clone in (mate, other):
+        assert content(clone / "models/finance") == content(made / "models/finance")
+    assert not run(other, "git", "status", "--porcelain")
 
 
 def flip_a_byte(store: Path, path: Path) -> None:

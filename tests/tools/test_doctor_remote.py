@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from dapt.tools.doctor_remote import SHOWN, Object, lines
 from remotes import KINDS, Remote, remote, repository_with_models, teammate
 from repositories import ROOT, run
 
@@ -139,6 +140,11 @@ def test_a_damaged_cache_overwrites_nothing(store, pushed, broken):
         cached.write_bytes(whole)
     assert hashes(found["repaired"]) == {broken["missing"], broken["short"]}
     assert store.objects.read(broken["flipped"]) == damaged and "1 of 10 objects" in found["problems"][0]
+
+
+def test_of_a_long_list_the_beginning_is_shown():
+    shown = list(lines("missing", [Object("0f", ("models/a",))] * (SHOWN + 5)))
+    assert len(shown) == SHOWN + 1 and shown[-1] == "missing: 5 more (`--json` lists them all)"
 
 
 @pytest.fixture(scope="module")
