@@ -86,18 +86,23 @@ def test_one_model_comes_without_the_other(store, pushed, mate):
     assert not (mate / "models/biomed").exists() and len(cached(mate)) == 6
 
 
-def test_a_flipped_byte_is_refused_and_push_calls_it_up_to_date(store, pushed, mate):
-    weights = (pushed / "models/finance/model.safetensors").read_bytes()
-    name = md5(weights).hexdigest()
-    store.objects.write(name, weights[:-1] + bytes([weights[-1] ^ 1]))
+def test_a_flipped_byte_is_refused_and_push_sees_neither_that_nor_a_file_that_is_gone(store, pushed, mate):
+    weights, card = (pushed / "models/finance" / name for name in ("model.safetensors", "README.md"))
+    whole = {md5(path.read_bytes()).hexdigest(): path.read_bytes() for path in (weights, card)}
+    flipped, gone = whole
+    store.objects.write(flipped, whole[flipped][:-1] + bytes([whole[flipped][-1] ^ 1]))
+    store.objects.remove(gone)
     try:
         assert "up to date" in run(pushed, "dvc", "push", **store.variables)
+        assert gone not in store.objects.names()
+        store.objects.write(gone, whole[gone])
         run(mate, "dvc", "pull", "models/finance", code=1, **store.variables)
-        assert name not in cached(mate) and not (mate / "models/finance/model.safetensors").exists()
+        assert flipped not in cached(mate) and not (mate / "models/finance/model.safetensors").exists()
     finally:
-        store.objects.write(name, weights)
+        for name, intact in whole.items():
+            store.objects.write(name, intact)
     run(mate, "dvc", "pull", "models/finance", **store.variables)
-    assert (mate / "models/finance/model.safetensors").read_bytes() == weights
+    assert content(mate / "models/finance") == content(pushed / "models/finance")
 
 
 def test_a_pull_that_was_killed_is_continued(store, pushed, mate, tmp_path):
