@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,22 @@ def root() -> Path:
 
 def folder_of(domain: str, decides: dict[str, object]) -> Path:
     """The state folder of the run whose results depend on `decides`."""
-    return root() / f"{domain}-{hashlib.sha256(_text(decides).encode()).hexdigest()[:16]}"
+    place = root()
+    if "DAPT_STATE" not in os.environ:
+        _make_for_user(place)
+    return place / f"{domain}-{hashlib.sha256(_text(decides).encode()).hexdigest()[:16]}"
+
+
+def _make_for_user(place: Path) -> None:
+    """Make a user's folder, in which nobody else may write. If a group may write beside the cache, each of its users may make
+    such a folder, whatever the umask of the first one, and delete only their own."""
+    beside = place.parents[2]
+    for folder in (place.parents[1], place.parents[0]):
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            if (mode := beside.stat().st_mode) & stat.S_IWGRP:
+                folder.chmod(stat.S_IMODE(mode) | stat.S_ISVTX)
+    place.mkdir(mode=0o755, exist_ok=True)
 
 
 def folders(place: Path, domain: str) -> list[Path]:
