@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+import small_disk
 from dapt.core.config import Origin
 from dapt.telling.errors import UserError
 from dapt.tools.pin import rewritten
@@ -132,6 +133,19 @@ def test_a_store_of_large_files_that_fails_is_one_line_and_plain_http_a_way_roun
     message = dapt(hub, repository, "fetch", "general", code=2)
     assert f"Salesforce/wikitext at {WIKITEXT}, {TRAIN}: " in message and "or set HF_HUB_DISABLE_XET=1" in message
     dapt(hub, repository, "fetch", "general", HF_HUB_DISABLE_XET="1")
+    assert raw(repository, "general/wikitext") == flat(TEXTS)
+
+
+def test_a_disk_too_full_for_the_cache_is_one_line_and_enough_space_later(hub, repository, tmp_path):
+    if why := small_disk.missing():
+        pytest.skip(why)
+    with small_disk.mounted(tmp_path / "hf", 4) as disk:
+        disk.fill(len(TEXTS[TRAIN]) // 2)
+        for plain in ({}, {"HF_HUB_DISABLE_XET": "1"}):
+            message = dapt(hub, repository, "fetch", "general", code=2, **plain)
+            assert message.startswith("dapt fetch: ") and "No space left on device" in message
+        disk.free()
+        dapt(hub, repository, "fetch", "general")
     assert raw(repository, "general/wikitext") == flat(TEXTS)
 
 

@@ -43,6 +43,17 @@ def test_a_line_that_is_being_written_is_left_for_the_next_look(tmp_path):
     assert events.read(path, begun) == [{"event": "two"}]
 
 
+def test_a_line_that_was_cut_off_spoils_no_other(tmp_path):
+    path = tmp_path / "events"
+    events.append(path, {"event": "one"})
+    with open(path, "ab") as file:
+        file.write('{"event": "two", "name": "…'.encode()[:-1])
+    begun = events.size(path)
+    events.append(path, {"event": "three"})
+    assert events.read(path) == [{"event": "one"}, {"event": "three"}]
+    assert events.read(path, begun) == [{"event": "three"}]
+
+
 def test_several_processes_may_tell_at_once(tmp_path):
     script = (
         "import sys; from pathlib import Path; from dapt.telling.events import append\n"

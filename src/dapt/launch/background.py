@@ -25,7 +25,7 @@ from dapt.launch import dispatch
 from dapt.launch.pipeline import BUSY, PAUSE, TRIES, Stage
 from dapt.launch.slots import slot
 from dapt.telling import events, signals
-from dapt.telling.errors import guarded
+from dapt.telling.errors import UserError, guarded
 from dapt.telling.events import Events
 
 STARTUP = 20  # seconds to wait until a newly started process can be asked to stop
@@ -162,7 +162,8 @@ def main(stage: str, *command: str) -> None:
     try:
         code = guarded(f"dapt launch: {stage}", act) or code
     finally:
-        found.tell("ended", code=code)
+        with suppress(UserError):  # the disk is full; the log says so
+            found.tell("ended", code=code)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dapt.core.paths import LOGS
 from dapt.launch import background
 from dapt.launch.pipeline import Stage
 from dapt.telling import events, signals
+from dapt.telling.errors import guarded
 
 MODULE = ["-m", "dapt.launch.conductor"]
 PAUSE = 1  # seconds between two checks of what is running
@@ -93,4 +94,4 @@ def main(limit: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    raise SystemExit(guarded("dapt launch", lambda: main(int(sys.argv[1]))))

@@ -43,7 +43,8 @@ def guarded(name: str, run: Callable[[], None]) -> int:
         if isinstance(error, BrokenPipeError) and reader_left():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own last flush would complain
             return 141
-        message = f"{error.strerror}" + (f": {error.filename}" if error.filename else "")
+        where = error.filename2 or error.filename  # of a copy, the second one is where it was to be
+        message = f"{error.strerror}" + (f": {where}" if where else "")
     else:
         return 0
     print(f"{name}: {' '.join(message.split())}", file=sys.stderr)

@@ -14,12 +14,13 @@ Other stages write started, done and failed. The launcher adds planned, launched
 away (no controller answers), allocated (job, node), restarted (restarts, after, ended, step) and ended (code).
 """
 
+import errno
 import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dapt.telling.errors import UserError
@@ -56,32 +57,44 @@ class Events:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Write an event `failed` if the block raises an exception."""
+        """Write an event `failed` if the block raises an exception; on a full disk, the exception alone."""
         try:
             yield
-        except UserError as error:
-            self.tell("failed", message=str(error))
-            raise
         except Exception as error:
-            self.tell("failed", message=f"{type(error).__name__}: {error}")
+            with suppress(UserError):
+                about = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+                self.tell("failed", message=f"{about}{error}")
             raise
 
 
 def append(path: Path, record: dict) -> None:
-    """Append one line in a single write, since several processes may write to the same file."""
+    """Append one line in a single write, since several processes may write to the same file. A full disk may cut the line
+    off, which raises a UserError; the next one starts anew."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab", buffering=0) as file:
-        file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+    with open(path, "ab+", buffering=0) as file:
+        cut_off = file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        line = b"\n" * bool(cut_off) + (json.dumps(record, ensure_ascii=False) + "\n").encode()
+        try:
+            why = "" if file.write(line) == len(line) else os.strerror(errno.ENOSPC)
+        except OSError as error:
+            why = error.strerror or str(error)
+    if why:
+        raise UserError(f"cannot write {path}: {why}; free disk space there, then run again")
 
 
 def read(path: Path, start: int = 0) -> list[dict]:
-    """The events in the file from byte `start` on; an incomplete last line is left for the next read."""
+    """The events in the file from byte `start` on. An incomplete last line is left for the next read; one that was cut off by
+    a full disk is skipped."""
     if not path.exists():
         return []
     with open(path, "rb") as file:
         file.seek(start)
         lines = file.read().split(b"\n")[:-1]
-    return [json.loads(line) for line in lines]
+    found = []
+    for line in lines:
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 def size(path: Path) -> int:
