@@ -48,6 +48,11 @@ def test_the_soonest_of_those_that_can_run_it():
         plan.soonest({"a": never, "b": never})
 
 
+def test_when_clocks_are_set_back_the_soonest_is_not_the_one_that_they_show_first():
+    summer, winter = Answer("2026-10-25T02:50:00+0200"), Answer("2026-10-25T02:10:00+0100")  # twenty minutes later
+    assert plan.soonest({"a": winter, "b": summer}) == "b"
+
+
 def test_what_a_partition_is_is_read_where_slurm_shows_it():
     said = (
         "PartitionName=gpu AllowGroups=ALL State=UP TRES=cpu=96,billing=96 TRESBillingWeights=CPU=1.0,GRES/gpu=8\n"

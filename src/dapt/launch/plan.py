@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from dapt.core import config
@@ -21,7 +22,7 @@ from dapt.telling.errors import UserError
 
 @dataclass(frozen=True)
 class Answer:
-    """Slurm's answer to when it would start a job: `start` in Slurm's format, or the reason for a `refusal`."""
+    """Slurm's answer to when it would start a job: `start` in ISO format, or the reason for a `refusal`."""
 
     start: str | None = None
     refusal: str | None = None
@@ -49,7 +50,7 @@ def soonest(answers: dict[str, Answer]) -> str:
             "no partition can run the job: "
             + "; ".join(f"{name}: {answer.refusal}" for name, answer in answers.items())
         )
-    return min(starts, key=lambda name: starts[name])  # the format sorts by time
+    return min(starts, key=lambda name: datetime.fromisoformat(starts[name]))
 
 
 def seconds(time: str) -> int:
@@ -96,7 +97,7 @@ def ask(settings: Cluster, partition: str, state: str, **changed: object) -> Ans
         return Answer(refusal=f"the partition is {state}")
     asked = settings.model_copy(update={"partitions": [partition], **changed})
     srun, *options = slurm.srun(asked, config.load().active.train.threads, slurm.training("plan"))
-    variables = os.environ | settings.environment | {"SLURM_TIME_FORMAT": "standard"}
+    variables = os.environ | settings.environment | slurm_answers.TIME_FORMAT
     return read(slurm.ask(srun, "--test-only", *options, environment=variables)[1], asked)
 
 

@@ -22,6 +22,7 @@ from dapt.core.paths import CLUSTER, LOGS, events_file
 from dapt.launch.cluster import Cluster
 from dapt.launch.slurm_answers import (
     ENDED,
+    TIME_FORMAT,
     End,
     away,
     for_good,
@@ -206,7 +207,7 @@ class Job:
         self._find_number()
         if not self.queued or self.number is None:
             return
-        well, told = ask("squeue", "-h", "-j", self.number, "-o", "%r|%S")
+        well, told = ask("squeue", "-h", "-j", self.number, "-o", "%r|%S", environment=os.environ | TIME_FORMAT)
         if not well:
             note = "the controller does not answer; the job keeps its place in the queue"
         elif told:

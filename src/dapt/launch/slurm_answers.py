@@ -11,6 +11,8 @@ from dapt.core.paths import CLUSTER
 from dapt.launch.cluster import Cluster
 from dapt.telling import signals
 
+# Times with their distance from UTC: without it, local times repeat an hour when daylight-saving time ends.
+TIME_FORMAT = {"SLURM_TIME_FORMAT": "%FT%T%z"}
 SHARE = "sinfo -o '%P %D nodes: %G, %c CPUs, %m MB, %f'"  # what a partition has, one line per kind of node
 QUEUED = re.compile(r"srun: job (\d+) queued and waiting for resources")
 NO_CLUSTER = "Could not establish a configuration source"  # srun is installed, but no cluster is configured
@@ -89,7 +91,7 @@ def job_state(said: str) -> str | None:
 
 
 def start_of_test(said: str) -> str | None:
-    """The start time that `srun --test-only` predicts, in Slurm's format, which sorts by time."""
+    """The start time that `srun --test-only` predicts, in ISO format."""
     found = re.search(r"Job \d+ to start at (\S+) using", said)
     return found and found[1]
 

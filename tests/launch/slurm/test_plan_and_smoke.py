@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,7 +68,7 @@ def test_the_plan_has_a_row_for_each_partition_and_gpu_and_queues_nothing(place,
         ["gpu-preempt", "a100", "-"],
     ]
     for row in (rows[1], rows[3]):
-        assert abs(datetime.fromisoformat(row[3]) - datetime.now()) < timedelta(minutes=5)
+        assert abs(datetime.fromisoformat(row[3]) - datetime.now(UTC)) < timedelta(minutes=5)
     for row in (rows[2], rows[4]):
         assert row[3] == "refused: no node has the constraint 'a100'"
     assert [row[0:2] for row in rows[6:9]] == [
@@ -81,8 +81,24 @@ def test_the_plan_has_a_row_for_each_partition_and_gpu_and_queues_nothing(place,
 
 def test_a_busy_partition_starts_when_its_job_ends_and_auto_takes_the_other(place, busy):
     answer = plan.ask(settings(), "gpu-preempt", "UP")
-    assert timedelta(minutes=30) < datetime.fromisoformat(answer.start) - datetime.now() < timedelta(minutes=50)
+    assert timedelta(minutes=30) < datetime.fromisoformat(answer.start) - datetime.now(UTC) < timedelta(minutes=50)
     assert plan.choose("auto", settings(partitions=["gpu-preempt", "gpu"])).partitions == ["gpu"]
+
+
+def test_starts_in_the_hour_that_clocks_repeat_are_in_order(place, monkeypatch):
+    """In the night in which Berlin's daylight-saving time ends, twenty minutes lie between 02:50 and 02:10."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    now = datetime.now(UTC)
+    sundays = (datetime(year, 10, day, 1, tzinfo=UTC) for year in (now.year, now.year + 1) for day in range(25, 32))
+    back = next(day for day in sundays if day.weekday() == 6 and day > now + timedelta(hours=1))
+    answers = {}
+    for name, time in (("winter", back + timedelta(minutes=10)), ("summer", back - timedelta(minutes=10))):
+        answers[name] = plan.ask(settings(options=[f"--begin=uts{time.timestamp():.0f}"]), "gpu", "UP")
+    clocks = [answers[name].start.partition("T")[2] for name in ("summer", "winter")]
+    assert [clock[:3] for clock in clocks] == ["02:", "02:"] and clocks[0] > clocks[1], answers
+    starts = [datetime.fromisoformat(answers[name].start) for name in ("summer", "winter")]
+    assert timedelta(minutes=19) < starts[1] - starts[0] < timedelta(minutes=21)
+    assert plan.soonest(answers) == "summer"
 
 
 @pytest.mark.parametrize(
