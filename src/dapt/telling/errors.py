@@ -26,12 +26,15 @@ def guarded(name: str, run: Callable[[], None]) -> int:
     """Call `run` and return the process's exit code: 0, 2 after one line on stderr, or 141 if whoever read the output has read
     enough (`| head`), which is what a shell returns for a program that SIGPIPE ended.
 
-    UserErrors and errors of the operating system (a full disk, missing permission, a file in the way) are for the user to fix;
-    anything else is a bug and stays a traceback. Output never fails because of its encoding.
+    UserErrors, limits of this machine and errors of the operating system (a full disk, missing permission, a file in the way)
+    are for the user to fix; anything else is a bug and stays a traceback. Output never fails because of its encoding.
     """
+    from dapt.telling.limits import limits  # which imports what Windows lacks
+
     take_every_character()
     try:
-        run()
+        with limits():
+            run()
         sys.stdout.flush()
     except UserError as error:
         message = str(error)
