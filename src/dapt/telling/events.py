@@ -68,10 +68,14 @@ class Events:
 
 
 def append(path: Path, record: dict) -> None:
-    """Append one line in a single write, since several processes may write to the same file. A full disk may cut the line
-    off, which raises a UserError; the next one starts anew."""
+    """Append one line in a single write, since several processes may write to the same file; on NFS only a lock makes a node
+    see where the file ends. A full disk may cut the line off, which raises a UserError; the next one starts anew."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab+", buffering=0) as file:
+        with suppress(OSError):  # a file system without locks
+            file.seek(0)
+            os.lockf(file.fileno(), os.F_LOCK, 0)
+        file.seek(0, os.SEEK_END)
         cut_off = file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
         line = b"\n" * bool(cut_off) + (json.dumps(record, ensure_ascii=False) + "\n").encode()
         try:

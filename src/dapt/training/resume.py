@@ -17,6 +17,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 import torch
 from safetensors import SafetensorError
@@ -113,7 +114,9 @@ def save(folder: Path, step: int, tensors: dict[str, torch.Tensor], facts: dict,
             os.fsync(file.fileno())
         write_json(temporary / "state.json", {"step": step, "sha256": sha256(path), "facts": facts})
     for old in _checkpoints(folder)[kept:]:
-        shutil.rmtree(old)
+        shutil.rmtree(
+            old, ignore_errors=True
+        )  # NFS keeps what this process has open; then a later checkpoint deletes it
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -141,5 +144,8 @@ def latest(folder: Path) -> tuple[dict[str, torch.Tensor], dict, int] | None:
 
 
 def forget(folder: Path) -> None:
-    """Delete the state of a run that has finished."""
-    shutil.rmtree(folder)
+    """Delete the state of a run that has finished. NFS keeps the files that this process still has open, and their folder, so
+    that is renamed first, and deleted by the next run that finishes."""
+    os.replace(folder, mkdtemp(prefix=f".{folder.name}.", suffix=".finished", dir=folder.parent))
+    for path in folder.parent.glob(".*.finished"):
+        shutil.rmtree(path, ignore_errors=True)
