@@ -6,6 +6,7 @@ within the hub, with git's SHA-1 as their ETag. Both answers name the commit. Wh
 may also be the path of a file on disk, which is sent in pieces.
 """
 
+import gzip
 import hashlib
 import re
 import threading
@@ -51,6 +52,7 @@ class Hub:
     refused: dict[str, list[tuple[int, dict]]] = field(default_factory=dict)  # "hub/FILE" or "store/FILE" → status and
     # headers of the answers to the next requests for it: 429 with Retry-After, or 5xx
     xet: bool = False  # offers large files by Xet as well, from a store that has none of them
+    packed: bool = False  # sends small files as gzip to a client that accepts this, as the real hub does
     log: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, file, Range; nothing of redirects
     half: threading.Event = field(default_factory=threading.Event)  # a held file has stopped half-way
     end: threading.Event = field(default_factory=threading.Event)
@@ -199,6 +201,8 @@ class Handler(Uploads, BaseHTTPRequestHandler):
         self.hub.log.append((self.command, file, self.headers.get("Range")))
         if self.command == "GET" and self.refuses(f"store/{file}"):
             return
+        if self.hub.packed and not file.endswith(LARGE) and "gzip" in self.headers.get("Accept-Encoding", ""):
+            return self.send_packed(repository, file)
         start, end = int(re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "bytes=0-"))[1]), size(content)
         headers = {
             "X-Repo-Commit": repository.commit,
@@ -222,6 +226,15 @@ class Handler(Uploads, BaseHTTPRequestHandler):
             self.hub.half.set()
             self.hub.end.wait()
         self.wfile.writelines(pieces(content, middle, end))
+
+    def send_packed(self, repository: Repository, file: str) -> None:
+        """A small file as gzip; its hash is then a weak one."""
+        content = repository.files[file]
+        packed = gzip.compress(content)
+        about = {"X-Repo-Commit": repository.commit, "ETag": f'W/"{git_hash(content)}"', "Content-Encoding": "gzip"}
+        self.head(200, about | {"Content-Length": len(packed)})
+        if self.command == "GET":
+            self.wfile.write(packed)
 
 
 class Server(ThreadingHTTPServer):

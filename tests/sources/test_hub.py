@@ -113,6 +113,14 @@ def test_small_files_and_a_branch(hub, repository):
     assert raw(repository, "biomed_mlm_2/biomed_en_de") == {"0000.parquet": b"parts"}
 
 
+def test_small_files_that_the_hub_packs_are_the_same_files(hub, repository):
+    hub.packed = True
+    dapt(hub, repository, "fetch", "fiqa_labeled")
+    assert raw(repository, "fiqa_labeled/fiqa") == ANSWERS
+    dapt(hub, repository, "fetch", "--pin", "fiqa_labeled")
+    assert all(hashlib.sha256(content).hexdigest() in written(repository)[1] for content in ANSWERS.values())
+
+
 def test_without_network_and_cache_it_is_said_in_one_line(hub, repository):
     message = dapt(hub, repository, "fetch", "general", code=2, HF_HUB_OFFLINE="1")
     assert f"Salesforce/wikitext at {WIKITEXT}: the hub cannot be reached and {TRAIN} is not in its cache" in message

@@ -275,6 +275,18 @@ def test_an_error_of_cuda_names_the_steps_and_the_checkpoint_that_is_safe(ground
     assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
 
 
+def test_a_node_without_a_network_trains(ground, tmp_path):
+    apart = ["unshare", "--net"]
+    if subprocess.run([*apart, "true"], capture_output=True).returncode:
+        pytest.skip("no process without a network can be started here")
+    folder = copy(ground, tmp_path / "run")
+    change(folder, {"train.steps": 5, "train.keep": []})
+    words = [*apart, sys.executable, "-m", "dapt.stages.train", "biomed"]
+    variables = os.environ | environment(folder) | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(words, cwd=folder, env=variables, text=True, capture_output=True)
+    assert done.returncode == 0 and (folder / "models/biomed/model.safetensors").exists(), done.stderr
+
+
 def test_no_steps_give_the_base(ground, tmp_path):
     folder = copy(ground, tmp_path / "run")
     change(folder, {"train.steps": 0, "train.keep": []})

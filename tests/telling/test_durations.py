@@ -37,6 +37,11 @@ def test_a_start_that_makes_no_model_counts_for_none(last):
     assert seconds(told((1, "started"), (2, last)), "of an older run") is None
 
 
+def test_the_clock_of_another_node_may_be_an_hour_behind():
+    events = told((5000, "started"), (5010, "left"), (1400, "started"), (1405, "done", "aa"))
+    assert seconds(events, "aa") == 15
+
+
 def test_what_the_launcher_tells_is_no_time_of_training():
     """A job waits in its queue before it starts, and ends when Slurm has noticed."""
     events = told((0, "queued"), (50, "allocated"), (60, "started"), (70, "done", "aa"), (90, "ended"))

@@ -48,6 +48,14 @@ def test_however_it_is_interrupted_it_ends_in_the_same_bits(train, cluster, alon
     assert same(run.folder, alone)
 
 
+def test_preempted_without_a_grace_time_it_ends_in_the_same_bits(train, cluster, alone):
+    """The partition cpu has no GraceTime, so the job is killed after Slurm's KillWait, saved or not."""
+    run = train(partitions=["cpu"])
+    job = run.wait_for_checkpoint(100)
+    preempt(run, cluster, job)
+    assert f"slurm: restart 1, after job {job}" in run.end() and same(run.folder, alone)
+
+
 def submit(ground: Path, folder: Path) -> tuple[str, Path]:
     """Number and log of slurm/train.sbatch.sh's job in a copy of the ground."""
     variables = by_hand(ground, folder)
