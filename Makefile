@@ -84,6 +84,11 @@ smoke: .venv/ready ## run ten training steps; defaults: PROFILE=sample DOMAIN=bi
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements-serve.txt
 	@touch $@
 
-.venv/ready-dev: .venv/ready requirements-dev.txt requirements-bench.txt requirements-serve.txt requirements-remotes.txt
+.venv/ready-export: .venv/ready requirements-export.txt
+	$(BIN)/pip install --disable-pip-version-check -q -r requirements-export.txt
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt requirements-bench.txt requirements-serve.txt requirements-remotes.txt \
+		requirements-export.txt
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@touch $@

@@ -31,6 +31,8 @@ TOGETHER = {  # tests that share a fixture that takes long run in one worker
     ),
     "the fine-tuned models": (
         "tests/exporting/test_hub.py",
+        "tests/exporting/test_embeddings.py",
+        "tests/exporting/test_onnx.py",
         "tests/serving/test_app.py",
         "tests/serving/test_engine.py",
         "tests/serving/test_load.py",

@@ -15,10 +15,14 @@ from requirement_files import FILES, canonical, requirements
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINNED_IN = {
     "bench": "requirements-bench.txt",
+    "export": "requirements-export.txt",
     "serve": "requirements-serve.txt",
     "tracking": "requirements-dev.txt",
 }  # optional dependencies → their pins
-BY_TRANSFORMERS = {"protobuf", "sentencepiece"}  # it imports them where a vocabulary is a SentencePiece model alone
+BY_OTHERS = {  # what libraries import for us: transformers for a vocabulary that is a SentencePiece model alone, torch for ONNX
+    *("protobuf", "sentencepiece"),
+    *("onnx", "onnxscript"),
+}
 
 
 def with_included(name: str) -> set[str]:
@@ -77,13 +81,14 @@ def test_a_room_imports_what_is_declared(room):
 
 def test_what_is_declared_is_imported():
     imported = {name for room in ROOMS for name in imported_packages(room)}
-    assert declared() | optional() == imported | BY_TRANSFORMERS
+    assert declared() | optional() == imported | BY_OTHERS
     assert not declared() & optional()
 
 
-def test_only_bench_and_a_tool_import_the_packages_of_bench():
-    bench = set(map(canonical, PROJECT["optional-dependencies"]["bench"]))
-    assert [room for room in ROOMS if imported_packages(room) & bench] == ["bench", "tools"]
+def test_only_these_rooms_import_the_packages_of_bench_and_export():
+    extras = {extra: set(map(canonical, PROJECT["optional-dependencies"][extra])) for extra in ("bench", "export")}
+    rooms = {extra: {room for room in ROOMS if imported_packages(room) & names} for extra, names in extras.items()}
+    assert rooms["bench"] - {"exporting"} == {"bench", "tools"} and rooms["export"] - {"bench"} == {"exporting"}
 
 
 def test_what_is_declared_is_pinned():
