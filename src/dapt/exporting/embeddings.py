@@ -75,9 +75,10 @@ def pooling(model: Path) -> str:
     if not path.is_file():
         return "mean"
     found = read_json(path)
-    named = [found.get("pooling_mode")] if "pooling_mode" in found else [key for key in found if found[key] is True]
+    used = [key for key in found if key.startswith("pooling_mode_") and found[key]]
+    named = [found["pooling_mode"]] if "pooling_mode" in found else used
     for name, key in KEYS.items():
-        if [one for one in named if one != "include_prompt"] in ([name], [key]):
+        if named in ([name], [key]):
             return name
     raise UserError(f"{path} names another pooling than mean and cls; choose one of them with --pooling")
 

@@ -8,7 +8,6 @@ which dapt checks prediction heads. The loss of a masked language model is the l
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from dapt.mlm.tokens import Tokens, encode
 from dapt.model.tokenizer import Special, load_tokenizer
 
 FILE = "model_quantized.onnx"
-MOST, LENGTH, BATCH = 500, 128, 8  # texts that are read; their tokens; texts at a time
+MOST, LENGTH, BATCH = 500, 128, 8  # texts that are read; their tokens, at most both; texts at a time
 
 Session = Any  # of onnxruntime
 
@@ -43,10 +42,12 @@ def write(network: Path) -> Path:
 
 
 def held_out(model: Path) -> tuple[str, list[dict]]:
-    """The name of the text on which the networks are compared, and its rows."""
+    """The name of the text on which the networks are compared, and at most MOST rows of it."""
     path = SPLIT / model.name / "heldout.jsonl"
     if model.parent == MODELS and path.is_file():
-        return f"held-out text of {model.name}", list(islice(read_lines(path), MOST))
+        rows = list(read_lines(path))
+        step = -(-len(rows) // MOST)  # through the whole file, in which one source follows the other
+        return f"held-out text of {model.name}", rows[::step]
     lines = (PROBE / "text.txt").read_text(encoding="utf-8").splitlines()
     return "general text", [{"text": line, "group": str(number)} for number, line in enumerate(lines)]
 
@@ -63,13 +64,12 @@ class Text:
     groups: list[str]  # of each text
 
 
-def text(folder: Path, rows: list[dict], longest: int, masked: bool) -> Text:
+def text(folder: Path, rows: list[dict], longest: float, masked: bool) -> Text:
     """The texts as the tokenizer in `folder` encodes them, at most `longest` tokens of each; with `masked`, those tokens are
     masked and asked that `dapt evaluate` masks, otherwise all tokens are asked."""
     tokenizer, special = load_tokenizer(folder)
-    documents = [
-        np.array(ids[: min(LENGTH, longest) - 2], np.int64) for ids in encode(tokenizer, (row["text"] for row in rows))
-    ]
+    size = int(min(LENGTH, longest)) - 2
+    documents = [np.array(ids[:size], np.int64) for ids in encode(tokenizer, (row["text"] for row in rows))]
     tokens = Tokens(np.concatenate(documents), np.cumsum([0, *map(len, documents)]))
     shown, asked = tokens.ids, np.ones(len(tokens.ids), bool)
     if masked:

@@ -129,7 +129,7 @@ def quantized(model: Path, folder: Path, of: Parts) -> dict[str, Any]:
 
     path, masked = int8.write(folder / FILE), of.purpose == "masked language model"
     name, rows = int8.held_out(model)
-    text = int8.text(folder, rows, int(min(usable_positions(of.network), int8.LENGTH)), masked)
+    text = int8.text(folder, rows, usable_positions(of.network), masked)
     about = {"bytes": path.stat().st_size, "text": name, "texts": len(rows)}
     return about | int8.compared(opened(folder / FILE), opened(path), text, masked)
 

@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from dapt.exporting import Options
 from dapt.model.architectures import set_dropout
+from dapt.model.memory import keep_freed_memory
 from dapt.telling.errors import UserError
 from dapt.telling.progress import Progress
 from dapt.training.optimization.optimizer import optimizer
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 BATCH = {"tsdae": 16, "simcse": 64}  # texts per step
-LENGTH = 128  # tokens of a text while tuning; what follows is not read
+LENGTH = 64  # tokens of a text while tuning, about a sentence or two; what follows is not read
 DROPOUT = 0.1
 DELETED = 0.6  # the share of a text's words that tsdae deletes
 LR, WIDTH = 3e-5, 768  # the learning rate for an encoder of this width
@@ -61,6 +62,7 @@ def tune(encoder: "SentenceTransformer", model: Path, texts: list[str], options:
     """Tune the encoder, whose weights came from the checkpoint `model`; return settings and losses."""
     method, longest, width = str(options.tune), encoder.max_seq_length, encoder.get_embedding_dimension()
     encoder.max_seq_length = min(longest or LENGTH, LENGTH)
+    keep_freed_memory()
     torch.manual_seed(options.seed)
     loss = decoder_loss(encoder, model) if method == "tsdae" else MultipleNegativesRankingLoss(encoder)
     set_dropout(loss.to(encoder.device).train(), DROPOUT)
