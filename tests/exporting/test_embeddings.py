@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from dapt import exporting
 from dapt.cli import main
 from dapt.core.files import sha256, write_json, write_lines
-from dapt.exporting import Options, libraries, tuning
+from dapt.exporting import Options, embeddings, libraries, tuning
 from dapt.telling.errors import UserError
 from examples import examples, printed
 from published import publish
@@ -150,6 +150,7 @@ def measured(folder, rows: list[dict]) -> tuple[float, float]:
 
 @pytest.mark.parametrize("method", ["tsdae", "simcse"])
 def test_tuning_is_measured_before_and_after(repository, monkeypatch, capsys, method):
+    monkeypatch.setattr(tuning, "LR", 1e-3)  # so that a few steps show
     found = dapt(monkeypatch, capsys, "models/finance", "tuned", "--tune", method, "--steps", "12")
     dapt(monkeypatch, capsys, "models/finance", "plain")
     how = found["tuning"]
@@ -178,6 +179,16 @@ def test_tuning_is_measured_before_and_after(repository, monkeypatch, capsys, me
     assert json.loads((repository / "tuned/figures.json").read_text()) == {
         name: value for name, value in found.items() if name != "folder"
     }
+
+
+def test_a_tuning_that_makes_a_task_significantly_worse_is_told(capsys):
+    for change, ci95 in ((0.1, [0.05, 0.2]), (-0.1, [-0.3, 0.1]), (-0.1, [-0.2, -0.05])):
+        embeddings.warn_if_worse("faq", {"mrr@10": change, "ci95": ci95, "p": 0.5})
+    told = capsys.readouterr().err
+    assert (
+        told.startswith("warning: the tuned encoder is significantly worse on faq (mrr@10 -0.100); ")
+        and told.count("\n") == 1
+    )
 
 
 @pytest.mark.parametrize("method", ["tsdae", "simcse"])

@@ -9,6 +9,7 @@ text-embeddings-inference reads the older one alone (`pooling_mode_mean_tokens`,
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from dapt.core.paths import MODELS, SPLIT
 from dapt.exporting import Options, zero_shot
 from dapt.exporting.libraries import refuse_missing
 from dapt.judging.inputs import texts
+from dapt.judging.statistics import apart
 from dapt.model import checkpoint, readme
 from dapt.model.architectures import usable_positions
 from dapt.model.tokenizer import load_tokenizer, write_tokenizer
@@ -136,17 +138,24 @@ def tuned(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     tuning.check(model, options.tune or "", options.steps, source, kept)
     encoder = opened(folder)
     before = {name: zero_shot.scores(encoder, rows) for name, rows in tasks.items()}
-    figures = tuning.tune(encoder, model, kept, options)
+    how = tuning.tune(encoder, model, kept, options)
     encoder.transformers_model.save_pretrained(folder)  # type: ignore[union-attr]
-    found: dict[str, Any] = {
-        "tuning": {"text": source.name, "texts_read": len(read), "texts_used": len(kept)} | figures
-    }
+    found: dict[str, Any] = {"tuning": {"text": source.name, "texts_read": len(read), "texts_used": len(kept)} | how}
     for name, rows in tasks.items():
-        found |= {
-            f"{name}_{key}": value
-            for key, value in zero_shot.figures(before[name], zero_shot.scores(encoder, rows), rows).items()
-        }
+        figures = zero_shot.figures(before[name], zero_shot.scores(encoder, rows), rows)
+        warn_if_worse(name, figures["difference"])
+        found |= {f"{name}_{key}": value for key, value in figures.items()}
     return found
+
+
+def warn_if_worse(task: str, difference: dict[str, Any]) -> None:
+    metric, change = next(iter(difference.items()))
+    if change < 0 and apart(difference["ci95"]):
+        print(
+            f"warning: the tuned encoder is significantly worse on {task} ({metric} {change:+.3f}); export the model without "
+            "--tune, or compare other --steps and --text",
+            file=sys.stderr,
+        )
 
 
 def opened(folder: Path) -> "SentenceTransformer":
