@@ -6,8 +6,8 @@
   the other texts in its batch.
 
 The models of this project may have been trained without dropout. Here it is always DROPOUT, the rate of both papers: without it
-the two vectors of simcse would be equal. The learning rate is that of the papers too; a larger one for the small models of the sample
-made them worse. Two runs with the same seed and number of threads give the same bits on a CPU.
+the two vectors of simcse would be equal. The learning rate is that of the papers too; with a larger one, scaled for the small models of
+the sample, they ranked worse (docs/embeddings.md). Two runs with the same seed and number of threads give the same bits on a CPU.
 """
 
 import math
