@@ -1,11 +1,12 @@
 """`--format sentence-transformers`: a sentence encoder, as sentence-transformers and text-embeddings-inference load it.
 
-The vector of a text is the mean of its tokens' last hidden states, or that of [CLS] if the model was tuned so, scaled to length 1.
-With `--tune` the encoder is first tuned on text without labels (tuning.py), and the ranking tasks of the repository are measured
-before and after it (zero_shot.py).
+The vector of a text is the mean of its tokens' last hidden states, or that of [CLS] if the model was tuned so, scaled to
+length 1. With `--tune` the encoder is first tuned on text without labels (tuning.py), and the ranking tasks of the repository
+are measured before and after it (zero_shot.py).
 
 sentence-transformers 6 reads two forms of 1_Pooling/config.json and sentence_bert_config.json, and itself saves the newer one.
-text-embeddings-inference reads the older one alone (`pooling_mode_mean_tokens`, `max_seq_length`), so that is what is written here.
+text-embeddings-inference reads the older one alone (`pooling_mode_mean_tokens`, `max_seq_length`), so that is what is written
+here.
 """
 
 import math
@@ -63,7 +64,7 @@ def layout(model: Path, network: PreTrainedModel, asked: str | None) -> Layout:
 
 
 def modules(model: Path) -> list[str]:
-    """The kinds of modules of a sentence encoder, none for any other model; one with a module that is not exported is refused."""
+    """The kinds of modules of a sentence encoder, none for any other model; another kind of module is refused."""
     path = model / MODULES
     found = [str(module["type"]).rsplit(".")[-1] for module in read_json(path)] if path.is_file() else []
     if lost := [kind for kind in found if kind not in ("Transformer", "Pooling", "Normalize")]:

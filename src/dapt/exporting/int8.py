@@ -1,8 +1,8 @@
 """`--int8`: a second network with weights of 8 bits, and what it loses.
 
 onnxruntime's dynamic quantization stores the weights in 8 bits and rounds activations to 8 bits while the network runs. Both
-networks read the same texts, cut at LENGTH tokens: the held-out text of the model's own domain, or for another model the text by
-which dapt checks prediction heads. The loss of a masked language model is the loss per masked token, with the masks of
+networks read the same texts, cut at LENGTH tokens: the held-out text of the model's own domain, or for another model the text
+by which dapt checks prediction heads. The loss of a masked language model is the loss per masked token, with the masks of
 `dapt evaluate`.
 """
 
@@ -54,8 +54,8 @@ def held_out(model: Path) -> tuple[str, list[dict]]:
 
 @dataclass(frozen=True)
 class Text:
-    """What both networks read: ids of the texts, without [CLS] and [SEP]; `shown` is what they read instead of them, and `asked`
-    the tokens whose outputs are compared, both [tokens]."""
+    """What both networks read: ids of the texts, without [CLS] and [SEP]; `shown` is what they read instead, and `asked` the
+    tokens whose outputs are compared, both [tokens]."""
 
     tokens: Tokens
     shown: np.ndarray

@@ -1,13 +1,13 @@
 """`--format onnx`: model.onnx, which onnxruntime runs without torch, and with `--int8` a smaller network beside it (int8.py).
 
-The network computes what the model is for, as its files say: a masked language model the logits of its tokens, a sentence encoder
-(an export to sentence-transformers, for instance) the last hidden states and the vector of each text, any other encoder the last
-hidden states, a classifier the logits of its classes. For embeddings of a masked language model, export it to sentence-transformers
-first: a network with both would compute the logits, most of its work, for every vector.
+The network computes what the model is for, as its files say: a masked language model the logits of its tokens, a sentence
+encoder (an export to sentence-transformers, for instance) the last hidden states and the vector of each text, any other
+encoder the last hidden states, a classifier the logits of its classes. For embeddings of a masked language model, export it to
+sentence-transformers first: a network with both would compute the logits, most of its work, for every vector.
 
-The exporter is torch's default, on torch.export (`dynamo=True`, which needs onnxscript). The older one, on TorchScript, is several
-times as fast but deprecated: it keeps the branch that the example inputs take, where torch.export refuses one that depends on the
-values. Each network is compared with torch before it is kept.
+The exporter is torch's default, on torch.export (`dynamo=True`, which needs onnxscript). The older one, on TorchScript, is
+several times as fast but deprecated: it keeps the branch that the example inputs take, where torch.export refuses one that
+depends on the values. Each network is compared with torch before it is kept.
 """
 
 import inspect
@@ -205,7 +205,8 @@ def write_readme(folder: Path, name: str, found: dict[str, Any]) -> None:
     first = found["outputs"][-1]
     text = f"""A {found["purpose"]} for onnxruntime, made from {name} (`dapt export --format onnx`).
 
-- {FILE} takes {", ".join(found["inputs"])} (int64, texts × tokens; any number of both) and gives {" and ".join(found["outputs"])}.
+- {FILE} takes {", ".join(found["inputs"])} (int64, texts × tokens; any number of both).
+- It gives {" and ".join(found["outputs"])}.
 - Its outputs differ from those of torch by at most {found["largest_difference"]:.1e} on random texts with and without padding.
 {int8_text(found.get("int8"))}
 ## Use
@@ -222,7 +223,8 @@ given = {{one.name: batch[one.name] for one in session.get_inputs()}}
 print({first}.shape)
 ```
 
-{embeddings.FIGURES} has the figures of this page as data. Read the licences of what the model was made from before you pass it on.
+{embeddings.FIGURES} has the figures of this page as data. Read the licences of what the model was made from before you pass it
+on.
 """
     readme.write(folder, f"{name}, ONNX", text, library_name="onnx", tags=["onnx", name])
 
@@ -231,10 +233,13 @@ def int8_text(found: dict[str, Any] | None) -> str:
     """What the network with weights of 8 bits loses."""
     if found is None:
         return ""
-    text = f"""- model_quantized.onnx is the same network with weights of 8 bits: {found["bytes"] / 1e6:.1f} MB. On {found["texts"]} texts ({found["text"]}) its outputs differ by at most {found["largest_difference"]}; the mean cosine to those of {FILE} is {found["cosine"]}.
+    text = f"""- model_quantized.onnx is the same network with weights of 8 bits: {found["bytes"] / 1e6:.1f} MB.
+- On {found["texts"]} texts ({found["text"]}) its outputs differ by at most {found["largest_difference"]}.
+  The mean cosine to those of {FILE} is {found["cosine"]}.
 """
     if "loss" in found:
         low, high = found["loss_difference_ci95"]
-        text += f"""- Its loss per masked token there is {found["loss_int8"]:.3f} instead of {found["loss"]:.3f}: a difference of {found["loss_difference"]:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}].
+        text += f"""- Its loss per masked token there is {found["loss_int8"]:.3f} instead of {found["loss"]:.3f}.
+- That is a difference of {found["loss_difference"]:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}].
 """
     return text

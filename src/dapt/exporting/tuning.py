@@ -1,13 +1,15 @@
 """Tunes an encoder for sentence embeddings on text without labels, with the losses of sentence-transformers.
 
-- tsdae (Wang et al. 2021): words are deleted from a text, and a decoder that sees only the text's vector reconstructs the text.
-  The decoder is the same network with cross-attention, whose weights are tied to the encoder's; only the encoder is kept.
-- simcse (Gao et al. 2021): each text is encoded twice, with different dropout, and is to prefer its own second vector to those of
-  the other texts in its batch.
+- tsdae (Wang et al. 2021): words are deleted from a text, and a decoder that sees only the text's vector reconstructs the
+  text. The decoder is the same network with cross-attention, whose weights are tied to the encoder's; only the encoder is
+  kept.
+- simcse (Gao et al. 2021): each text is encoded twice, with different dropout, and is to prefer its own second vector to those
+  of the other texts in its batch.
 
-The models of this project may have been trained without dropout. Here it is always DROPOUT, the rate of both papers: without it
-the two vectors of simcse would be equal. The learning rate is that of the papers too; with a larger one, scaled for the small models of
-the sample, they ranked worse (docs/embeddings.md). Two runs with the same seed and number of threads give the same bits on a CPU.
+The models of this project may have been trained without dropout. Here it is always DROPOUT, the rate of both papers: without
+it the two vectors of simcse would be equal. The learning rate is that of the papers too; with a larger one, scaled for the
+small models of the sample, they ranked worse (docs/embeddings.md). Two runs with the same seed and number of threads give the
+same bits on a CPU.
 """
 
 import math

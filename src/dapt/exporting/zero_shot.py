@@ -1,5 +1,5 @@
-"""How well a sentence encoder ranks answers without training on questions and answers: the ranking tasks of the repository, with
-the cosine between question and answer as the score, on the test rows that fine-tuned models are measured on."""
+"""How well a sentence encoder ranks answers without training on questions and answers: the ranking tasks of the repository,
+with the cosine between question and answer as the score, on the test rows that fine-tuned models are measured on."""
 
 from typing import TYPE_CHECKING, Any
 
