@@ -32,7 +32,7 @@ def components(made) -> dict[str, dict]:
 @pytest.mark.parametrize("target, program", [("bill", "python -m bill dist"), ("audit", "python -m advisories")])
 def test_make_runs_it(target, program):
     """Without the environment that it needs, which another test of make looks at."""
-    options = ["-n", "-o", ".venv/ready-dev", target]
+    options = ["-n", "--no-print-directory", "-o", ".venv/ready-dev", target]
     done = subprocess.run(["make", *options], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split("helpers ", 1)[1].strip() == program
 

@@ -3,8 +3,10 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from slurm_cluster import wait_until
 
 
 def missing() -> str | None:
@@ -26,8 +28,8 @@ class SmallDisk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, left: int = 0) -> None:
-        """Leave so many bytes free, rounded to pages."""
-        with open(self.ballast, "ab") as file:
+        """Leave at most so many bytes free, rounded to pages; what another process writes meanwhile may take them."""
+        with open(self.ballast, "ab", buffering=0) as file, suppress(OSError):
             file.write(bytes(max(0, self.available() - left)))
 
     def free(self) -> None:
@@ -42,4 +44,4 @@ def mounted(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
     try:
         yield SmallDisk(folder)
     finally:
-        subprocess.run(["umount", folder], check=True)
+        wait_until(lambda: subprocess.run(["umount", folder]).returncode == 0, 60, "the end of what uses the disk")
