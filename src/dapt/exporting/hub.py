@@ -31,10 +31,11 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     origins.refuse_other_figures(chosen, figures)
     origins.refuse_other_sources(chosen, params, figures)
     made_of = origins.of(chosen, params, figures)
+    open_questions = unclear(made_of)
     if options.push:
         upload.refuse_name(options.push)
-    if options.push and not options.allow:
-        refuse_publication(chosen, unclear(made_of))
+        if not options.allow:
+            refuse_publication(chosen, open_questions)
     personal = [origin.name for origin in made_of if origin.personal]
     if personal:
         print(f"warning: {', '.join(personal)} may hold personal data, which {model} can give away", file=sys.stderr)
@@ -46,7 +47,7 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     return {
         "licence": card.data.to_dict()["license"],
         "made_from": [origin.name for origin in made_of],
-        "not_known_to_allow_publication": unclear(made_of),
+        "not_known_to_allow_publication": open_questions,
         "may_hold_personal_data": personal,
         "weights": loads,
     }
