@@ -1,10 +1,11 @@
 """A model's card, as the hub reads it."""
 
-import json
+from dataclasses import replace
 
+import pytest
 from huggingface_hub import ModelCard
 
-from dapt.core.files import numbers
+from dapt.reporting.metrics import Figures
 from dapt.reporting.model_cards import card
 from repositories import committed_params
 
@@ -12,10 +13,10 @@ PARAMS = committed_params()
 
 
 def test_a_card_names_what_the_model_was_made_from_and_is_one_of_the_hubs(committed_metrics):
-    comparison, base = (json.loads((committed_metrics / f"{name}.json").read_text()) for name in ("comparison", "base"))
+    measured = Figures.read(PARAMS, committed_metrics)
     for params in (PARAMS, PARAMS.model_copy(update={"profile": "full"})):
         for name in params.models:
-            text = card(params, name, comparison, numbers(committed_metrics / "train"), base)
+            text = card(params, name, measured)
             found = ModelCard(text)
             assert (
                 found.data.library_name == "transformers" and found.data.license == "other" and name in found.data.tags
@@ -25,7 +26,7 @@ def test_a_card_names_what_the_model_was_made_from_and_is_one_of_the_hubs(commit
             assert general, "the base's head was repaired on general text"
             assert figures == {
                 (held_out, metric): cell[metric]
-                for held_out, cell in comparison["matrix"][name].items()
+                for held_out, cell in measured.comparison["matrix"][name].items()
                 for metric in ("loss", "perplexity", "accuracy")
             }
             for corpus in params.domains.get(name, []):
@@ -33,3 +34,21 @@ def test_a_card_names_what_the_model_was_made_from_and_is_one_of_the_hubs(commit
                 assert corpus in found.text and all(source.licence in found.text for source in sources)
                 assert all(source.hub.repo in found.data.datasets for source in sources if source.hub)
     assert found.data.base_model == "bhadresh-savani/bert-base-go-emotion"
+
+
+@pytest.mark.parametrize(
+    "detected, language, told",
+    [
+        ({"en": 70, "in doubt": 30}, "en", ", in English."),
+        ({"de": 60, "in doubt": 900}, "de", ", in the languages of its text (de)."),
+        ({"en": 30, "de": 68, "nl": 2}, ["de", "en"], ", in the languages of its text (de, en)."),
+        ({"in doubt": 5}, None, "text of this domain. It"),
+    ],
+    ids=["English", "German", "two, and mistakes of the detector", "nothing certain"],
+)
+def test_the_languages_are_those_that_were_detected(committed_metrics, detected, language, told):
+    measured = Figures.read(PARAMS, committed_metrics)
+    measured.base["steps"] = 0  # so no general text was read
+    validated = {corpus: {"sample": {"languages": detected}} for corpus in PARAMS.domains["finance"]}
+    text = card(PARAMS, "finance", replace(measured, validate=validated))
+    assert ModelCard(text).data.language == language and told in " ".join(text.split())

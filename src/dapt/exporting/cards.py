@@ -1,13 +1,12 @@
 """README.md of an exported model: the hub's metadata, the project's own card of the model, how to load it, and what its sources
 say about publishing it."""
 
-from collections import Counter
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard
 
 from dapt.core.config import Params
-from dapt.exporting import licences
+from dapt.exporting import licences, origins
 from dapt.exporting.origins import Origin, PipelineModel
 from dapt.reporting import model_cards
 from dapt.reporting.markdown import as_text, rows
@@ -16,7 +15,6 @@ from dapt.reporting.tables import mean_sd
 from dapt.reporting.task_sections import best_baseline
 from dapt.tasks.kinds import kind as kind_named
 
-RARE = 0.05  # a language of fewer of a corpus' texts than this may be a mistake of the detector
 EXAMPLE = """
 ```python
 from transformers import pipeline
@@ -35,7 +33,7 @@ def card(
     data: Any = found.data
     data.license = licences.of_all(origin.licence for origin in made_of)
     data.license_name = "of-its-sources" if data.license == "other" else None
-    data.language = languages(figures.validate, made_of)
+    data.language = model_cards.languages(figures.validate, origins.corpora(model, params, figures)) or None
     data.datasets = sorted({origin.dataset for origin in made_of if origin.dataset}) or None
     data.model_name = "-".join(filter(None, (model.task, model.name)))
     data.eval_results = (data.eval_results or []) + task_results(params, model, figures)
@@ -48,7 +46,7 @@ def _own_card(params: Params, model: PipelineModel, figures: Figures) -> str:
     """The text that the project has about a model, with its metadata: the card of reports/cards, or the README of a fine-tuned
     model followed by its figures and by how the model under it was made."""
     if not model.task:
-        return model_cards.card(params, model.name, figures.comparison, figures.train, figures.base)
+        return model_cards.card(params, model.name, figures)
     readme = ModelCard.load(model.folder / "README.md")
     cells = figures.comparison["tasks"][model.task]
     results = {cell["metric"]: cell for cell in (cells[model.name],)} | cells[model.name]["others"]
@@ -67,16 +65,6 @@ Mean ± standard deviation over seeds. The best baseline without a neural networ
 {model_cards.made(params, model.name, figures.train, figures.base)}
 """
     return str(readme)
-
-
-def languages(validated: dict[str, dict], made_of: list[Origin]) -> list[str] | None:
-    """The languages that were detected in the corpora (metrics/validate.json), the most frequent first; None if in none."""
-    total: Counter[str] = Counter()
-    for corpus in dict.fromkeys(origin.name.split("/")[0] for origin in made_of if "/" in origin.name):
-        counts = Counter(validated[corpus]["sample"]["languages"])
-        del counts["in doubt"]
-        total.update({code: count for code, count in counts.items() if count >= RARE * counts.total()})
-    return [code for code, _ in total.most_common()] or None
 
 
 def task_results(params: Params, model: PipelineModel, figures: Figures) -> list[EvalResult]:

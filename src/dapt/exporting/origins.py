@@ -9,6 +9,7 @@ from dapt.core.config import Params
 from dapt.core.files import sha256
 from dapt.core.paths import METRICS, MODELS
 from dapt.exporting import recorded
+from dapt.reporting import model_cards
 from dapt.reporting.metrics import Figures
 from dapt.telling.errors import UserError
 
@@ -66,12 +67,9 @@ def refuse_other_figures(model: PipelineModel, figures: Figures) -> None:
 
 
 def corpora(model: PipelineModel, params: Params, figures: Figures) -> list[str]:
-    """The corpora that its weights were trained on here: those of its domain, of general text if the base's head was repaired on
-    it or if it was replayed, and that of its task. Those that are not enabled are empty."""
-    general = figures.base["steps"] or figures.train.get(model.name, {}).get("replay")
-    found = params.domains.get(model.name, []) + (params.domains[params.control] if general else [])
-    found += [params.active_tasks[model.task].corpus] if model.task else []
-    return [corpus for corpus in dict.fromkeys(found) if params.corpora[corpus].enabled]
+    """The corpora that its weights were trained on here, that of its task among them."""
+    found = model_cards.corpora(params, model.name, figures.train, figures.base)
+    return list(dict.fromkeys(found + ([params.active_tasks[model.task].corpus] if model.task else [])))
 
 
 def of(model: PipelineModel, params: Params, figures: Figures) -> list[Origin]:

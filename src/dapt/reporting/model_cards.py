@@ -1,22 +1,44 @@
 """A card for each model, in the hub's format: metadata, followed by what a reader must know."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 from huggingface_hub import EvalResult, ModelCardData
 
 from dapt.core.config import Params, Source
 from dapt.reporting.markdown import rows
+from dapt.reporting.metrics import Figures
 from dapt.reporting.tables import accuracy, mean_sd, signed
 from dapt.reporting.task_sections import best_baseline
 
+RARE = 0.05  # a language of fewer of a corpus' texts than this may be a mistake of the detector
 
-def origins(params: Params, name: str, trained: dict, base: dict) -> list[Source]:
-    """The sources that this model's weights were trained on here: those of its domain, and general text if the base's head was
+
+def corpora(params: Params, name: str, trained: dict, base: dict) -> list[str]:
+    """The corpora that this model's weights were trained on here: those of its domain, and general text if the base's head was
     repaired on it or if it was replayed."""
     general = base["steps"] or trained.get(name, {}).get("replay")
-    corpora = dict.fromkeys(params.domains.get(name, []) + (params.domains[params.control] if general else []))
-    return [source for corpus in corpora for source in params.active.corpora[corpus]]
+    found = params.domains.get(name, []) + (params.domains[params.control] if general else [])
+    return [corpus for corpus in dict.fromkeys(found) if params.corpora[corpus].enabled]
 
 
-def metadata(params: Params, name: str, comparison: dict, sources: list[Source]) -> str:
+def languages(validated: dict[str, dict], corpora: Iterable[str]) -> list[str]:
+    """The languages that were detected in these corpora (metrics/validate.json), the most frequent first."""
+    total: Counter[str] = Counter()
+    for corpus in corpora:
+        counts = Counter(validated[corpus]["sample"]["languages"])
+        del counts["in doubt"]
+        total.update({code: count for code, count in counts.items() if count >= RARE * counts.total()})
+    return [code for code, _ in total.most_common()]
+
+
+def in_languages(spoken: list[str]) -> str:
+    if spoken == ["en"]:
+        return ", in English"
+    return f", in the languages of its text ({', '.join(spoken)})" if spoken else ""
+
+
+def metadata(params: Params, name: str, comparison: dict, sources: list[Source], spoken: list[str]) -> str:
     """A card's YAML in the hub's format. The licence is `other`, because those of all sources apply; the card lists them."""
     base = params.bases[params.active.model.base].hub
     results = [
@@ -31,7 +53,7 @@ def metadata(params: Params, name: str, comparison: dict, sources: list[Source])
         for metric in ("loss", "perplexity", "accuracy")
     ]
     return ModelCardData(
-        language="en",
+        language=spoken[0] if len(spoken) == 1 else spoken or None,
         license="other",
         license_name="of-its-sources",
         library_name="transformers",
@@ -48,8 +70,8 @@ def made(params: Params, name: str, trained: dict, base: dict) -> str:
     """How the model was made, in one paragraph."""
     start = f"{params.active.model.base} ({base['parameters']:,} parameters)"
     told = f"This is the base model, {start}."
-    if corpora := params.domains.get(name):
-        texts = (f"{corpus} ({', '.join(one.name for one in params.active.corpora[corpus])})" for corpus in corpora)
+    if read := [corpus for corpus in params.domains.get(name, []) if params.corpora[corpus].enabled]:
+        texts = (f"{corpus} ({', '.join(one.name for one in params.active.corpora[corpus])})" for corpus in read)
         told = (
             f"Trained from {start} for {trained[name]['steps']} steps with one random seed, in which it read "
             f"{trained[name]['tokens_seen']:,} tokens of {', '.join(texts)}."
@@ -67,9 +89,12 @@ def licences(params: Params, sources: list[Source], base: dict) -> list[str]:
     return sorted(of_text | {f"{name}: {params.bases[name].licence}" for name in models})
 
 
-def card(params: Params, name: str, comparison: dict, trained: dict, base: dict) -> str:
-    """The card's text, from metrics/comparison.json, train/ and base.json."""
-    sources = origins(params, name, trained, base)
+def card(params: Params, name: str, figures: Figures) -> str:
+    """The card's text, from metrics/comparison.json, train/, base.json and validate.json."""
+    comparison, trained, base = figures.comparison, figures.train, figures.base
+    read = corpora(params, name, trained, base)
+    sources = [source for corpus in read for source in params.active.corpora[corpus]]
+    spoken = languages(figures.validate, read)
     tasks = [
         [
             task,
@@ -100,7 +125,7 @@ def card(params: Params, name: str, comparison: dict, trained: dict, base: dict)
         "compared with the control",
     ]
     return f"""---
-{metadata(params, name, comparison, sources)}
+{metadata(params, name, comparison, sources, spoken)}
 ---
 
 # {name} ({params.profile})
@@ -115,7 +140,7 @@ The control, {params.control}, is the base trained for equally many steps on gen
 {fine_tuned}
 ## Use and limits
 
-Use it to predict masked tokens, or as a starting point for fine-tuning on text of this domain, in English. It reproduces what
+Use it to predict masked tokens, or as a starting point for fine-tuning on text of this domain{in_languages(spoken)}. It reproduces what
 its training text says, including errors. It is not fit for medical or financial advice.
 
 ## Licences of what it was made from

@@ -22,9 +22,7 @@ def run() -> None:
     charts = figures()
     files = {f"{name}.svg": svg(spec) for name, spec in charts.items()}
     files |= {"report.md": text, "index.html": page(text, charts), "data.md": data, "data.html": page(data, {})}
-    files |= {
-        f"cards/{name}.md": card(params, name, found.comparison, found.train, found.base) for name in params.models
-    }
+    files |= {f"cards/{name}.md": card(params, name, found) for name in params.models}
     with whole_folder(REPORTS) as folder:
         for name, content in files.items():
             with whole_file(folder / name) as file:
