@@ -224,12 +224,14 @@ class Cable:
                     threading.Thread(target=self.forward, args=(source, target, source is far), daemon=True).start()
 
     def forward(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
-        with suppress(OSError), source, target:
-            while (self.whole or self.left > 0) and (data := source.recv(65536)):
-                self.left -= len(data) * counted
-                target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+        with source, target:
+            with suppress(OSError):
+                while (self.whole or self.left > 0) and (data := source.recv(65536)):
+                    self.left -= len(data) * counted
+                    target.sendall(data)
+            for end in (source, target):  # closed alone, the other direction would still wait, and the client with it
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
 
 def model(folder: Path, size: int) -> None:

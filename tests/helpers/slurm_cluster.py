@@ -206,6 +206,20 @@ PartitionName=cpu Nodes={names} PriorityTier=1 PreemptMode=REQUEUE DefaultTime=6
         self.ask("scancel", "--me")
         wait_until(lambda: not self.ask("squeue", "-h"), 30, "an empty queue")
 
+    def rest(self) -> None:
+        """Wait until no job is left and every node is idle. Slurm takes a node out of use where a process of a job did not
+        end within a minute of its signal, as on a busy disk; such a node is given back."""
+        self.cancel_all()
+        try:
+            wait_until(self.resumed, 120, "idle nodes")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.ask('sinfo', '-h', '-N', '-o', '%N is %T: %E')}") from None
+
+    def resumed(self) -> bool:
+        for node in self.ask("sinfo", "-h", "-N", "-p", "gpu", "-t", "drained", "-o", "%N").split():
+            self.ask("scontrol", "update", f"nodename={node}", "state=resume")
+        return self.idle() == NODES
+
     def stop(self) -> None:
         try:
             if "slurmctld" in self.running:

@@ -71,6 +71,20 @@ def newest(state: Path) -> int:
 
 
 @contextmanager
+def busy(cluster: Cluster, *options: str) -> Iterator[None]:
+    """All nodes are taken by a job that has these options of srun."""
+    words = ["srun", *options, f"--nodes={NODES}", "--exclusive", "sleep", "60"]
+    job = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: not cluster.idle(), 30, "busy nodes")
+        yield
+    finally:
+        job.terminate()
+        cluster.cancel_all()
+        job.wait()
+
+
+@contextmanager
 def preempted(cluster: Cluster) -> Iterator[None]:
     """A job of the partition gpu takes all nodes for a moment; Slurm ends for it what runs in gpu-preempt."""
     words = ["srun", "--partition=gpu", f"--nodes={NODES}", "--exclusive", "sleep", "1"]

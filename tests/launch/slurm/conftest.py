@@ -17,6 +17,12 @@ def cluster():
         yield cluster
 
 
+@pytest.fixture(autouse=True)
+def rested(cluster):
+    """Each test begins on idle nodes, whatever the one before left behind."""
+    cluster.rest()
+
+
 @pytest.fixture(scope="session")
 def ground(cluster, tmp_path_factory, model_folder, tokens, special) -> Path:
     """Ready to train, long enough to be interrupted."""

@@ -15,7 +15,7 @@ from dapt.launch import cluster as settings_file
 from dapt.launch import plan
 from dapt.telling.errors import UserError
 from repositories import committed_files, ground_in, replaced
-from slurm_cluster import wait_until
+from slurm_runs import busy
 
 DAPT = Path(sys.executable).parent / "dapt"
 
@@ -30,18 +30,10 @@ def place(cluster, tmp_path, model_folder, tokens, special, monkeypatch) -> Path
 
 
 @pytest.fixture()
-def busy(cluster):
+def taken(cluster):
     """The nodes' first 40 minutes are taken by a job in gpu-preempt, which one in gpu may push aside."""
-    job = subprocess.Popen(
-        ["srun", "--partition=gpu-preempt", "--nodes=3", "--exclusive", "--time=40", "sleep", "60"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_until(lambda: not cluster.idle(), 10, "busy nodes")
-    yield
-    job.terminate()
-    cluster.cancel_all()
-    job.wait()
+    with busy(cluster, "--partition=gpu-preempt", "--time=40"):
+        yield
 
 
 def dapt(*arguments: str, code: int = 0, **variables: str) -> str:
@@ -79,7 +71,7 @@ def test_the_plan_has_a_row_for_each_partition_and_gpu_and_queues_nothing(place,
     assert cluster.ask("squeue", "-h") == ""
 
 
-def test_a_busy_partition_starts_when_its_job_ends_and_auto_takes_the_other(place, busy):
+def test_a_busy_partition_starts_when_its_job_ends_and_auto_takes_the_other(place, taken):
     answer = plan.ask(settings(), "gpu-preempt", "UP")
     assert timedelta(minutes=30) < datetime.fromisoformat(answer.start) - datetime.now(UTC) < timedelta(minutes=50)
     assert plan.choose("auto", settings(partitions=["gpu-preempt", "gpu"])).partitions == ["gpu"]

@@ -8,7 +8,7 @@ import pytest
 
 from repositories import change, copy_of_tree, run
 from slurm_cluster import wait_until
-from slurm_runs import by_hand, same
+from slurm_runs import busy, by_hand, same
 
 
 def test_a_job_streams_to_the_screen_and_to_its_log_and_ends_in_the_same_bits(train, alone):
@@ -67,20 +67,12 @@ def test_what_slurm_refuses_is_said_in_one_line(train, settings, message):
 
 
 def test_in_the_queue_it_says_why_and_can_be_left(train, cluster):
-    blocker = subprocess.Popen(
-        ["srun", "--partition=gpu", "--nodes=3", "--exclusive", "sleep", "60"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_until(lambda: not cluster.idle(), 10, "busy nodes")
-    run = train(partitions=["gpu"])
-    run.wait_for(r"slurm: job \d+ is waiting: no node is free")
-    run.process.terminate()
-    run.end(75)
-    assert "train-biomed" not in cluster.ask("squeue", "-h", "-o", "%j")
-    blocker.terminate()
-    cluster.cancel_all()
-    blocker.wait()
+    with busy(cluster, "--partition=gpu"):
+        run = train(partitions=["gpu"])
+        run.wait_for(r"slurm: job \d+ is waiting: no node is free")
+        run.process.terminate()
+        run.end(75)
+        assert "train-biomed" not in cluster.ask("squeue", "-h", "-o", "%j")
 
 
 def test_with_the_controller_away_it_waits_and_says_so(train, cluster, alone):
