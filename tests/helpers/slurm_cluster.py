@@ -7,12 +7,13 @@ Where the kernel allows it, each node has a host name of its own, and cgroups ho
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NODES = 3
@@ -64,6 +65,21 @@ def namespaces() -> bool:
 
 def control_groups() -> bool:
     return all(os.access(CONTROL_GROUPS / kind / "release_agent", os.W_OK) for kind in ("freezer", "memory"))
+
+
+def remove(group: Path) -> None:
+    """End what is left in a control group, such as the jobs of a node that did not answer, and remove the group."""
+    folders = [Path(folder) for folder, _, _ in os.walk(group, topdown=False)]
+
+    def left() -> list[int]:
+        return [int(number) for folder in folders for number in (folder / "cgroup.procs").read_text().split()]
+
+    for number in left():
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    wait_until(lambda: not left(), 20, f"the end of the processes in {group}")
+    for folder in folders:
+        folder.rmdir()
 
 
 class Cluster:
@@ -229,8 +245,7 @@ PartitionName=cpu Nodes={names} PriorityTier=1 PreemptMode=REQUEUE DefaultTime=6
                 self.end(name)
             for node in self.nodes:
                 for group in CONTROL_GROUPS.glob(f"*/slurm_{node}"):
-                    for folder, _, _ in os.walk(group, topdown=False):
-                        os.rmdir(folder)
+                    remove(group)
             shutil.rmtree(self.folder)
 
 
