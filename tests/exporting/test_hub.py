@@ -6,17 +6,21 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 import torch
 import transformers
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.db import HashFileDB
+from dvc_objects.fs.local import LocalFileSystem
 from huggingface_hub import ModelCard
+from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
 from dapt.cli import main
-from dapt.core.files import sha256
 from dapt.exporting import upload
 from dapt.exporting.licences import PUBLISHABLE, allowing
 from dapt.telling.errors import UserError
@@ -28,20 +32,38 @@ POOLER = {"pooler.dense.weight", "pooler.dense.bias"}
 SOURCES = ("Apache-2.0 (package), none shown for the texts", "Reuters-21578, free for research")
 
 
-def measured(folder: Path, name: str) -> None:
-    """Let metrics/ describe the weights of models/NAME."""
-    path = folder / "metrics" / ("base.json" if name == "base" else f"train/{name}.json")
-    figures = json.loads(path.read_text()) | {"model_sha256": sha256(folder / f"models/{name}/model.safetensors")}
-    path.write_text(json.dumps(figures))
+def stored(path: Path) -> str:
+    """DVC's hash of a file or folder, by its own library."""
+    database = HashFileDB(LocalFileSystem(), str(path.parent))
+    return build(database, str(path), LocalFileSystem(), "md5", dry_run=True)[2].hash_info.value
+
+
+def edit_lock(folder: Path, change: Callable[[dict], None]) -> None:
+    yaml = YAML(typ="safe")
+    lock = yaml.load(folder / "dvc.lock")
+    change(lock["stages"])
+    yaml.dump(lock, folder / "dvc.lock")
+
+
+def measured(folder: Path, *outputs: str) -> None:
+    """Let dvc.lock say that the run made, and the stages after it read, these outputs as they are now."""
+    now = {output: stored(folder / output) for output in outputs}
+
+    def change(stages: dict) -> None:
+        for stage in stages.values():
+            for entry in stage.get("outs", []) + stage.get("deps", []):
+                entry["md5"] = now.get(entry["path"], entry.get("md5"))
+
+    edit_lock(folder, change)
 
 
 @pytest.fixture()
 def repository(tmp_path, model_folder, monkeypatch) -> Path:
     """The committed figures and settings, with a small model in models/finance that the figures describe."""
     folder = tmp_path / "repository"
-    committed_files(folder, "params.yaml", "profiles", "dvc.yaml", "metrics")
+    committed_files(folder, "params.yaml", "profiles", "dvc.yaml", "dvc.lock", "metrics")
     shutil.copytree(model_folder, folder / "models/finance")
-    measured(folder, "finance")
+    measured(folder, "models/finance")
     monkeypatch.chdir(folder)
     return folder
 
@@ -82,6 +104,7 @@ def missing(folder: Path, name: str) -> set[str]:
 def test_transformers_finds_everything_but_a_new_head(export, repository):
     (repository / "models/finance/checkpoint-5").mkdir()
     (repository / "models/finance/checkpoint-5/model.safetensors").write_bytes(b"of an earlier step")
+    measured(repository, "models/finance")
     export("models/finance", "out")
     found = {name: missing(repository / "out", name) for name in CLASSES}
     assert found == dict(zip(CLASSES, [set(), set(), {"classifier.weight", "classifier.bias"}]))
@@ -106,7 +129,7 @@ def test_its_outputs_are_those_of_the_model_with_the_pooler_of_the_base(export, 
 def test_where_the_base_had_no_pooler_the_card_says_so(export, repository):
     path = repository / "models/finance/model.safetensors"
     save_file({name: value for name, value in load_file(path).items() if "pooler" not in name}, path, {"format": "pt"})
-    measured(repository, "finance")
+    measured(repository, "models/finance")
     said = json.loads(export("models/finance", "out", "--json"))
     assert missing(repository / "out", "AutoModel") == POOLER
     assert said["weights"]["AutoModel"] == "new: pooler.dense.bias, pooler.dense.weight"
@@ -141,6 +164,14 @@ def test_data_sets_and_the_base_of_the_hub_are_named(export, repository):
     """The settings of the profile full, with the same figures."""
     params = repository / "params.yaml"
     params.write_text(replaced(params.read_text(), "profile: sample", "profile: full"))
+    full = YAML(typ="safe").load(repository / "profiles/full.yaml")
+
+    def change(stages: dict) -> None:
+        stages["fetch_model"]["params"]["profiles/full.yaml"] = {"model": full["model"]}
+        for corpus, sources in full["corpora"].items():
+            stages[f"fetch@{corpus}"]["params"]["profiles/full.yaml"] = {f"corpora.{corpus}": sources}
+
+    edit_lock(repository, change)
     export("models/finance", "out")
     data = ModelCard.load("out/README.md").data
     assert data.base_model == "bhadresh-savani/bert-base-go-emotion"
@@ -185,6 +216,8 @@ def test_a_fine_tuned_model_keeps_its_head_and_has_the_figures_of_its_task(
 ):
     shutil.copytree(fine_tuned / "models", repository / "models", dirs_exist_ok=True)
     folder = f"models/tasks/{task}/base"
+    assert "metrics has no figures of" in export(folder, "out", code=2)
+    measured(repository, folder)
     said = json.loads(export(folder, "out", "--json"))
     assert missing(repository / "out", auto) == set() and said["weights"][auto] == "complete"
     card = ModelCard.load("out/README.md")
@@ -200,8 +233,9 @@ def test_another_model_than_the_measured_one_is_refused(export, repository):
     path = repository / "models/finance/model.safetensors"
     save_file({name: value + 1 for name, value in load_file(path).items()}, path, {"format": "pt"})
     said = export("models/finance", "out", code=2)
-    assert "metrics has no figures of these weights of models/finance; run dvc repro" in said and said.count("\n") == 1
+    assert "metrics has no figures of models/finance as it is now; run dvc repro" in said and said.count("\n") == 1
     assert sorted(path.name for path in repository.iterdir()) == [
+        "dvc.lock",
         "dvc.yaml",
         "metrics",
         "models",
@@ -217,16 +251,86 @@ def test_another_model_than_the_measured_one_is_refused(export, repository):
         ("params.yaml", "finance_mlm1: {enabled: true", "finance_mlm1: {enabled: false", "corpus finance_mlm1"),
         ("profiles/sample.yaml", "select: other", "select: finance", "corpus general"),
         ("profiles/sample.yaml", "base: tiny", "base: minilm", "model.base"),
+        ("params.yaml", "control: general", "control: biomed", "control"),
+        ("params.yaml", "general: {enabled: true", "general: {enabled: false", "corpus general"),
+        ("params.yaml", "  general:\n  - general\n", "  general:\n  - biomed_mlm\n", "domain general"),
         ("profiles/sample.yaml", f"licence: {SOURCES[1]}\n", "licence: MIT\n    personal: true\n", None),
     ],
 )
 def test_other_sources_than_those_of_the_run_are_refused(export, repository, file, old, new, changed):
-    """By the committed dvc.lock, which has the settings of the run; what a source is said to be may be corrected."""
-    committed_files(repository, "dvc.lock")
+    """By dvc.lock, which has the settings of the run; what a source is said to be may be corrected."""
     (repository / file).write_text(replaced((repository / file).read_text(), old, new))
     said = export("models/finance", "out", code=2 if changed else 0)
     refused = f"models/finance was made from other sources than the settings name now ({changed}), so its licences are"
     assert (refused in said) == bool(changed) and (repository / "out").exists() == (not changed)
+
+
+@pytest.mark.parametrize(
+    "stage, output, reader",
+    [
+        ("fetch@general", "data/raw/general", "clean@general"),
+        ("clean@finance_mlm1", "data/processed/finance_mlm1.jsonl", "split"),
+        ("split", "data/split", "evaluate@finance"),
+        ("tokenize@general", "data/tokens/general", "base"),
+        ("base", "models/base", "train@finance"),
+        ("train@finance", "models/finance", None),
+    ],
+)
+def test_a_model_from_before_a_change_of_its_sources_is_refused(export, repository, stage, output, reader):
+    """As dvc.lock is when the pipeline was interrupted after a stage that made something else than in the run of the model."""
+
+    def change(stages: dict) -> None:
+        entry = next(out for out in stages[stage]["outs"] if out["path"] == output)
+        entry["md5"] = "0" * 32 + (".dir" if entry["md5"].endswith(".dir") else "")
+
+    edit_lock(repository, change)
+    said = export("models/finance", "out", code=2)
+    if reader:
+        assert re.search(
+            rf"other sources have gone through the pipeline \([^)]*\b{reader}\b[^)]* did not read what dvc.lock", said
+        )
+    else:
+        assert "metrics has no figures of models/finance as it is now" in said
+    assert not (repository / "out").exists() and said.count("\n") == 1
+
+
+def test_a_corpus_that_was_removed_since_changes_nothing(export, repository):
+    """DVC keeps its stages in dvc.lock."""
+    edit_lock(
+        repository,
+        lambda stages: stages.update({"clean@old": {"outs": [{"path": "data/processed/old.jsonl", "md5": "0"}]}}),
+    )
+    export("models/finance", "out")
+
+
+def test_a_model_of_a_task_that_has_another_corpus_now_is_refused(export, repository, fine_tuned):
+    shutil.copytree(fine_tuned / "models", repository / "models", dirs_exist_ok=True)
+    folder = "models/tasks/finance_classification/base"
+    measured(repository, folder)
+    path = repository / "profiles/sample.yaml"
+    path.write_text(
+        replaced(
+            path.read_text(),
+            "  finance_classification:\n    corpus: finance_mlm2",
+            "  finance_classification:\n    corpus: finance_mlm1",
+        )
+    )
+    assert "than the settings name now (task finance_classification)" in export(folder, "out", code=2)
+
+
+@pytest.mark.parametrize("file", ["comparison.json", "eval/finance.json", "eval/biomed.json", "train/finance.json"])
+def test_figures_that_are_not_of_the_run_are_refused(export, repository, file):
+    path = repository / "metrics" / file
+    path.write_text(path.read_text().replace("3", "4"))
+    assert "metrics has no figures of models/finance as it is now" in export("models/finance", "out", code=2)
+
+
+@pytest.mark.parametrize("content", [None, "<<<<<<< HEAD\nstages:\n=======\n", "stages"])
+def test_without_a_readable_lock_nothing_is_exported(export, repository, content):
+    path = repository / "dvc.lock"
+    path.unlink() if content is None else path.write_text(content)
+    said = export("models/finance", "out", code=2)
+    assert "dvc.lock cannot be read" in said and said.count("\n") == 1
 
 
 def test_a_model_that_is_not_the_pipelines_is_refused(export, repository):

@@ -71,7 +71,7 @@ def task_results(params: Params, model: PipelineModel, figures: Figures) -> list
     """The figures of the fine-tuned model on its task, or of a model on all tasks on which it was fine-tuned."""
     found = []
     for task, cells in figures.comparison["tasks"].items():
-        if model.name not in cells or model.task not in (None, task):
+        if model.name not in cells or task not in figures.tasks or model.task not in (None, task):
             continue
         cell, seeds = cells[model.name], len(figures.tasks[task][model.name]["seeds"])
         tag = kind_named(params.active_tasks[task].kind).CARD["pipeline_tag"]

@@ -12,7 +12,7 @@ import transformers
 from dapt.core import config
 from dapt.core.config import Params
 from dapt.core.paths import METRICS
-from dapt.exporting import Options, cards, licences, origins, upload
+from dapt.exporting import Options, cards, licences, origins, recorded, upload
 from dapt.exporting.origins import Origin, PipelineModel
 from dapt.model import checkpoint
 from dapt.reporting.metrics import Figures
@@ -28,8 +28,9 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     weights transformers makes up. Whether it may be uploaded is decided before anything is written."""
     params = config.load()
     chosen, figures = origins.find(model, params), Figures.read(params, METRICS)
-    origins.refuse_other_figures(chosen, figures)
-    origins.refuse_other_sources(chosen, params, figures)
+    run = recorded.stages(params)
+    origins.refuse_other_figures(chosen, figures, run)
+    origins.refuse_other_sources(chosen, params, figures, run)
     made_of = origins.of(chosen, params, figures)
     open_questions = unclear(made_of)
     if options.push:

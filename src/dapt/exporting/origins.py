@@ -6,9 +6,10 @@ from pathlib import Path
 
 from dapt.core import config
 from dapt.core.config import Params
-from dapt.core.files import sha256
+from dapt.core.files import made_from
 from dapt.core.paths import METRICS, MODELS
 from dapt.exporting import recorded
+from dapt.exporting.recorded import Stages
 from dapt.reporting import model_cards
 from dapt.reporting.metrics import Figures
 from dapt.telling.errors import UserError
@@ -51,18 +52,16 @@ def find(folder: Path, params: Params) -> PipelineModel:
     )
 
 
-def refuse_other_figures(model: PipelineModel, figures: Figures) -> None:
-    """Refuse a model whose weights are not those that metrics/ describes."""
-    trained = (figures.base if model.name == "base" else figures.train.get(model.name, {})).get("model_sha256")
-    measured = model.name in figures.comparison["matrix"]
-    if model.task:
-        result = figures.tasks[model.task].get(model.name, {"made_from": [{"sha256": None}]})
-        measured = measured and result["made_from"][0]["sha256"] == trained
-    else:
-        measured = measured and sha256(model.folder / "model.safetensors") == trained
-    if not measured:
+def refuse_other_figures(model: PipelineModel, figures: Figures, run: Stages) -> None:
+    """Refuse a model that metrics/ does not describe: one that the run did not make, or that was not compared since."""
+    trained = METRICS / ("base.json" if model.name == "base" else f"train/{model.name}.json")
+    outputs = [model.folder, METRICS / "comparison.json", METRICS / f"eval/{model.name}.json", trained]
+    outputs += [METRICS / "tasks" / model.task / f"{model.name}.json"] if model.task else []
+    compared = figures.comparison["tasks"].get(model.task, {}) if model.task else figures.comparison["matrix"]
+    current = all(found in figures.comparison["made_from"] for found in made_from(METRICS / "eval", METRICS / "tasks"))
+    if recorded.differing(run, outputs) or model.name not in compared or not current:
         raise UserError(
-            f"{METRICS} has no figures of these weights of {model.folder}; run dvc repro, or dvc checkout if git has newer ones"
+            f"{METRICS} has no figures of {model.folder} as it is now; run dvc repro, or dvc checkout if git has newer ones"
         )
 
 
@@ -84,11 +83,24 @@ def of(model: PipelineModel, params: Params, figures: Figures) -> list[Origin]:
     return texts + [Origin(name, params.bases[name].licence) for name in models]
 
 
-def refuse_other_sources(model: PipelineModel, params: Params, figures: Figures) -> None:
+def refuse_other_sources(model: PipelineModel, params: Params, figures: Figures, run: Stages) -> None:
     """Refuse a model that was made from other sources than the settings name now."""
-    used = params.domains.get(model.name, []) + corpora(model, params, figures)
-    if changed := recorded.changed(params, model.name, list(dict.fromkeys(used))):
+    domains = model_cards.domains_read(params, model.name, figures.train, figures.base)
+    used = [corpus for domain in domains for corpus in params.domains.get(domain, [])]
+    found = []
+    if model.task:
+        used.append(corpus := params.active_tasks[model.task].corpus)
+        if recorded.task_corpus(run, params, model.task, model.name) != corpus:
+            found.append(f"task {model.task}")
+    found = recorded.changed(run, params, domains, list(dict.fromkeys(used))) + found
+    if found:
         raise UserError(
-            f"{model.folder} was made from other sources than the settings name now ({', '.join(changed)}), so its licences are "
+            f"{model.folder} was made from other sources than the settings name now ({', '.join(found)}), so its licences are "
             "not known; run dvc repro, or undo that change of the settings"
+        )
+    last = [f"evaluate@{model.name}"] + ([f"finetune@{model.task}-{model.name}"] if model.task else [])
+    if found := recorded.out_of_step(run, last):
+        raise UserError(
+            f"since {model.folder} was made, other sources have gone through the pipeline ({', '.join(found)} did not read what "
+            "dvc.lock has now), so its licences are not known; run dvc repro"
         )

@@ -1,43 +1,122 @@
-"""What dvc.lock recorded of the sources when the pipeline ran, to compare with the settings: licences of sources that were put into
-the settings, or taken out, after a training say nothing about its model."""
+"""What dvc.lock recorded of the run, to compare with the settings, with the workspace and with itself: a card must not describe
+another model, and sources that were put into the settings, or taken out, after a training say nothing about its model."""
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from dapt.core.config import Origin, Params, Source
 from dapt.core.paths import PARAMS, profile_path
 from dapt.reporting.provenance import LOCK
+from dapt.telling.errors import UserError
 
 SAID = {"licence", "note", "show", "personal"}  # what a source is said to be may be corrected; what it is may not
+Stages = Mapping[str, Any]  # of dvc.lock
 
 
-def changed(params: Params, domain: str, corpora: Collection[str]) -> list[str]:
-    """Which of a model's domain, corpora and base dvc.lock has otherwise than the settings; none where there is no dvc.lock.
-    `domain` may be base, which has no corpora of its own."""
-    if not LOCK.is_file():
-        return []
-    stages = YAML(typ="safe").load(LOCK)["stages"]
+def stages(params: Params) -> Stages:
+    """Those of dvc.lock, without those of corpora that have been removed, which DVC keeps."""
+    try:
+        found = YAML(typ="safe").load(LOCK)["stages"]
+    except (OSError, YAMLError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{LOCK} cannot be read, so it is not known what the models were made from; restore it with git checkout {LOCK}, or "
+            "run dvc repro"
+        ) from error
+    removed = [
+        name for name in found if name.startswith("clean@") and name.removeprefix("clean@") not in params.corpora
+    ]
+    return {name: stage for name, stage in found.items() if name not in removed}
+
+
+def differing(run: Stages, outputs: Iterable[Path]) -> list[str]:
+    """Which of these outputs are not in the workspace as the run made them."""
+    made = {PurePosixPath(out["path"]): out.get("md5") for stage in run.values() for out in stage.get("outs", [])}
+    return [str(path) for path in outputs if made.get(PurePosixPath(path)) != _content_hash(path)]
+
+
+def out_of_step(run: Stages, last: Collection[str]) -> list[str]:
+    """Which of these stages, and of the stages before them, read something other than what the stage before has made since. Of an
+    input that is a part of an output, dvc.lock does not tell."""
+    made = {PurePosixPath(out["path"]): (name, out) for name, stage in run.items() for out in stage.get("outs", [])}
+    found, seen, left = set(), set(), list(last)
+    while left:
+        name = left.pop()
+        seen.add(name)
+        for dep in run.get(name, {}).get("deps", []):
+            path = PurePosixPath(dep["path"])
+            related = {other for other in made if path == other or path in other.parents or other in path.parents}
+            left += {made[other][0] for other in related} - seen
+            if _made_since(path, {other: made[other][1].get("md5") for other in related}) not in (None, dep.get("md5")):
+                found.add(name)
+    return sorted(found)
+
+
+def _made_since(path: PurePosixPath, related: dict[PurePosixPath, str | None]) -> str | None:
+    """The hash of a path that is one of these outputs, or the folder of these files; None where it does not follow from theirs."""
+    if path in related:
+        return related[path]
+    files = {other.relative_to(path): md5 for other, md5 in related.items() if path in other.parents}
+    if not files or any(md5 is None or md5.endswith(".dir") for md5 in files.values()):
+        return None
+    return _folder_hash((file.parts, md5) for file, md5 in files.items() if md5)
+
+
+def _content_hash(path: Path) -> str | None:
+    """DVC's hash of a file or a folder; None if there is none."""
+    if path.is_dir():
+        return _folder_hash(
+            (file.relative_to(path).parts, _file_hash(file)) for file in path.rglob("*") if file.is_file()
+        )
+    return _file_hash(path) if path.is_file() else None
+
+
+def _file_hash(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _folder_hash(files: Iterable[tuple[tuple[str, ...], str]]) -> str:
+    tree = Tree()
+    for parts, md5 in files:
+        tree.add(parts, None, HashInfo("md5", md5))
+    tree.digest()
+    return str(tree.hash_info.value)
+
+
+def changed(run: Stages, params: Params, domains: Collection[str], corpora: Collection[str]) -> list[str]:
+    """Which of the control, these domains, these corpora and the base dvc.lock has otherwise than the settings."""
     profile = str(profile_path(params.profile))
 
     def recorded(stage: str, file: str, name: str) -> Any:
-        return stages.get(stage, {}).get("params", {}).get(file, {}).get(name)
+        return run.get(stage, {}).get("params", {}).get(file, {}).get(name)
 
-    found = []
-    if (recorded("split", str(PARAMS), "domains") or {}).get(domain) != params.domains.get(domain):
-        found.append(f"domain {domain}")
+    found = ["control"] if recorded("base", str(PARAMS), "control") != params.control else []
+    before = recorded("split", str(PARAMS), "domains") or {}
+    found += [f"domain {domain}" for domain in domains if before.get(domain) != params.domains.get(domain)]
     for corpus in corpora:
-        before, now = recorded(f"fetch@{corpus}", profile, f"corpora.{corpus}"), params.active.corpora[corpus]
+        sources, now = recorded(f"fetch@{corpus}", profile, f"corpora.{corpus}"), params.active.corpora[corpus]
         enabled = (recorded(f"fetch@{corpus}", str(PARAMS), f"corpora.{corpus}") or {}).get("enabled")
-        if enabled != params.corpora[corpus].enabled or _content(Source, before) != [_kept(one) for one in now]:
+        if enabled != params.corpora[corpus].enabled or _content(Source, sources) != [_kept(one) for one in now]:
             found.append(f"corpus {corpus}")
     model, bases = recorded("fetch_model", profile, "model") or {}, recorded("fetch_model", str(PARAMS), "bases") or {}
     for role, base in params.active.model:
         if model.get(role) != base or (base and _content(Origin, [bases.get(base)]) != [_kept(params.bases[base])]):
             found.append(f"model.{role}")
     return found
+
+
+def task_corpus(run: Stages, params: Params, task: str, name: str) -> str | None:
+    """The corpus whose rows models/tasks/TASK/NAME was fine-tuned on."""
+    settings = run.get(f"finetune@{task}-{name}", {}).get("params", {}).get(str(profile_path(params.profile)), {})
+    return (settings.get(f"tasks.{task}") or {}).get("corpus")
 
 
 def _content(kind: type[Origin], entries: list[Any] | None) -> list[dict[str, Any]] | None:

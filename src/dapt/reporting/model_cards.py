@@ -14,11 +14,16 @@ from dapt.reporting.task_sections import best_baseline
 RARE = 0.05  # a language of fewer of a corpus' texts than this may be a mistake of the detector
 
 
-def corpora(params: Params, name: str, trained: dict, base: dict) -> list[str]:
-    """The corpora that this model's weights were trained on here: those of its domain, and general text if the base's head was
+def domains_read(params: Params, name: str, trained: dict, base: dict) -> list[str]:
+    """The domains whose text this model's weights were trained on here: its own, and general text if the base's head was
     repaired on it or if it was replayed."""
     general = base["steps"] or trained.get(name, {}).get("replay")
-    found = params.domains.get(name, []) + (params.domains[params.control] if general else [])
+    return list(dict.fromkeys([name] * (name in params.domains) + [params.control] * bool(general)))
+
+
+def corpora(params: Params, name: str, trained: dict, base: dict) -> list[str]:
+    """Their corpora, but for those that are not enabled."""
+    found = (corpus for domain in domains_read(params, name, trained, base) for corpus in params.domains[domain])
     return [corpus for corpus in dict.fromkeys(found) if params.corpora[corpus].enabled]
 
 
