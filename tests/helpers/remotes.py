@@ -136,7 +136,7 @@ def child(*command: str | Path, port: int, log: Path) -> Iterator[subprocess.Pop
     with open(log, "w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
     try:
-        wait_until(lambda: process.poll() is not None or answers(port), 60, log.read_text())
+        wait_until(lambda: process.poll() is not None or answers(port), 60, f"an answer of {command[0]} (see {log})")
         assert process.poll() is None, log.read_text()
         yield process
     finally:

@@ -220,7 +220,7 @@ PartitionName=cpu Nodes={names} PriorityTier=1 PreemptMode=REQUEUE DefaultTime=6
 
     def cancel_all(self) -> None:
         self.ask("scancel", "--me")
-        wait_until(lambda: not self.ask("squeue", "-h"), 30, "an empty queue")
+        wait_until(lambda: not self.ask("squeue", "-h"), 120, "an empty queue")
 
     def rest(self) -> None:
         """Wait until no job is left and every node is idle. Slurm takes a node out of use where a process of a job did not

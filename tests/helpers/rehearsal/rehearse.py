@@ -35,7 +35,8 @@ from repositories import run as run_in
 from slurm_cluster import Cluster, missing, running_cluster, wait_until
 from slurm_runs import newest
 
-MEASURED = Path(__file__).parent / "measured"  # has Python write what a process needed
+MEASURED = Path(__file__).parent / "measured"  # has Python write what a process needed, to the file that RECORDS names
+RECORDS = "DAPT_REHEARSAL_RECORDS"
 GATED = "datasets/llamafactory/fiqa"
 ON_GPU = ("train", "evaluate", "finetune")
 TASKS = ("finance_classification", "biomed_topic", "multiple_choice", "answer_ranking")
@@ -84,7 +85,7 @@ class Rehearsal:
         self.records, self.seen = self.folder / "records.jsonl", 0
         self.variables = {
             "PYTHONPATH": f"{self.clone}/src:{MEASURED}",
-            "DAPT_REHEARSAL_RECORDS": str(self.records),
+            RECORDS: str(self.records),
             "DAPT_LAUNCHER": self.launcher,
             "HF_HOME": str(self.folder / "hf"),
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -198,20 +199,21 @@ def rehearse(here: Rehearsal, texts_only: bool) -> None:
 
 
 def stop_what_runs(here: Rehearsal) -> None:
-    """After a failure, `dapt launch` may have left stages that still run."""
+    """After a failure, `dapt launch` may have left stages that still run. What was started here has the records' path in its
+    environment."""
 
-    def inside() -> list[psutil.Process]:
+    def left() -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if Path(process.cwd()).is_relative_to(here.folder):
+                if process.environ().get(RECORDS) == str(here.records):
                     found.append(process)
         return found
 
-    for process in inside():
+    for process in left():
         with suppress(psutil.Error):
             process.terminate()
-    wait_until(lambda: not inside(), 120, "the end of the stages")
+    wait_until(lambda: not left(), 120, "the end of the stages")
 
 
 def make_stand_ins(here: Rehearsal) -> None:
@@ -372,9 +374,9 @@ def write_report(here: Rehearsal) -> None:
 
 def check_report(here: Rehearsal) -> None:
     params = config.load(here.clone)
-    text = (here.clone / "reports/index.html").read_text()
-    names = [*params.domains, *params.tasks]
-    check("domains and tasks missing from the report", [name for name in names if name not in text], [])
+    text = (here.clone / "reports/report.md").read_text()
+    in_tables = set(re.findall(r"(?<=\| )\w+(?= )", text))  # the first word of each cell
+    check("domains and tasks missing from the report", sorted({*params.domains, *params.tasks} - in_tables), [])
 
 
 def push(here: Rehearsal) -> None:
