@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dapt import exporting
 from dapt.cli import BENCHES, STAGES, parser
+from dapt.telling.errors import UserError
 from repositories import ROOT, committed_files, committed_params
 
 
@@ -107,6 +109,23 @@ def test_an_export_that_cannot_be_is_refused_and_nothing_is_written(repository, 
     done = dapt(repository, "export", "models/base", "models/full", *arguments)
     assert (done.returncode, done.stdout) == (2, "") and message in done.stderr and done.stderr.count("\n") == 1
     assert {path for path in repository.rglob("*.*") if "__pycache__" not in str(path)} == set(before)
+
+
+def test_what_is_put_into_the_folder_while_an_export_runs_is_kept(tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    def export(model, whole, options):
+        (folder / "notes.txt").write_text("mine")
+        return {}
+
+    monkeypatch.setattr("dapt.exporting.onnx.export", export)
+    with pytest.raises(UserError, match="out already exists and is not an empty folder"):
+        exporting.run("onnx", tmp_path, folder, exporting.Options())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"] and (folder / "notes.txt").read_text() == "mine"
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="link is a link; name the folder itself"):
+        exporting.run("onnx", tmp_path, tmp_path / "link", exporting.Options())
 
 
 def test_outside_a_repository_it_says_so(tmp_path):

@@ -103,6 +103,17 @@ def test_a_model_that_sentence_transformers_saved_keeps_its_vectors(model_folder
     np.testing.assert_allclose(encoded(tmp_path / "out"), encoded(tmp_path / "saved"), atol=1e-6)
 
 
+def test_prompts_and_lower_case_are_kept(model_folder, tmp_path):
+    transformer = Transformer(str(model_folder), do_lower_case=True)
+    options = {"prompts": {"query": "fever "}, "default_prompt_name": "query", "similarity_fn_name": "dot"}
+    SentenceTransformer(modules=[transformer, Pooling(32)], device="cpu", **options).save(str(tmp_path / "saved"))
+    exported(tmp_path / "saved", tmp_path / "out")
+    ours, theirs = (SentenceTransformer(str(tmp_path / name), device="cpu") for name in ("out", "saved"))
+    assert (ours.prompts["query"], ours.default_prompt_name, ours.similarity_fn_name) == ("fever ", "query", "dot")
+    np.testing.assert_allclose(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-6)
+    assert not np.allclose(ours.encode(TEXTS), ours.encode(TEXTS, prompt=""), atol=1e-3)
+
+
 def test_what_an_export_would_change_is_refused(model_folder, tmp_path):
     model = shutil.copytree(model_folder, tmp_path / "model")
     write_json(model / "1_Pooling/config.json", {"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True})
@@ -155,7 +166,7 @@ def test_tuning_is_measured_before_and_after(repository, monkeypatch, capsys, me
     dapt(monkeypatch, capsys, "models/finance", "plain")
     how = found["tuning"]
     assert (how["text"], how["texts_read"], how["steps"], how["dropout"], how["threads"]) == (
-        "train.jsonl",
+        "data/split/finance/train.jsonl",
         100,
         12,
         0.1,
@@ -223,6 +234,8 @@ def test_what_cannot_be_tuned_is_refused_and_nothing_is_left(repository, monkeyp
     for model, options, message in (
         ("models/base", {"tune": "simcse"}, "models/base has no text of its own in data/split; name a text"),
         ("models/finance", {"tune": "simcse", "steps": 0}, "--steps is 0, but must be at least 1"),
+        ("models/finance", {"tune": "simcse", "seed": -1}, "--seed is -1, but must be from 0"),
+        ("models/finance", {"tune": "simcse", "seed": 2**63}, "--seed is 9223372036854775808, but must be from 0"),
         (
             "models/finance",
             {"tune": "tsdae", "text": short},

@@ -440,7 +440,7 @@ def test_a_repository_that_exists_gets_the_files_and_stays_public(hub, here):
             "tester/finance",
             TOKEN,
             "license: mine",
-            "the upload failed (Invalid metadata in README.md.); try again later",
+            "the hub rejects the card (Invalid metadata in README.md.); correct README.md there",
         ),
     ],
 )

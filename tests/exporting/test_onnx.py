@@ -125,6 +125,26 @@ def test_int8_is_smaller_and_its_loss_is_measured(finance, tmp_path):
     assert 0.9 < small["cosine"] < 1 and small["largest_difference"] > 10 * found["largest_difference"]
 
 
+def test_int8_of_few_texts_has_no_interval_and_of_none_is_refused(finance, tmp_path):
+    """The last batch has no masked token, and one document has no interval."""
+    path, model = tmp_path / "data/split/finance/heldout.jsonl", exporting.Path("models/finance")
+    for word in " ".join(sentences(9)).split():  # one of them is not masked
+        row = {"text": word, "group": "g"}
+        write_lines(path, [row])
+        try:
+            int8.text(model, [row], 64, masked=True)
+        except UserError as error:
+            assert "has nothing to predict; export without --int8" in str(error)
+            break
+    with pytest.raises(UserError, match="nothing to predict"):
+        exported(model, tmp_path / "none", int8=True)
+    assert not (tmp_path / "none").exists()
+    write_lines(path, [one | {"group": "g"} for one in finance[:8]] + [row])
+    found = exported(model, tmp_path / "out", int8=True)["int8"]
+    assert found["texts"] == 9 and found["loss_difference_ci95"] is None and found["masked_tokens"] > 5
+    assert "95 % interval" not in (tmp_path / "out/README.md").read_text()
+
+
 def test_of_two_equal_networks_nothing_differs_and_of_a_sentence_encoder_vectors_are_compared(
     finance, model_folder, tmp_path
 ):
@@ -149,7 +169,7 @@ def test_a_network_whose_outputs_are_not_those_of_torch_is_not_kept(model_folder
         real(other, kwargs=kwargs, **options)
 
     monkeypatch.setattr(torch.onnx, "export", careless)
-    with pytest.raises(UserError, match="the outputs of onnxruntime differ from those of torch by"):
+    with pytest.raises(UserError, match="the outputs of onnxruntime, of up to .*, differ from those of torch by"):
         exported(model_folder, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,13 +1,19 @@
 """`dapt doctor --remote`: each kind of remote on loopback, with objects that are missing, flipped in a byte and cut short."""
 
+import errno
 import json
+import os
+import shutil
 import sys
 from hashlib import md5
 from pathlib import Path
 
 import pytest
+from dvc_data.hashfile.db import HashFileDB
 from ruamel.yaml import YAML
 
+from dapt.telling.errors import UserError
+from dapt.tools import doctor_remote
 from dapt.tools.doctor_remote import SHOWN, Object, lines
 from remotes import KINDS, Remote, remote, repository_with_models, teammate
 from repositories import ROOT, run
@@ -179,6 +185,42 @@ def repository(tmp_path_factory) -> Path:
 def test_what_a_user_can_correct_is_one_line(repository, words, message):
     said = run(repository, DAPT, "doctor", *words.split(), code=2, PYTHONPATH=str(ROOT / "src"))
     assert message in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "file, message",
+    [
+        (".dvc/config.local", "DVC cannot read .dvc/config or .dvc/config.local: "),
+        (".dvc/config", "DVC cannot read .dvc/config or .dvc/config.local: "),
+        ("dvc.lock", "DVC cannot read dvc.yaml or dvc.lock: "),
+        ("dvc.yaml", "DVC cannot read dvc.yaml or dvc.lock: "),
+    ],
+)
+def test_a_file_with_the_marks_of_a_merge_is_named(repository, tmp_path, file, message):
+    clone = shutil.copytree(repository, tmp_path / "clone")
+    with open(clone / file, "a") as text:
+        text.write("<<<<<<< HEAD\n  a: b\n=======\n")
+    said = run(clone, DAPT, "doctor", "--remote", "shared", code=2, PYTHONPATH=str(ROOT / "src"))
+    assert message in said and len(said.splitlines()) == 1
+
+
+def test_a_repair_that_fails_tells_what_it_had_found(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "dapt"
+    folder.mkdir()
+    repository_with_models(folder, 100)
+    run(folder, "dvc", "remote", "add", "-q", "-d", "shared", "../store")
+    run(folder, "dvc", "push", "-q")
+    weights = hash_of(folder / "models/finance/model.safetensors")
+    (tmp_path / f"store/files/md5/{weights[:2]}/{weights[2:]}").unlink()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(HashFileDB, "add", full)
+    with pytest.raises(UserError, match="the remote shared cannot be read or written .*No space left on device"):
+        doctor_remote.run(None, repairing=True, as_json=False)
+    assert f"missing: models/finance/model.safetensors, {weights}" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_not_mounted_is_not_filled(repository):

@@ -42,6 +42,7 @@ def run(name: str, model: Path, folder: Path, options: Options) -> dict[str, Any
     refuse_used(folder)
     with whole_folder(folder) as whole:
         found = import_module(f"dapt.exporting.{FORMATS[name][0]}").export(model, whole, options)
+        refuse_used(folder)  # again: the export may have taken minutes
     if options.push:
         found["pushed"] = import_module("dapt.exporting.upload").run(folder, options.push)
     return found
@@ -49,5 +50,7 @@ def run(name: str, model: Path, folder: Path, options: Options) -> dict[str, Any
 
 def refuse_used(folder: Path) -> None:
     """Refuse a folder that is not new or empty: nothing of the user's is ever overwritten."""
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link; name the folder itself")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder} already exists and is not an empty folder; choose another folder")

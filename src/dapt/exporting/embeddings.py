@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModel, PreTrainedModel
 
 from dapt.core.files import read_json, write_json
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 MODULES, POOLING, LENGTH = "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"
+PROMPTS = "config_sentence_transformers.json"
+NO_PROMPTS: dict[str, Any] = {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}
 KEYS = {
     "mean": "pooling_mode_mean_tokens",
     "cls": "pooling_mode_cls_token",
@@ -48,18 +51,24 @@ class Layout:
     pooling: str  # mean or cls
     normalised: bool  # scaled to length 1
     longest: int  # tokens of a text, [CLS] and [SEP] included; a longer one is cut
+    lower: bool  # sentence-transformers makes texts lower-case, whatever the tokenizer does
+    prompts: dict[
+        str, Any
+    ]  # what it puts before a text, which of them if none is asked for, and how it compares vectors
 
 
 def layout(model: Path, network: PreTrainedModel, asked: str | None) -> Layout:
     """What the files of a sentence encoder say; for any other model the mean, vectors of length 1, and the longest text that
     the encoder and its tokenizer can take. `asked` is the pooling to use instead."""
     kinds = modules(model)
-    cut = read_json(model / LENGTH).get("max_seq_length") if (model / LENGTH).is_file() else None
-    limits = (usable_positions(network), load_tokenizer(model)[1].longest, cut, 1 << 20)
+    of_texts, of_all = (read_json(model / name) if (model / name).is_file() else {} for name in (LENGTH, PROMPTS))
+    limits = (usable_positions(network), load_tokenizer(model)[1].longest, of_texts.get("max_seq_length"), 1 << 20)
     return Layout(
         asked or pooling(model),
         not kinds or "Normalize" in kinds,
         int(min(limit or math.inf for limit in limits)),
+        bool(of_texts.get("do_lower_case")),
+        {name: of_all.get(name) or other for name, other in NO_PROMPTS.items()},
     )
 
 
@@ -99,13 +108,8 @@ def files(of: Layout, width: int) -> dict[str, object]:
         | {key: name == of.pooling for name, key in KEYS.items()}
         | {f"pooling_mode_{name}": used for name, used in poolings.items()}
         | {"include_prompt": True},
-        LENGTH: {"max_seq_length": of.longest, "do_lower_case": False},
-        "config_sentence_transformers.json": {
-            "model_type": "SentenceTransformer",
-            "prompts": {},
-            "default_prompt_name": None,
-            "similarity_fn_name": "cosine",
-        },
+        LENGTH: {"max_seq_length": of.longest, "do_lower_case": of.lower},
+        PROMPTS: {"model_type": "SentenceTransformer"} | of.prompts,
     }
 
 
@@ -113,7 +117,7 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     """Write a sentence encoder to `folder`; the figures that are returned are also in its figures.json and README.md."""
     network, info = checkpoint.from_folder(AutoModel, model, options.seed)
     of = layout(model, network, options.pooling)
-    network.save_pretrained(folder)
+    saved(network, folder)
     write_tokenizer(model, folder)
     for name, content in files(of, network.config.hidden_size).items():
         write_json(folder / name, content)
@@ -136,17 +140,25 @@ def tuned(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     source = options.text or own_text(model)
     read = [row["text"] for row in texts(source, None)]
     kept = zero_shot.unseen(read, tasks)
-    tuning.check(model, options.tune or "", options.steps, source, kept)
+    tuning.check(model, options, source, kept)
     encoder = opened(folder)
     before = {name: zero_shot.scores(encoder, rows) for name, rows in tasks.items()}
     how = tuning.tune(encoder, model, kept, options)
-    encoder.transformers_model.save_pretrained(folder)  # type: ignore[union-attr]
-    found: dict[str, Any] = {"tuning": {"text": source.name, "texts_read": len(read), "texts_used": len(kept)} | how}
+    saved(encoder.transformers_model, folder)  # type: ignore[arg-type]
+    name = source.name if source.is_absolute() else str(source)
+    found: dict[str, Any] = {"tuning": {"text": name, "texts_read": len(read), "texts_used": len(kept)} | how}
     for name, rows in tasks.items():
         figures = zero_shot.figures(before[name], zero_shot.scores(encoder, rows), rows)
         warn_if_worse(name, figures["difference"])
         found |= {f"{name}_{key}": value for key, value in figures.items()}
     return found
+
+
+def saved(network: PreTrainedModel, folder: Path) -> None:
+    try:
+        network.save_pretrained(folder)
+    except SafetensorError as error:
+        raise UserError(f"cannot write {folder}: {error}; free disk space there, then run again") from error
 
 
 def warn_if_worse(task: str, difference: dict[str, Any]) -> None:
@@ -224,11 +236,12 @@ def tuning_text(found: dict[str, Any]) -> str:
         before, after, change = (found[f"{task}_{key}"] for key in ("before", "after", "difference"))
         names = [key for key in before if key != "ci95"]
         rows = [f"| {name} | {before[name]:.3f} | {after[name]:.3f} |" for name in names]
+        interval = f", 95 % interval [{change['ci95'][0]:+.3f}, {change['ci95'][1]:+.3f}]" if change["ci95"] else ""
         text += f"""
 ## {task}
 
-The ranking task {task} by the cosine of question and answer, without training on it. The difference of {names[0]} is
-{change[names[0]]:+.3f}, 95 % interval [{change["ci95"][0]:+.3f}, {change["ci95"][1]:+.3f}].
+The ranking task {task} by the cosine of question and answer. No row of its test side was in the text of the tuning. The
+difference of {names[0]} is {change[names[0]]:+.3f}{interval}.
 
 | | before the tuning | after it |
 |---|---|---|

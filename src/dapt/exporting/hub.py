@@ -4,6 +4,7 @@ hub's format. The weights are those of MODEL, byte for byte.
 
 import shutil
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,7 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     personal = [origin.name for origin in made_of if origin.personal]
     if personal:
         print(f"warning: {', '.join(personal)} may hold personal data, which {model} can give away", file=sys.stderr)
-    copied = shutil.ignore_patterns(*LEFT_OUT)
-    shutil.copytree(model, folder, ignore=copied, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    copy(model, folder)
     loads = {name: new_weights(name, folder) for name in classes(params, chosen)}
     card = cards.card(params, chosen, figures, made_of, {name: said for name, said in loads.items() if said})
     card.save(folder / "README.md")
@@ -52,6 +52,15 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
         "may_hold_personal_data": personal,
         "weights": loads,
     }
+
+
+def copy(model: Path, folder: Path) -> None:
+    """Copy the files of a model; the first error ends it (copytree collects them, and names no file)."""
+    for path in sorted(path for path in model.rglob("*") if path.is_file()):
+        name = path.relative_to(model)
+        if not any(fnmatchcase(part, pattern) for part in name.parts for pattern in LEFT_OUT):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
 
 
 def unclear(made_of: list[Origin]) -> list[str]:

@@ -24,8 +24,9 @@ from dapt.judging.masked_loss import key
 from dapt.judging.probe import PROBE
 from dapt.judging.statistics import RESAMPLES, by_group, paired, ratio, resampled
 from dapt.mlm.masks import fixed_masks
-from dapt.mlm.tokens import Tokens, encode
+from dapt.mlm.tokens import Tokens, encode, unknown_share
 from dapt.model.tokenizer import Special, load_tokenizer
+from dapt.telling.errors import UserError
 
 FILE = "model_quantized.onnx"
 MOST, LENGTH, BATCH = 500, 128, 8  # texts that are read; their tokens, at most both; texts at a time
@@ -74,7 +75,10 @@ def text(folder: Path, rows: list[dict], longest: float, masked: bool) -> Text:
     shown, asked = tokens.ids, np.ones(len(tokens.ids), bool)
     if masked:
         keys, how = np.array([key(row) for row in rows], np.uint64), settings()
+        unknown_share(tokens.ids, special, "the text on which --int8 is measured", how.unknown == "allow")
         shown, asked = fixed_masks(tokens, keys, how.mask, special, how.seed)
+    if not asked.any():
+        raise UserError("the text on which --int8 is measured has nothing to predict; export without --int8")
     return Text(tokens, shown, asked, special, [row["group"] for row in rows])
 
 
@@ -108,6 +112,8 @@ def compared(full: Session, small: Session, of: Text, masked: bool) -> dict[str,
         if one.ndim == 3:
             asked = torch.from_numpy(places >= 0)
             one, other = one[asked], other[asked]
+        if not len(one):  # no token of these texts is asked
+            continue
         largest = max(largest, float((one - other).abs().max()))
         cosines.append(F.cosine_similarity(one, other, dim=-1))
         if masked:

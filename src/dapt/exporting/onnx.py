@@ -11,9 +11,10 @@ depends on the values. Each network is compared with torch before it is kept.
 """
 
 import inspect
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -29,16 +30,19 @@ from dapt.model.tokenizer import write_tokenizer
 from dapt.serving.engine import kind_of
 from dapt.telling.errors import UserError, short
 
-FILE = "model.onnx"
+if TYPE_CHECKING:
+    from dapt.exporting import int8
+
+FILE, MASKED = "model.onnx", "masked language model"
 PURPOSES = {  # what a model is for → the outputs of its network
-    "masked language model": ("logits",),
+    MASKED: ("logits",),
     "encoder": ("last_hidden_state",),
     "sentence encoder": ("last_hidden_state", "sentence_embedding"),
     "classifier": ("logits",),
 }
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-SHAPES = ((1, 2), (1, 9), (3, 16), (2, 48))  # texts and tokens on which the network is compared with torch
-TOLERANCE = 1e-3  # the largest difference that is accepted; outputs are of the order of 1 to 20
+SHAPES = ((1, 2), (1, 9), (3, 16), (2, 48), (1, 512))  # texts and tokens on which the network is compared with torch
+TOLERANCE = 1e-4  # the largest difference that is accepted, as a share of the largest output or of 1
 AXES = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
 
 
@@ -88,7 +92,7 @@ def parts(model: Path) -> Parts:
     if kind == "masked-lm":
         network, audit = checkpoint.load(model)
         if not audit.head_missing:
-            return Parts("masked language model", network, None)
+            return Parts(MASKED, network, None)
     network, _ = checkpoint.from_folder(AutoModel, model, 0)
     if kind == "ranking":
         return Parts("sentence encoder", network, embeddings.layout(model, network, None))
@@ -105,6 +109,7 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     if of.layout:
         for name, content in embeddings.files(of.layout, of.network.config.hidden_size).items():
             write_json(folder / name, content)
+    measured = measured_on(model, folder, of) if options.int8 else None
     graph = Graph(of).eval()
     given = inputs(of.network, folder)
     write_network(graph, given, folder / FILE, model)
@@ -113,24 +118,37 @@ def export(model: Path, folder: Path, options: Options) -> dict[str, Any]:
         "purpose": of.purpose,
         "inputs": list(given),
         "outputs": list(PURPOSES[of.purpose]),
-        "bytes": (folder / FILE).stat().st_size,
+        "longest": longest(of.network),
+        "bytes": sum(path.stat().st_size for path in folder.glob(f"{FILE}*")),
         "largest_difference": difference,
     }
-    if options.int8:
-        found["int8"] = quantized(model, folder, of)
+    if measured:
+        found["int8"] = quantized(folder, *measured, masked=of.purpose == MASKED)
     write_json(folder / embeddings.FIGURES, found)
     write_readme(folder, readme.name_in(model), found)
     return found
 
 
-def quantized(model: Path, folder: Path, of: Parts) -> dict[str, Any]:
+def longest(network: PreTrainedModel) -> int | None:
+    """The longest text in tokens that it takes; None if any."""
+    found = usable_positions(network)
+    return None if math.isinf(found) else int(found)
+
+
+def measured_on(model: Path, folder: Path, of: Parts) -> tuple[str, "int8.Text"]:
+    """The text on which int8 is measured, and its name. One that would say nothing is refused before anything is computed."""
+    from dapt.exporting import int8
+
+    name, rows = int8.held_out(model)
+    return name, int8.text(folder, rows, usable_positions(of.network), of.purpose == MASKED)
+
+
+def quantized(folder: Path, name: str, text: "int8.Text", masked: bool) -> dict[str, Any]:
     """Write the network with weights of 8 bits; its size, and how it differs from the other one."""
     from dapt.exporting import int8
 
-    path, masked = int8.write(folder / FILE), of.purpose == "masked language model"
-    name, rows = int8.held_out(model)
-    text = int8.text(folder, rows, usable_positions(of.network), masked)
-    about = {"bytes": path.stat().st_size, "text": name, "texts": len(rows)}
+    path = int8.write(folder / FILE)
+    about = {"bytes": path.stat().st_size, "text": name, "texts": len(text.tokens)}
     return about | int8.compared(opened(folder / FILE), opened(path), text, masked)
 
 
@@ -176,17 +194,20 @@ def write_network(graph: Graph, given: dict[str, torch.Tensor], path: Path, mode
 def compared(graph: Graph, given: dict[str, torch.Tensor], path: Path) -> float:
     """The largest difference between the outputs of onnxruntime and torch, without those at padding, which mean nothing; one
     above TOLERANCE is refused."""
-    session, largest = opened(path), 0.0
+    session, largest, scale = opened(path), 0.0, 1.0
     for texts, tokens in SHAPES:
-        batch = {name: value for name, value in random(texts, tokens).items() if name in given}
+        size = min(tokens, longest(graph.network) or tokens)
+        batch = {name: value for name, value in random(texts, size).items() if name in given}
         used = batch["attention_mask"].bool()
         theirs = session.run(None, {name: value.numpy() for name, value in batch.items()})
         for ours, other in zip(graph(**batch), map(torch.from_numpy, theirs)):
-            difference = (ours - other)[used] if ours.ndim == 3 else ours - other
-            largest = max(largest, float(difference.abs().max()))
-    if not largest <= TOLERANCE:
+            ours, other = (ours[used], other[used]) if ours.ndim == 3 else (ours, other)
+            largest = max(largest, float((ours - other).abs().max()))
+            scale = max(scale, float(ours.abs().max()))
+    if not largest <= TOLERANCE * scale:
         raise UserError(
-            f"the outputs of onnxruntime differ from those of torch by {largest:.2g}, more than {TOLERANCE}; use another format"
+            f"the outputs of onnxruntime, of up to {scale:.2g}, differ from those of torch by {largest:.2g}, more than "
+            f"{TOLERANCE * scale:.2g}; use another format"
         )
     return float(f"{largest:.2g}")
 
@@ -202,10 +223,12 @@ def opened(path: Path) -> Any:
 
 
 def write_readme(folder: Path, name: str, found: dict[str, Any]) -> None:
-    first = found["outputs"][-1]
+    first, most = found["outputs"][-1], found["longest"]
+    limit, cut = (f"; at most {most} tokens", f"truncation=True, max_length={most}, ") if most else ("", "")
+    beside = f" Its weights are in {FILE}.data, beside it." if (folder / f"{FILE}.data").exists() else ""
     text = f"""A {found["purpose"]} for onnxruntime, made from {name} (`dapt export --format onnx`).
 
-- {FILE} takes {", ".join(found["inputs"])} (int64, texts × tokens; any number of both).
+- {FILE} takes {", ".join(found["inputs"])} (int64, texts × tokens{limit}).{beside}
 - It gives {" and ".join(found["outputs"])}.
 - Its outputs differ from those of torch by at most {found["largest_difference"]:.1e} on random texts with and without padding.
 {int8_text(found.get("int8"))}
@@ -217,7 +240,8 @@ from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(".")  # this folder
 session = onnxruntime.InferenceSession("{FILE}")
-batch = tokenizer(["Shares fell after the report.", "The stock lost value."], padding=True, return_tensors="np")
+texts = ["Shares fell after the report.", "The stock lost value."]
+batch = tokenizer(texts, padding=True, {cut}return_tensors="np")
 given = {{one.name: batch[one.name] for one in session.get_inputs()}}
 [{first}] = session.run(["{first}"], given)
 print({first}.shape)
@@ -238,8 +262,9 @@ def int8_text(found: dict[str, Any] | None) -> str:
   The mean cosine to those of {FILE} is {found["cosine"]}.
 """
     if "loss" in found:
-        low, high = found["loss_difference_ci95"]
+        ci95 = found["loss_difference_ci95"]
+        interval = f", 95 % interval [{ci95[0]:+.3f}, {ci95[1]:+.3f}]" if ci95 else ""
         text += f"""- Its loss per masked token there is {found["loss_int8"]:.3f} instead of {found["loss"]:.3f}.
-- That is a difference of {found["loss_difference"]:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}].
+- That is a difference of {found["loss_difference"]:+.3f}{interval}.
 """
     return text

@@ -44,10 +44,13 @@ LR = 3e-5
 WARMUP, DECAY, CLIP = 0.1, 0.01, 1.0  # share of the steps; weight decay; largest norm of the gradients
 
 
-def check(model: Path, method: str, steps: int, source: Path, texts: list[str]) -> None:
+def check(model: Path, options: Options, source: Path, texts: list[str]) -> None:
     """Refuse what cannot be tuned, before anything is computed."""
-    if steps < 1:
-        raise UserError(f"--steps is {steps}, but must be at least 1")
+    method = options.tune or ""
+    if options.steps < 1:
+        raise UserError(f"--steps is {options.steps}, but must be at least 1")
+    if not 0 <= options.seed < 2**63:
+        raise UserError(f"--seed is {options.seed}, but must be from 0 to 2^63 - 1")
     if len(texts) < BATCH[method]:
         raise UserError(
             f"{source} has {len(texts)} different texts that are no test rows, but a step of {method} reads {BATCH[method]}; "

@@ -51,4 +51,6 @@ def _reason(error: Exception) -> str:
         return "the hub does not know you; run hf auth login, or set HF_TOKEN"
     if status in (403, 404):
         return "the token may not write there; create one that may, or choose another OWNER/NAME"
+    if isinstance(error, ValueError):
+        return f"the hub rejects the card ({short(error)}); correct README.md there"
     return f"the upload failed ({short(error)}); try again later"

@@ -54,4 +54,6 @@ def figures(before: np.ndarray, after: np.ndarray, rows: list[dict]) -> dict[str
         for name, some, resamples in zip(("before", "after"), (before, after), drawn)
     }
     main, change = ranking.METRICS[0], values[1].mean() - values[0].mean()
-    return found | {"difference": {main: round(float(change), 4)} | paired(drawn[1], drawn[0])}
+    difference = paired(drawn[1], drawn[0])
+    p = None if difference["p"] is None else round(difference["p"], 4)
+    return found | {"difference": {main: round(float(change), 4)} | difference | {"p": p}}

@@ -77,9 +77,11 @@ def made(params: Params, name: str, trained: dict, base: dict) -> str:
     told = f"This is the base model, {start}."
     if read := [corpus for corpus in params.domains.get(name, []) if params.corpora[corpus].enabled]:
         texts = (f"{corpus} ({', '.join(one.name for one in params.active.corpora[corpus])})" for corpus in read)
+        replay = trained[name].get("replay")
         told = (
             f"Trained from {start} for {trained[name]['steps']} steps with one random seed, in which it read "
-            f"{trained[name]['tokens_seen']:,} tokens of {', '.join(texts)}."
+            f"{trained[name]['tokens_seen']:,} tokens of {', '.join(texts)}"
+            + (f"; {replay:.0%} of the windows were replayed from the text of {params.control}." if replay else ".")
         )
     steps = f", {base['steps']} steps on general text" if base["steps"] else ""
     repair = f"Before that, the masked-LM head of the base was repaired: {base['repair']}{steps}."

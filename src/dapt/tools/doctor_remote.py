@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from dvc.config import ConfigError
+from dvc.exceptions import DvcException
 from dvc.fs import RemoteMissingDepsError
 from dvc.repo import Repo
 
@@ -86,7 +87,13 @@ class Found:
 
 def outputs(repo: Repo, remote: str) -> dict[str, str]:
     """The path and the hash of each output in dvc.lock that `dvc push` uploads to this remote."""
-    uploaded = [out for out in repo.index.outs if out.use_cache and out.can_push and out.remote in (None, remote)]
+    try:
+        every = repo.index.outs
+    except DvcException as error:
+        raise UserError(
+            f"DVC cannot read dvc.yaml or dvc.lock: {short(error)}; correct the file, or restore it with git"
+        ) from error
+    uploaded = [out for out in every if out.use_cache and out.can_push and out.remote in (None, remote)]
     return {str(out): out.hash_info.value for out in uploaded if out.hash_info}  # none if it has not been made yet
 
 
@@ -145,6 +152,15 @@ def repair(remote: Store, cache: Store, found: Found) -> None:
         remote.add(cache.oid_to_path(each.hash), cache.fs, each.hash, check_exists=False, verify=False)
         if state(remote, each.hash) is State.INTACT:
             found.repaired.append(each)
+
+
+def opened() -> Repo:
+    try:
+        return Repo()
+    except ConfigError as error:
+        raise UserError(
+            f"DVC cannot read .dvc/config or .dvc/config.local: {short(error)}; correct the file"
+        ) from error
 
 
 def chosen(repo: Repo, name: str | None) -> str:
@@ -215,15 +231,19 @@ def show(found: Found, as_json: bool) -> None:
 
 
 def run(name: str | None, repairing: bool, as_json: bool) -> None:
-    with closing(Repo()) as repo:
+    with closing(opened()) as repo:
         name = chosen(repo, name)
+        outs = outputs(repo, name)
         with told(name):
             remote = repo.cloud.get_remote_odb(name, "dapt doctor --remote")
             found = Found(name, remote.fs.unstrip_protocol(remote.path).removesuffix("/files/md5"))
-            check(remote, repo.cache.local, outputs(repo, name), found)
+            check(remote, repo.cache.local, outs, found)
+        try:
             if repairing and not found.empty():  # an empty folder may be one that is not mounted
-                repair(remote, repo.cache.local, found)
-    show(found, as_json)
+                with told(name):
+                    repair(remote, repo.cache.local, found)
+        finally:
+            show(found, as_json)
     if repairing and found.empty():
         raise UserError(f"the remote {name} has no object to repair; fill it with `dvc push`, or correct its address")
     if repairing and (left := found.wrong()):
