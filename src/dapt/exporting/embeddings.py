@@ -145,7 +145,8 @@ def tuned(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     before = {name: zero_shot.scores(encoder, rows) for name, rows in tasks.items()}
     how = tuning.tune(encoder, model, kept, options)
     saved(encoder.transformers_model, folder)  # type: ignore[arg-type]
-    name = source.name if source.is_absolute() else str(source)
+    inside = source.absolute().is_relative_to(Path.cwd())
+    name = str(source.absolute().relative_to(Path.cwd())) if inside else source.name
     found: dict[str, Any] = {"tuning": {"text": name, "texts_read": len(read), "texts_used": len(kept)} | how}
     for name, rows in tasks.items():
         figures = zero_shot.figures(before[name], zero_shot.scores(encoder, rows), rows)
