@@ -2,12 +2,11 @@
 another model, and sources that were put into the settings, or taken out, after a training say nothing about its model."""
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dvc_data.hashfile.hash_info import HashInfo
-from dvc_data.hashfile.tree import Tree
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -66,14 +65,14 @@ def _made_since(path: PurePosixPath, related: dict[PurePosixPath, str | None]) -
     files = {other.relative_to(path): md5 for other, md5 in related.items() if path in other.parents}
     if not files or any(md5 is None or md5.endswith(".dir") for md5 in files.values()):
         return None
-    return _folder_hash((file.parts, md5) for file, md5 in files.items() if md5)
+    return _folder_hash((str(file), md5) for file, md5 in files.items() if md5)
 
 
 def _content_hash(path: Path) -> str | None:
     """DVC's hash of a file or a folder; None if there is none."""
     if path.is_dir():
         return _folder_hash(
-            (file.relative_to(path).parts, _file_hash(file)) for file in path.rglob("*") if file.is_file()
+            (file.relative_to(path).as_posix(), _file_hash(file)) for file in path.rglob("*") if file.is_file()
         )
     return _file_hash(path) if path.is_file() else None
 
@@ -83,12 +82,10 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def _folder_hash(files: Iterable[tuple[tuple[str, ...], str]]) -> str:
-    tree = Tree()
-    for parts, md5 in files:
-        tree.add(parts, None, HashInfo("md5", md5))
-    tree.digest()
-    return str(tree.hash_info.value)
+def _folder_hash(files: Iterable[tuple[str, str]]) -> str:
+    """From the path in the folder and the hash of each file; DVC hashes the list of them."""
+    listed = [{"md5": md5, "relpath": name} for name, md5 in sorted(files)]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
 def changed(run: Stages, params: Params, domains: Collection[str], corpora: Collection[str]) -> list[str]:
