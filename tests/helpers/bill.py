@@ -19,14 +19,16 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-RELEASE = ("requirements.txt", "requirements-dvc.txt", "requirements-serve.txt")
+RELEASE = tuple(f"requirements{of}.txt" for of in ("", "-dvc", "-serve", "-export", "-remotes"))
 VERSION = "1.6"  # of CycloneDX
 
 
 def pinned(root: Path) -> dict[str, str]:
     """The packages that RELEASE pins, with their versions."""
     lines = [line.split("#")[0].strip() for name in RELEASE for line in (root / name).read_text().splitlines()]
-    pins = dict(re.fullmatch(r"([\w.-]+)==([\w.]+)", line).groups() for line in lines if line)
+    pins = dict(
+        re.fullmatch(r"([\w.-]+)==([\w.]+)", line).groups() for line in lines if line and not line.startswith("-r ")
+    )
     return {canonicalize_name(name): version for name, version in pins.items()}
 
 
