@@ -10,9 +10,9 @@ import pytest
 
 from repositories import ROOT
 
-STAGES = {  # subcommand → how many stages it has in the rehearsal
-    "check": 1,
-    "fetch": 8,
+STAGES = {  # subcommand → how many stages it has in the rehearsal; an experiment repeats check and summary
+    "check": 2,
+    "fetch": 9,  # one is refused first
     "clean": 7,
     "validate": 1,
     "split": 1,
@@ -24,7 +24,7 @@ STAGES = {  # subcommand → how many stages it has in the rehearsal
     "baseline": 4,
     "compare": 1,
     "report": 1,
-    "summary": 1,
+    "summary": 2,
 }
 
 
