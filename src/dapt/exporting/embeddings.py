@@ -52,9 +52,8 @@ class Layout:
     normalised: bool  # scaled to length 1
     longest: int  # tokens of a text, [CLS] and [SEP] included; a longer one is cut
     lower: bool  # sentence-transformers makes texts lower-case, whatever the tokenizer does
-    prompts: dict[
-        str, Any
-    ]  # what it puts before a text, which of them if none is asked for, and how it compares vectors
+    # What it puts before a text, which of these if none is asked for, and how it compares vectors.
+    prompts: dict[str, Any]
 
 
 def layout(model: Path, network: PreTrainedModel, asked: str | None) -> Layout:
@@ -145,14 +144,20 @@ def tuned(model: Path, folder: Path, options: Options) -> dict[str, Any]:
     before = {name: zero_shot.scores(encoder, rows) for name, rows in tasks.items()}
     how = tuning.tune(encoder, model, kept, options)
     saved(encoder.transformers_model, folder)  # type: ignore[arg-type]
-    inside = source.absolute().is_relative_to(Path.cwd())
-    name = str(source.absolute().relative_to(Path.cwd())) if inside else source.name
-    found: dict[str, Any] = {"tuning": {"text": name, "texts_read": len(read), "texts_used": len(kept)} | how}
+    found: dict[str, Any] = {
+        "tuning": {"text": name_of(source), "texts_read": len(read), "texts_used": len(kept)} | how
+    }
     for name, rows in tasks.items():
         figures = zero_shot.figures(before[name], zero_shot.scores(encoder, rows), rows)
         warn_if_worse(name, figures["difference"])
         found |= {f"{name}_{key}": value for key, value in figures.items()}
     return found
+
+
+def name_of(text: Path) -> str:
+    """Its path in the repository; of a file elsewhere only the name, since the rest is of this machine."""
+    path, here = text.absolute(), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else path.name
 
 
 def saved(network: PreTrainedModel, folder: Path) -> None:

@@ -90,20 +90,18 @@ def _folder_hash(files: Iterable[tuple[str, str]]) -> str:
 
 def changed(run: Stages, params: Params, domains: Collection[str], corpora: Collection[str]) -> list[str]:
     """Which of the control, these domains, these corpora and the base dvc.lock has otherwise than the settings."""
-    profile = str(profile_path(params.profile))
-
-    def recorded(stage: str, file: str, name: str) -> Any:
-        return run.get(stage, {}).get("params", {}).get(file, {}).get(name)
-
-    found = ["control"] if recorded("base", str(PARAMS), "control") != params.control else []
-    before = recorded("split", str(PARAMS), "domains") or {}
+    profile = profile_path(params.profile)
+    found = ["control"] if _setting(run, "base", PARAMS, "control") != params.control else []
+    before = _setting(run, "split", PARAMS, "domains") or {}
     found += [f"domain {domain}" for domain in domains if before.get(domain) != params.domains.get(domain)]
     for corpus in corpora:
-        sources, now = recorded(f"fetch@{corpus}", profile, f"corpora.{corpus}"), params.active.corpora[corpus]
-        enabled = (recorded(f"fetch@{corpus}", str(PARAMS), f"corpora.{corpus}") or {}).get("enabled")
+        sources, now = _setting(run, f"fetch@{corpus}", profile, f"corpora.{corpus}"), params.active.corpora[corpus]
+        enabled = (_setting(run, f"fetch@{corpus}", PARAMS, f"corpora.{corpus}") or {}).get("enabled")
         if enabled != params.corpora[corpus].enabled or _content(Source, sources) != [_kept(one) for one in now]:
             found.append(f"corpus {corpus}")
-    model, bases = recorded("fetch_model", profile, "model") or {}, recorded("fetch_model", str(PARAMS), "bases") or {}
+    model, bases = (
+        _setting(run, "fetch_model", file, name) or {} for file, name in ((profile, "model"), (PARAMS, "bases"))
+    )
     for role, base in params.active.model:
         if model.get(role) != base or (base and _content(Origin, [bases.get(base)]) != [_kept(params.bases[base])]):
             found.append(f"model.{role}")
@@ -112,8 +110,13 @@ def changed(run: Stages, params: Params, domains: Collection[str], corpora: Coll
 
 def task_corpus(run: Stages, params: Params, task: str, name: str) -> str | None:
     """The corpus whose rows models/tasks/TASK/NAME was fine-tuned on."""
-    settings = run.get(f"finetune@{task}-{name}", {}).get("params", {}).get(str(profile_path(params.profile)), {})
-    return (settings.get(f"tasks.{task}") or {}).get("corpus")
+    profile = profile_path(params.profile)
+    return (_setting(run, f"finetune@{task}-{name}", profile, f"tasks.{task}") or {}).get("corpus")
+
+
+def _setting(run: Stages, stage: str, file: Path, name: str) -> Any:
+    """A setting as it was when the stage ran; None if the stage does not depend on it."""
+    return run.get(stage, {}).get("params", {}).get(str(file), {}).get(name)
 
 
 def _content(kind: type[Origin], entries: list[Any] | None) -> list[dict[str, Any]] | None:
